@@ -1,1 +1,30 @@
-//! stub
+//! All between a socket and a handler. A method's policy stands in its contract; this crate reads it there and enforces it
+//! on both ends of every call: who may call, how long it may take, and whether it may be repeated.
+//!
+//! A caller holds a [`Channel`] (over a socket or in memory) under a generated client; a service adds its generated
+//! servers to a [`Server`] and gets a [`Router`].
+
+pub mod access;
+pub mod channel;
+pub mod clock;
+pub mod config;
+pub mod deadline;
+pub mod failure;
+pub mod parse;
+pub mod policy;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
+pub mod token;
+mod wire;
+
+pub use access::{Caller, Person};
+pub use channel::{Channel, ChannelOptions, PeerIdentity};
+pub use clock::{Clock, Random, uuid_v7};
+pub use deadline::Deadline;
+pub use failure::Failure;
+pub use parse::{Fields, Violation};
+pub use server::{Limits, Router, Server, Stack, bind};
+pub use shutdown::Shutdown;

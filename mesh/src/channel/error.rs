@@ -1,0 +1,32 @@
+//! What a failure of the transport is called. tonic calls most of them UNKNOWN; a connection that is lost, refused or cut is
+//! UNAVAILABLE, and only what the peer itself said about one stream is anything else.
+
+use std::error::Error;
+
+use h2::Reason;
+use tonic::{Code, Status};
+
+use crate::failure::{Failure, chain};
+
+/// The status of an error of hyper, h2 or the operating system.
+pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
+    match find::<h2::Error>(error).filter(|error| error.is_reset() && error.is_remote()).and_then(h2::Error::reason) {
+        Some(reason) => Status::new(code(reason), format!("{callee} reset the call: {reason}")),
+        None => Failure::unreachable(format!("{callee}: {}", chain(error))).into(),
+    }
+}
+
+/// gRPC over HTTP/2, section "Errors": RST_STREAM codes as gRPC codes.
+fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::REFUSED_STREAM => Code::Unavailable,
+        Reason::CANCEL => Code::Cancelled,
+        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Internal,
+    }
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
+}

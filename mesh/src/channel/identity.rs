@@ -1,0 +1,78 @@
+//! How a caller says which service it is.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderValue;
+
+use crate::{
+    clock::{Clock, Random, uuid_v7},
+    token::{Claims, Kind, MESH_ISSUER, Signer},
+};
+
+/// How long a peer token lasts.
+const LIFE: Duration = Duration::from_secs(60);
+/// How long before its end a new one takes its place, so that none expires on its way.
+const RENEW: Duration = Duration::from_secs(20);
+
+/// A service that calls others.
+#[derive(Debug, Clone)]
+pub struct PeerIdentity {
+    name: &'static str,
+    signer: Signer,
+    clock: Clock,
+    random: Random,
+}
+
+impl PeerIdentity {
+    /// The service `name` (`sso`), which signs with `signer`: [`crate::token::MeshKey::signer`] of [`Kind::Peer`].
+    pub fn new(name: &'static str, signer: Signer, clock: Clock, random: Random) -> Self {
+        Self { name, signer, clock, random }
+    }
+
+    fn token(&self, callee: &str, now: SystemTime) -> String {
+        self.signer.sign(&Claims {
+            kind: Kind::Peer,
+            issuer: MESH_ISSUER.to_owned(),
+            audience: callee.to_owned(),
+            subject: self.name.to_owned(),
+            session: None,
+            id: uuid_v7(&self.clock, &self.random),
+            issued_at: now,
+            not_before: now,
+            expires_at: now + LIFE,
+        })
+    }
+}
+
+/// Makes the tokens for one callee, one every 40 s.
+pub(super) struct Minter {
+    identity: PeerIdentity,
+    callee: &'static str,
+    current: Mutex<Option<(HeaderValue, SystemTime)>>,
+}
+
+impl Minter {
+    pub(super) fn new(identity: PeerIdentity, callee: &'static str) -> Self {
+        Self { identity, callee, current: Mutex::new(None) }
+    }
+
+    pub(super) fn token(&self) -> HeaderValue {
+        let now = self.identity.clock.now();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match current.as_ref() {
+            // A clock that was set back makes the token too young to be believed.
+            Some((token, made)) if now.duration_since(*made).is_ok_and(|age| age < LIFE - RENEW) => token.clone(),
+            _ => {
+                let text = self.identity.token(self.callee, now);
+                // A token is made of letters, digits, dots, dashes and underscores.
+                let mut token = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+                token.set_sensitive(true);
+                *current = Some((token.clone(), now));
+                token
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The caller's side, under any generated client. Outermost first: deadline (connect and body included), retry, attempt,
+//! error normaliser, transport.
+
+mod attempt;
+mod body;
+mod error;
+mod identity;
+mod memory;
+mod replay;
+mod retry;
+mod socket;
+mod throttle;
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::timeout_at;
+use tonic::{Status, body::Body};
+use tower::Service;
+
+pub use identity::PeerIdentity;
+
+use crate::{
+    access::Caller,
+    clock::Random,
+    deadline::{self, Deadline},
+    failure::Failure,
+    policy::{Contracts, DEFAULT_DEADLINE},
+    server::Router,
+    wire,
+};
+use attempt::Transport;
+use body::Received;
+use throttle::Throttle;
+
+/// How a channel behaves.
+#[derive(Debug, Clone)]
+pub struct ChannelOptions {
+    /// How long to wait for a connection, within the deadline of the call. 1 s.
+    pub connect_timeout: Duration,
+    /// Where the jitter of pauses between attempts comes from.
+    pub random: Random,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(1), random: Random::system() }
+    }
+}
+
+/// Calls one service. Clones share its connection and its retry budget.
+#[derive(Clone)]
+pub struct Channel(Arc<Inner>);
+
+struct Inner {
+    contracts: Contracts,
+    transport: Transport,
+    random: Random,
+    throttle: Throttle,
+}
+
+impl Channel {
+    /// Calls `router` without a socket, as the service `caller`. All layers of both sides are there; HTTP/2 is not.
+    pub fn memory(router: Router, caller: &'static str) -> Self {
+        let caller = Caller::Peer(caller.to_owned());
+        Self::in_memory(router, caller, ChannelOptions::default())
+    }
+
+    /// Calls `router` without a socket, as nobody: what a client outside the mesh is.
+    pub fn anonymous(router: Router) -> Self {
+        Self::in_memory(router, Caller::Anyone, ChannelOptions::default())
+    }
+
+    /// As [`Channel::memory`] or [`Channel::anonymous`], with options: a seeded simulation hands in its [`Random`].
+    pub fn in_memory(router: Router, caller: Caller, options: ChannelOptions) -> Self {
+        Self::of(router.contracts(), Transport::memory(router, caller), options.random)
+    }
+
+    /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`), with a peer token of `caller`. Never fails: it connects when
+    /// it is first called, and again after each loss, and a call fails UNAVAILABLE while it cannot.
+    pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
+        let transport = Transport::socket(callee, uri, caller, options.connect_timeout);
+        Self::of(Contracts::plaza(), transport, options.random)
+    }
+
+    fn of(contracts: Contracts, transport: Transport, random: Random) -> Self {
+        Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default() }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
+        let Some(inner) = Arc::into_inner(self.0) else { panic!("the channel is shared") };
+        Self(Arc::new(Inner { contracts, ..inner }))
+    }
+}
+
+impl Inner {
+    /// The smallest of what the policy allows, what the caller asks for and what the call being handled has left.
+    fn deadline(&self, path: &str, asked: Option<Duration>) -> Deadline {
+        let allowed = self.contracts.find(path).map_or(DEFAULT_DEADLINE, |policy| policy.deadline);
+        let own = Deadline::after(asked.unwrap_or(allowed).min(allowed));
+        deadline::current().map_or(own, |inherited| inherited.min(own))
+    }
+
+    async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let path = request.uri().path();
+        let deadline = self.deadline(path, wire::timeout(request.headers()));
+        if deadline.passed() {
+            return Err(Failure::late().into());
+        }
+        let policy = self.contracts.find(path);
+        let repeatable =
+            policy.is_some_and(|policy| policy.repeatable && !policy.client_streaming && !policy.server_streaming);
+        let answer = async {
+            match repeatable {
+                true => retry::call(&self.transport, &self.throttle, &self.random, request, deadline).await,
+                false => self.transport.attempt(request, deadline, 0).await,
+            }
+        };
+        let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;
+        Ok(response.map(|body| Body::new(Received::new(body, deadline))))
+    }
+}
+
+impl Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.call(request).await })
+    }
+}

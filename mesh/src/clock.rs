@@ -1,0 +1,101 @@
+//! Time and chance as inputs: read at the edge, handed down, and owned by tests.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rand::{Rng as _, SeedableRng as _, TryRng as _, rngs::StdRng, rngs::SysRng};
+use tokio::time::Instant;
+use uuid::{Builder, Uuid};
+
+/// Tells the time of day.
+#[derive(Debug, Clone)]
+pub struct Clock(Option<(SystemTime, Instant)>);
+
+impl Clock {
+    /// The clock of the operating system.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that reads `start` now and moves with tokio's time: when a test pauses and advances that, it advances this.
+    pub fn simulated(start: SystemTime) -> Self {
+        Self(Some((start, Instant::now())))
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> SystemTime {
+        match self.0 {
+            #[allow(clippy::disallowed_methods, reason = "the edge where time is read")]
+            None => SystemTime::now(),
+            Some((start, origin)) => start + origin.elapsed(),
+        }
+    }
+
+    /// The time of day in whole microseconds since 1970, as databases keep it.
+    pub fn micros(&self) -> i64 {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Makes random values. Clones share one source.
+#[derive(Debug, Clone)]
+pub struct Random(Option<Arc<Mutex<StdRng>>>);
+
+impl Random {
+    /// The generator of the operating system, fit for keys, tokens and codes.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// The same values for the same seed, for tests and simulations alone.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Some(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))))
+    }
+
+    /// Fills `bytes`.
+    ///
+    /// # Panics
+    /// If the operating system has no randomness to give: nothing a service does is safe without.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        match &self.0 {
+            Some(seeded) => seeded.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes),
+            None => SysRng.try_fill_bytes(bytes).expect("the operating system gives randomness"),
+        }
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    /// A number from 0 up to, and without, `bound`, each equally likely. 0 if `bound` is 0.
+    pub fn below(&self, bound: u64) -> u64 {
+        // Lemire: the high half of a product is uniform once the draws that favour small values are thrown away.
+        let threshold = bound.wrapping_neg().checked_rem(bound).unwrap_or(0);
+        loop {
+            let product = u128::from(u64::from_le_bytes(self.bytes())) * u128::from(bound);
+            if product as u64 >= threshold {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// A duration within `range`, to the microsecond. Its start if the range is empty.
+    pub fn between(&self, range: Range<Duration>) -> Duration {
+        let width = range.end.saturating_sub(range.start).as_micros();
+        range.start + Duration::from_micros(self.below(u64::try_from(width).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A new id that sorts by when it was made (UUIDv7, RFC 9562).
+pub fn uuid_v7(clock: &Clock, random: &Random) -> Uuid {
+    let since = clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    Builder::from_unix_timestamp_millis(millis, &random.bytes()).into_uuid()
+}

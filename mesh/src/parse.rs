@@ -1,0 +1,84 @@
+//! Validation is parsing: a request becomes a value that is valid by type, or a list of *all* its bad fields.
+
+use std::fmt::Display;
+
+use uuid::Uuid;
+
+use crate::failure::Failure;
+
+/// One bad field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field in the request, as in the contract: `identifier.email`.
+    pub field: String,
+    /// What is wrong with it, for the developer. Never repeats a secret.
+    pub description: String,
+}
+
+/// Gathers the bad fields of one request while it is parsed.
+///
+/// ```ignore
+/// let mut fields = Fields::default();
+/// let id = fields.request_id("request_id", &request.request_id);
+/// let name = fields.take("username", Username::parse(&request.username));
+/// let parsed = (|| Some(SignUp { id: id?, name: name? }))();
+/// fields.finish(parsed)
+/// ```
+#[derive(Debug, Default)]
+pub struct Fields {
+    violations: Vec<Violation>,
+}
+
+impl Fields {
+    /// The parsed value, or `None` after noting the error as a violation of `field`.
+    pub fn take<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
+        parsed.map_err(|error| self.refuse(field, error)).ok()
+    }
+
+    /// The idempotency key of a mutation (AIP-155): a UUID, required.
+    pub fn request_id(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        self.id(field, text)
+    }
+
+    /// An id: a UUID in its hyphenated form, required and not nil.
+    pub fn id(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        if text.is_empty() {
+            self.refuse(field, "is required");
+            return None;
+        }
+        match Uuid::try_parse(text) {
+            Ok(id) if text.len() == 36 && !id.is_nil() => Some(id),
+            _ => {
+                self.refuse(field, "is not a UUID");
+                None
+            }
+        }
+    }
+
+    /// Notes that `field` is bad.
+    pub fn refuse(&mut self, field: &str, description: impl Display) {
+        self.violations.push(Violation { field: field.to_owned(), description: description.to_string() });
+    }
+
+    /// Whether nothing bad was noted so far.
+    pub fn is_empty(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// The whole value.
+    ///
+    /// # Errors
+    /// [`Failure::invalid`] with all violations, if any was noted. A missing value without a violation is a mistake of the
+    /// caller of this function, and leaves as INTERNAL.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Failure> {
+        match value {
+            Some(value) if self.violations.is_empty() => Ok(value),
+            _ if !self.violations.is_empty() => Err(Failure::invalid(self.violations)),
+            _ => Err(Failure::internal(Unexplained)),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a request was refused without naming a field")]
+struct Unexplained;

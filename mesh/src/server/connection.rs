@@ -1,0 +1,48 @@
+//! One HTTP/2 connection of a server.
+
+use std::{convert::Infallible, pin::pin, time::Duration};
+
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{net::TcpStream, time::timeout};
+use tonic::body::Body;
+
+use super::Router;
+
+/// How long a peer that connected may stay silent before its first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+/// How often an open connection is asked whether its peer is still there, and how long that may take to answer. gRFC A8's
+/// 2 h would leave the connections of vanished peers for that long.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+/// Serves calls until the peer goes, or until the router stops and the last call is over.
+pub(super) async fn serve(stream: TcpStream, router: Router) {
+    // Without it, small answers wait for the peer's delayed acknowledgement.
+    if stream.set_nodelay(true).is_err() || !matches!(timeout(FIRST_BYTE, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
+    let handler = router.clone();
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let router = handler.clone();
+        async move { Ok::<_, Infallible>(router.handle(request.map(Body::new)).await) }
+    });
+    let limits = router.limits();
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE.0)
+        .keep_alive_timeout(KEEPALIVE.1)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let finished = tokio::select! {
+        finished = served.as_mut() => finished,
+        () = router.stopping().begun() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = finished {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,90 @@
+//! Request messages have a longest length. tonic answers OUT_OF_RANGE at its own limit; this looks at the five bytes before
+//! each message (gRPC over HTTP/2, Length-Prefixed-Message) and answers RESOURCE_EXHAUSTED before any of it is buffered.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status, body::Body};
+
+use crate::failure::{DOMAIN, Failure};
+
+const PREFIX: usize = 5;
+
+/// ErrorInfo.reason of a request that is too large.
+const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
+
+/// A request body that fails at the first message longer than `max` bytes.
+pub(super) struct Limited {
+    inner: Body,
+    max: u32,
+    prefix: [u8; PREFIX],
+    /// How much of the prefix was seen.
+    seen: usize,
+    /// How much of the message is still to come.
+    rest: usize,
+}
+
+impl Limited {
+    pub(super) fn new(inner: Body, max: u32) -> Self {
+        Self { inner, max, prefix: [0; PREFIX], seen: 0, rest: 0 }
+    }
+
+    fn check(&mut self, mut data: &[u8]) -> Result<(), Status> {
+        while !data.is_empty() {
+            if self.rest > 0 {
+                let skipped = self.rest.min(data.len());
+                self.rest -= skipped;
+                data = &data[skipped..];
+                continue;
+            }
+            let taken = (PREFIX - self.seen).min(data.len());
+            self.prefix[self.seen..self.seen + taken].copy_from_slice(&data[..taken]);
+            self.seen += taken;
+            data = &data[taken..];
+            if self.seen == PREFIX {
+                self.seen = 0;
+                self.rest = self.accept()? as usize;
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&self) -> Result<u32, Status> {
+        let [_, a, b, c, d] = self.prefix;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if length <= self.max {
+            return Ok(length);
+        }
+        let text = format!("the request has {length} bytes, the limit is {}", self.max);
+        Err(Failure::new(Code::ResourceExhausted, DOMAIN, MESSAGE_TOO_LARGE, text).with("limit_bytes", self.max).into())
+    }
+}
+
+impl http_body::Body for Limited {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && let Err(status) = self.check(data)
+        {
+            self.inner = Body::empty();
+            return Poll::Ready(Some(Err(status)));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,154 @@
+//! The callee's side. Outermost first: request log, policy (unknown method: UNIMPLEMENTED), deadline, panic guard, access,
+//! message limit, routes. The deadline encloses what comes after it, access included, because access may fetch a key.
+
+mod bind;
+mod body;
+mod connection;
+mod gate;
+mod guard;
+mod health;
+mod limit;
+mod record;
+mod reflection;
+mod router;
+mod serve;
+
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tonic::{body::Body, server::NamedService};
+use tower::{Service, util::BoxCloneSyncService};
+
+pub use bind::{BindError, bind};
+pub use health::Health;
+pub use router::Router;
+
+use crate::{policy::Contracts, token::Verifier};
+
+type Route = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
+
+/// What a server needs from its surroundings.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// Believes the tokens of callers.
+    pub verifier: Arc<Verifier>,
+    /// The bounds of what it takes on.
+    pub limits: Limits,
+}
+
+/// The bounds of a server. The defaults are those of the design.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest request message, in bytes before compression; longer ones are RESOURCE_EXHAUSTED. 64 KiB; at most 4 MiB,
+    /// where tonic's own limit stands.
+    pub message_bytes: u32,
+    /// The most bytes of headers in one request. 16 KiB.
+    pub header_bytes: u32,
+    /// The most connections at a time; others wait to be accepted. 4096.
+    pub connections: u32,
+    /// The most calls at a time on one connection. 1024.
+    pub streams: u32,
+    /// How long calls may go on after [`crate::Shutdown`] has begun. 10 s.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 * 1024,
+            header_bytes: 16 * 1024,
+            connections: 4096,
+            streams: 1024,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a server was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The service stands in no contract.
+    #[error("{0} is not in the descriptor set")]
+    Unknown(&'static str),
+    /// The method has no policy, so nobody may call it.
+    #[error("{0} has no (mesh.v1.policy)")]
+    NoPolicy(String),
+    /// The service was added twice.
+    #[error("{0} was added twice")]
+    Twice(&'static str),
+    /// A descriptor set cannot be read.
+    #[error("the descriptor set cannot be read: {0}")]
+    Descriptor(String),
+}
+
+/// Gathers generated servers into a [`Router`].
+pub struct Server {
+    name: &'static str,
+    stack: Stack,
+    contracts: Contracts,
+    added: Vec<(&'static str, Route)>,
+}
+
+impl Server {
+    /// A server without methods, for the service `name` (`sso`): the audience of the tokens its peers show.
+    pub fn new(name: &'static str, stack: Stack) -> Self {
+        Self { name, stack, contracts: Contracts::plaza(), added: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
+        Self { contracts, ..self }
+    }
+
+    /// Adds a generated server. Reflection lists it and health reports it by this alone.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "the word for it; no sum is meant")]
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        self.added.push((S::NAME, BoxCloneSyncService::new(service)));
+        self
+    }
+
+    /// The router of all that was added, with health and reflection.
+    ///
+    /// # Errors
+    /// A service without a contract, a method without a policy, a service added twice.
+    pub fn build(self) -> Result<Router, BuildError> {
+        let names: Vec<_> = self.added.iter().map(|(name, _)| *name).collect();
+        self.check(&names)?;
+        let health = Health::serving(&names);
+        let (v1, v1alpha) = (reflection::v1(&self.contracts, &names)?, reflection::v1alpha(&self.contracts, &names)?);
+        let whole = self.add(health.server()).add(v1).add(v1alpha);
+        let mut routes = HashMap::new();
+        for (name, route) in whole.added {
+            if routes.insert(name, route).is_some() {
+                return Err(BuildError::Twice(name));
+            }
+        }
+        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health))
+    }
+
+    /// Every method of every service has a policy.
+    fn check(&self, names: &[&'static str]) -> Result<(), BuildError> {
+        let set = FileDescriptorSet::decode(self.contracts.descriptor);
+        let set = set.map_err(|error| BuildError::Descriptor(error.to_string()))?;
+        for name in names {
+            let mut services = set.file.iter().flat_map(|file| {
+                file.service.iter().filter(move |service| *name == format!("{}.{}", file.package(), service.name()))
+            });
+            let service = services.next().ok_or(BuildError::Unknown(name))?;
+            for method in &service.method {
+                let path = format!("/{name}/{}", method.name());
+                if self.contracts.find(&path).is_none() {
+                    return Err(BuildError::NoPolicy(path));
+                }
+            }
+        }
+        Ok(())
+    }
+}

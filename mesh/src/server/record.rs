@@ -1,0 +1,42 @@
+//! The request log: one line a call, with method, code and duration; never a body, never a token.
+
+use tokio::time::Instant;
+use tonic::Code;
+
+/// One call. Writes its line when it is dropped, so that none is missed: a call whose caller went away is CANCELLED.
+#[derive(Debug)]
+pub(super) struct Record {
+    method: &'static str,
+    began: Instant,
+    code: Option<Code>,
+}
+
+impl Record {
+    pub(super) fn begin(method: &'static str) -> Self {
+        Self { method, began: Instant::now(), code: None }
+    }
+
+    /// The same, with its outcome.
+    pub(super) fn ended(mut self, code: Code) -> Self {
+        self.end(code);
+        self
+    }
+
+    /// Notes the outcome. The first counts.
+    pub(super) fn end(&mut self, code: Code) {
+        self.code.get_or_insert(code);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (method, code) = (self.method, self.code.unwrap_or(Code::Cancelled));
+        let ms = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
+        // Probes come every few seconds and say nothing.
+        if method.starts_with("/grpc.") {
+            tracing::debug!(target: "mesh::request", method, ?code, ms);
+        } else {
+            tracing::info!(target: "mesh::request", method, ?code, ms);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A call's way through a server.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use proto::MethodPolicy;
+use tokio::time::timeout_at;
+use tonic::{Code, Status, body::Body};
+use tower::Service;
+
+use super::{Health, Limits, Route, Stack, body::Answer, gate::Gate, guard::guarded, limit::Limited, record::Record};
+use crate::{
+    access::Known, deadline, deadline::Deadline, failure::Failure, policy::Contracts, shutdown::Shutdown, wire,
+};
+
+/// A whole server: a tower service to be called in memory, or served over a socket. Clones are one.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    gate: Gate,
+    limits: Limits,
+    contracts: Contracts,
+    routes: HashMap<&'static str, Route>,
+    health: Health,
+    stopping: Shutdown,
+}
+
+impl Router {
+    pub(super) fn new(
+        name: &'static str,
+        stack: Stack,
+        contracts: Contracts,
+        routes: HashMap<&'static str, Route>,
+        health: Health,
+    ) -> Self {
+        let gate = Gate::new(name, stack.verifier);
+        let stopping = Shutdown::manual();
+        Self(Arc::new(Inner { gate, limits: stack.limits, contracts, routes, health, stopping }))
+    }
+
+    /// What probes of this server are told.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Thrown when this server drains: streams end then.
+    pub(super) fn stopping(&self) -> &Shutdown {
+        &self.0.stopping
+    }
+
+    pub(crate) fn contracts(&self) -> Contracts {
+        self.0.contracts
+    }
+
+    /// Answers one call. Never fails: whatever goes wrong is in the answer.
+    pub(crate) async fn handle(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let Some((policy, route)) = self.0.find(request.uri().path()) else {
+            let _record = Record::begin("unknown").ended(Code::Unimplemented);
+            return Status::unimplemented("no such method").into_http();
+        };
+        let mut record = Record::begin(policy.path);
+        let asked = wire::timeout(request.headers()).unwrap_or(policy.deadline);
+        let deadline = Deadline::after(asked.min(policy.deadline));
+        let response = match self.0.answer(policy, route, deadline, request).await {
+            Ok(response) => response,
+            Err(status) => status.into_http(),
+        };
+        let (mut head, body) = response.into_parts();
+        wire::bound(&mut head.headers);
+        if let Some(code) = wire::code(&head.headers) {
+            record.end(code);
+            return http::Response::from_parts(head, body);
+        }
+        let stopping = policy.server_streaming.then(|| self.0.stopping.clone());
+        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, stopping)))
+    }
+}
+
+impl Inner {
+    fn find(&self, path: &str) -> Option<(&'static MethodPolicy, Route)> {
+        let policy = self.contracts.find(path)?;
+        let (service, _) = policy.path.strip_prefix('/')?.split_once('/')?;
+        Some((policy, self.routes.get(service)?.clone()))
+    }
+
+    /// The handler's answer within the deadline. The handler is dropped when that passes.
+    async fn answer(
+        &self,
+        policy: &'static MethodPolicy,
+        route: Route,
+        deadline: Deadline,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, Status> {
+        // A timer lets what it guards run once before it looks at the time.
+        if deadline.passed() {
+            return Err(Failure::late().into());
+        }
+        let handled = deadline::within(deadline, guarded(self.admitted(policy, route, request)));
+        timeout_at(deadline.instant(), handled).await.unwrap_or_else(|_| Err(Failure::late().into())).flatten()
+    }
+
+    async fn admitted(
+        &self,
+        policy: &'static MethodPolicy,
+        mut route: Route,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, Status> {
+        let known = request.extensions().get::<Known>();
+        let caller = self.gate.admit(policy, request.headers(), known).await?;
+        let mut request = request.map(|body| Body::new(Limited::new(body, self.limits.message_bytes)));
+        request.extensions_mut().insert(caller);
+        // Generated servers are always ready.
+        route.call(request).await.map_err(|never| match never {})
+    }
+}
+
+impl Service<http::Request<Body>> for Router {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let router = self.clone();
+        Box::pin(async move { Ok(router.handle(request).await) })
+    }
+}

@@ -1,0 +1,71 @@
+//! A router over a socket: accept, serve, and stop within a bound. tonic's own graceful stop has none.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{Router, connection};
+use crate::shutdown::Shutdown;
+
+/// How long to wait after the operating system refused a connection, most often for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Router {
+    /// Serves HTTP/2 with prior knowledge on `listener` until `shutdown` begins; then tells probes NOT_SERVING, stops
+    /// accepting, ends streams with UNAVAILABLE, and lets the other calls finish for [`super::Limits::drain`] at most. What
+    /// is left then is cut, which its callers see as UNAVAILABLE.
+    ///
+    /// # Errors
+    /// If the listener has no local address. A connection that fails is that connection's end alone.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
+        tracing::info!(address = %listener.local_addr()?, "serving");
+        let mut connections = JoinSet::new();
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = self.accept(listener, &mut connections) => {}
+        }
+        self.drain(connections).await;
+        Ok(())
+    }
+
+    async fn accept(&self, listener: TcpListener, connections: &mut JoinSet<()>) {
+        let slots = Arc::new(Semaphore::new(self.limits().connections as usize));
+        loop {
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Some(stream) = next(&listener).await else { continue };
+            while connections.try_join_next().is_some() {}
+            let router = self.clone();
+            connections.spawn(async move {
+                connection::serve(stream, router).await;
+                drop(slot);
+            });
+        }
+    }
+
+    async fn drain(&self, mut connections: JoinSet<()>) {
+        self.health().set_all(false);
+        self.stopping().begin();
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if timeout(self.limits().drain, finished).await.is_err() {
+            tracing::warn!(connections = connections.len(), "cut what did not finish in time");
+            connections.shutdown().await;
+        }
+    }
+}
+
+async fn next(listener: &TcpListener) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => Some(stream),
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Stopping: one switch that everything long-lived watches.
+
+use std::{io, process, sync::Arc};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// The switch. Clones are one switch; it goes one way.
+#[derive(Debug, Clone)]
+pub struct Shutdown(Arc<watch::Sender<bool>>);
+
+impl Shutdown {
+    /// A switch that only [`Shutdown::begin`] throws, for tests and embedding.
+    pub fn manual() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// A switch that SIGINT and SIGTERM throw too. A second signal ends the process at once, with code 130.
+    ///
+    /// # Errors
+    /// If the operating system refuses the handlers.
+    pub fn on_signals() -> io::Result<Self> {
+        let shutdown = Self::manual();
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let begin = shutdown.clone();
+        tokio::spawn(async move {
+            for first in [true, false] {
+                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+                if first {
+                    tracing::info!("stopping; a second signal stops at once");
+                    begin.begin();
+                }
+            }
+            process::exit(130)
+        });
+        Ok(shutdown)
+    }
+
+    /// Throws the switch.
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until the switch is thrown. Cancel-safe.
+    pub async fn begun(&self) {
+        // The sender lives in self, so waiting ends with the value alone.
+        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// Whether the switch is thrown.
+    pub fn is_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+}

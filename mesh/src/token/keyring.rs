@@ -1,0 +1,108 @@
+//! The keys that tokens may be signed with, and what each may sign.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{Kind, PublicKey};
+
+/// How long to leave the refresher alone after it was asked, whatever it answered.
+const REFRESH_PAUSE: Duration = Duration::from_secs(3);
+
+/// A key with what it may be used for.
+#[derive(Debug, Clone)]
+pub struct VerifyingKey {
+    /// The key.
+    pub key: PublicKey,
+    /// The kinds of token it may sign; any other signed with it is refused.
+    pub kinds: Vec<Kind>,
+    /// Tokens signed with it are refused from this time on; `None` for a key that does not end.
+    pub not_after: Option<SystemTime>,
+}
+
+type Refreshing = Pin<Box<dyn Future<Output = Option<Vec<VerifyingKey>>> + Send>>;
+
+struct Refresher {
+    kind: Kind,
+    fetch: Box<dyn Fn() -> Refreshing + Send + Sync>,
+    asked: Mutex<Option<Instant>>,
+}
+
+/// The keys by their id. Clones share them.
+#[derive(Clone, Default)]
+pub struct Keyring {
+    keys: Arc<RwLock<HashMap<String, VerifyingKey>>>,
+    refresher: Option<Arc<Refresher>>,
+}
+
+impl Keyring {
+    /// A keyring without keys: it refuses every token.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same keys, and a way to get newer ones of `kind` when a token names a key that is not here. It is asked for by one
+    /// caller at a time and at most every 3 s; `None` leaves the keys as they are.
+    pub fn with_refresh<F, R>(self, kind: Kind, fetch: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Option<Vec<VerifyingKey>>> + Send + 'static,
+    {
+        let fetch = Box::new(move || -> Refreshing { Box::pin(fetch()) });
+        Self { refresher: Some(Arc::new(Refresher { kind, fetch, asked: Mutex::new(None) })), ..self }
+    }
+
+    /// Adds a key, or takes its place.
+    pub fn insert(&self, key: VerifyingKey) {
+        self.write().insert(key.key.kid().to_owned(), key);
+    }
+
+    /// Puts `keys` in the place of all that may sign `kind`.
+    pub fn replace(&self, kind: Kind, keys: Vec<VerifyingKey>) {
+        let mut all = self.write();
+        all.retain(|_, key| !key.kinds.contains(&kind));
+        all.extend(keys.into_iter().map(|key| (key.key.kid().to_owned(), key)));
+    }
+
+    /// The key of this id.
+    pub fn get(&self, kid: &str) -> Option<VerifyingKey> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+    }
+
+    /// Asks the refresher, unless it was asked a moment ago. Returns whether the key is here now.
+    pub(super) async fn refresh_for(&self, kid: &str) -> bool {
+        let Some(refresher) = &self.refresher else { return false };
+        let mut asked = refresher.asked.lock().await;
+        // Somebody may have fetched it while this call waited for the lock.
+        if self.get(kid).is_some() {
+            return true;
+        }
+        if asked.is_some_and(|at| at.elapsed() < REFRESH_PAUSE) {
+            return false;
+        }
+        *asked = Some(Instant::now());
+        match (refresher.fetch)().await {
+            Some(keys) => self.replace(refresher.kind, keys),
+            None => tracing::warn!(kind = ?refresher.kind, "newer keys could not be fetched"),
+        }
+        self.get(kid).is_some()
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, VerifyingKey>> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(keys.keys()).finish()
+    }
+}
