@@ -7,7 +7,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     identity::{Minter, PeerIdentity},
-    memory::Memory,
+    memory::{Memory, Place},
     socket::Socket,
 };
 use crate::{access::Caller, deadline::Deadline, server::Router, wire};
@@ -23,7 +23,7 @@ pub(super) enum Transport {
 
 impl Transport {
     pub(super) fn memory(router: Router, caller: Caller) -> Self {
-        Self::Memory(Memory::new(router, caller))
+        Self::Memory(Memory::new(Place::Router(router), caller))
     }
 
     pub(super) fn socket(callee: &'static str, uri: &str, caller: PeerIdentity, connect_timeout: Duration) -> Self {
@@ -47,7 +47,7 @@ impl Transport {
             headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
         }
         match self {
-            Self::Memory(memory) => Ok(memory.send(request).await),
+            Self::Memory(memory) => memory.send(request).await,
             Self::Socket(socket, minter) => {
                 request.headers_mut().insert(wire::PEER, minter.token());
                 socket.send(request).await

@@ -1,28 +1,86 @@
 //! The transport without a socket: the router itself.
 
-use tonic::body::Body;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
+use tonic::{Status, body::Body};
+
+use super::{Channel, ChannelOptions, attempt::Transport};
 use crate::{
     access::{Caller, Known},
+    failure::Failure,
+    policy::Contracts,
     server::Router,
 };
 
+/// The services of one process by name, each there or not: what DNS and sockets are between processes. Services may be
+/// published in any order, withdrawn, and published again; a call to one that is not there is UNAVAILABLE. Clones are one.
+#[derive(Clone, Default)]
+pub struct Local(Arc<RwLock<HashMap<&'static str, Router>>>);
+
+impl Local {
+    /// A process without services.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on `name` is `router`, whatever it was before.
+    pub fn publish(&self, name: &'static str, router: Router) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, router);
+    }
+
+    /// From now on `name` is not there. Calls under way go on.
+    pub fn withdraw(&self, name: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Calls whatever `callee` is at the time, as the service `caller`.
+    pub fn channel(&self, callee: &'static str, caller: &'static str, options: ChannelOptions) -> Channel {
+        let memory = Memory::new(Place::Named(self.clone(), callee), Caller::Peer(caller.to_owned()));
+        Channel::of(Contracts::plaza(), Transport::Memory(memory), options.random)
+    }
+
+    fn find(&self, name: &str) -> Option<Router> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.read().unwrap_or_else(PoisonError::into_inner).keys()).finish()
+    }
+}
+
+pub(super) enum Place {
+    Router(Router),
+    Named(Local, &'static str),
+}
+
 pub(super) struct Memory {
-    router: Router,
+    place: Place,
     caller: Known,
 }
 
 impl Memory {
-    pub(super) fn new(router: Router, caller: Caller) -> Self {
-        Self { router, caller: Known(caller) }
+    pub(super) fn new(place: Place, caller: Caller) -> Self {
+        Self { place, caller: Known(caller) }
     }
 
     /// Extensions cross no wire, in either direction.
-    pub(super) async fn send(&self, mut request: http::Request<Body>) -> http::Response<Body> {
+    pub(super) async fn send(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let router = match &self.place {
+            Place::Router(router) => router.clone(),
+            Place::Named(local, name) => {
+                local.find(name).ok_or_else(|| Failure::unreachable(format!("{name} is not there")))?
+            }
+        };
         request.extensions_mut().clear();
         request.extensions_mut().insert(self.caller.clone());
-        let mut response = self.router.handle(request).await;
+        let mut response = router.handle(request).await;
         response.extensions_mut().clear();
-        response
+        Ok(response)
     }
 }

@@ -24,6 +24,7 @@ use tonic::{Status, body::Body};
 use tower::Service;
 
 pub use identity::PeerIdentity;
+pub use memory::Local;
 
 use crate::{
     access::Caller,
