@@ -1,0 +1,38 @@
+//! SQLite: threads that read, and one that writes and commits in groups.
+
+mod connect;
+mod group;
+mod lock;
+mod reader;
+mod writer;
+
+use crate::queue::Queue;
+use crate::worker::{Worker, Workers, start};
+use crate::{Migrations, OpenError, Options};
+use connect::Source;
+use reader::Reader;
+use std::sync::{Arc, Mutex};
+use writer::Writer;
+
+/// Opens the file (or a database in memory) and starts the threads.
+pub(crate) fn open(path: &str, options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
+    let source = Arc::new(Source::of(path)?);
+    let conn = connect::migrated(&source, migrations)?;
+    let writer = Box::new(Writer::new(Arc::clone(&source), conn, options.group));
+    if options.inline {
+        return Ok(Workers::Inline(Mutex::new(Some(writer))));
+    }
+    let failed = |cause| OpenError::File { path: source.path().into(), cause };
+    let writes = Arc::new(Queue::new(options.queue));
+    let mut threads = vec![start("db-write".to_owned(), writer, Arc::clone(&writes)).map_err(failed)?];
+    if source.in_memory() {
+        // A database in memory belongs to one connection.
+        return Ok(Workers::Threads { reads: Arc::clone(&writes), writes, threads: Mutex::new(threads) });
+    }
+    let reads = Arc::new(Queue::new(options.queue));
+    for number in 0..options.readers {
+        let reader: Box<dyn Worker> = Box::new(Reader::new(Arc::clone(&source)));
+        threads.push(start(format!("db-read-{number}"), reader, Arc::clone(&reads)).map_err(failed)?);
+    }
+    Ok(Workers::Threads { reads, writes, threads: Mutex::new(threads) })
+}

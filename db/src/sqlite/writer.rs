@@ -1,0 +1,98 @@
+//! The one thread that writes.
+
+use super::connect::Source;
+use super::group::{self, End, Member};
+use crate::job::{Access, Job, Ran};
+use crate::worker::Worker;
+use crate::{Conn, Error, transaction};
+use diesel::result::Error as DieselError;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) struct Writer {
+    // Before the source, so that it is closed before the lock is given back.
+    conn: Option<Conn>,
+    source: Arc<Source>,
+    group: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(source: Arc<Source>, conn: Conn, group: usize) -> Self {
+        Self { conn: Some(conn), source, group }
+    }
+
+    fn group(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let mut members = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if job.deadline() <= Instant::now() {
+                job.answer(Err(Error::Late));
+            } else {
+                members.push(Member::new(job));
+            }
+        }
+        if members.is_empty() {
+            return;
+        }
+        let Some(conn) = self.connected() else {
+            return members.into_iter().for_each(|member| member.job.answer(Err(Error::Unavailable)));
+        };
+        let end = group::run(conn, &mut members);
+        if !matches!(end, End::Committed) {
+            self.reset();
+        }
+        match end {
+            End::Committed => members.into_iter().for_each(|member| member.job.answer(Ok(()))),
+            End::Undone(error) => self.undone(members, error),
+            End::Unknown => members.into_iter().for_each(unknown),
+        }
+    }
+
+    fn connected(&mut self) -> Option<&mut Conn> {
+        if self.conn.is_none() {
+            self.conn = self.source.writing().map_err(|error| tracing::error!(%error, "cannot write")).ok();
+        }
+        self.conn.as_mut()
+    }
+
+    /// One of several spoilt it for all: each gets a transaction of its own, which shows whose fault it was.
+    fn undone(&mut self, members: Vec<Member>, error: DieselError) {
+        let alone = members.len() == 1;
+        let mut error = Some(error);
+        for Member { job, ran, torn } in members {
+            match ran {
+                // It returned `Ok` after SQLite had ended the transaction under it: what it did then may be kept.
+                Some(Ran::Done) if torn => job.answer(Err(Error::OutcomeUnknown)),
+                _ if !alone => self.group(vec![job]),
+                Some(Ran::Refused | Ran::Panicked) => job.answer(Ok(())),
+                Some(Ran::Done) => job.answer(Err(error.take().map_or(Error::Unavailable, Error::from))),
+                None => job.answer(Err(Error::Unavailable)),
+            }
+        }
+    }
+}
+
+fn unknown(member: Member) {
+    // A refusal may rest on what another had written in the same group.
+    let done = member.ran == Some(Ran::Done) && member.job.access() == Access::Write;
+    member.job.answer(Err(if done { Error::OutcomeUnknown } else { Error::Unavailable }));
+}
+
+impl Worker for Writer {
+    fn most(&self) -> usize {
+        self.group
+    }
+
+    fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
+        self.group(jobs);
+    }
+
+    fn reset(&mut self) {
+        if !self.source.in_memory() {
+            // What was left open is undone with the connection.
+            self.conn = None;
+        } else if let Some(conn) = &mut self.conn {
+            // The data would go with the connection.
+            let _ = transaction::rollback_to(conn, 0);
+        }
+    }
+}
