@@ -1,1 +1,150 @@
-//! stub
+//! SSO: accounts, passwords, sessions and tokens, and that every other service knows every user.
+//!
+//! `service` (the wire) → a flow (`signup`, `otp`, `signin`, `create`, `provision`) → `store` (the database); `peers` calls the others.
+
+mod config;
+mod create;
+mod digest;
+mod error;
+mod hashing;
+mod identifier;
+mod janitor;
+mod model;
+mod otp;
+mod password;
+mod peers;
+mod provision;
+mod schema;
+mod service;
+mod signin;
+mod signup;
+mod sso;
+mod store;
+mod tokens;
+mod username;
+
+use std::{sync::Arc, time::Duration};
+
+use db::Db;
+use mesh::{
+    Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
+    token::{Keyring, Verifier},
+};
+use tokio::{sync::Notify, task::JoinSet};
+
+pub use config::{Config, DEFAULT, Keys, Peers, Tokens};
+pub use digest::MasterKey;
+pub use hashing::Config as HashingConfig;
+pub use tokens::KeyError;
+
+/// The name of this service in the mesh.
+pub const NAME: &str = "sso";
+
+/// What SSO needs from its surroundings.
+pub struct Deps {
+    /// The time.
+    pub clock: Clock,
+    /// Chance: keys, ids, salts, jitter.
+    pub random: Random,
+    /// What secrets at rest are sealed under.
+    pub master_key: MasterKey,
+    /// The keys of peers and operators; SSO adds its own.
+    pub keyring: Keyring,
+    /// SMS.
+    pub sms: Channel,
+    /// Social.
+    pub social: Channel,
+    /// Blog.
+    pub blog: Channel,
+    /// Whether database and hashing run on the calling thread: for paused time and simulations.
+    pub inline: bool,
+    /// Ends the background workers.
+    pub shutdown: Shutdown,
+}
+
+/// Why SSO did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is out of its bounds.
+    #[error("sso: {0}")]
+    Setting(String),
+    /// The database.
+    #[error("sso: {0}")]
+    Store(#[from] db::OpenError),
+    /// The signing key.
+    #[error("sso: {0}")]
+    Key(#[from] KeyError),
+    /// The contract.
+    #[error("sso: {0}")]
+    Contract(#[from] mesh::server::BuildError),
+}
+
+/// SSO, started.
+pub struct Service {
+    sso: Arc<sso::Sso>,
+    router: Router,
+    workers: JoinSet<()>,
+}
+
+/// Opens the database, reads the signing key and starts the workers.
+///
+/// # Errors
+/// Whatever [`StartError`] names.
+pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
+    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, shutdown } = deps;
+    let in_bounds = |setting: &str, value: u64, low: u64, high: u64| {
+        let holds = (low..=high).contains(&value);
+        holds
+            .then_some(())
+            .ok_or_else(|| StartError::Setting(format!("{setting} is {value}; it may be {low} to {high}")))
+    };
+    in_bounds("tokens.access_seconds", config.tokens.access_seconds, 60, 3600)?;
+    in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
+    let options = db::Options {
+        inline,
+        deadline: || deadline::current().map(mesh::Deadline::instant),
+        ..db::Options::new(config.database_url.expose())
+    };
+    let db = Db::open(options, store::MIGRATIONS).await?;
+    let pepper = master_key.derive("plaza/sso/pepper");
+    let hasher =
+        hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
+    let issuer =
+        tokens::Issuer::open(&db, &master_key, &keyring, clock.clone(), random.clone(), config.tokens.clone()).await?;
+    let Tokens { deployment, audience, issuer: issued_by, .. } = &config.tokens;
+    let verifier = Verifier::new(keyring, deployment, audience, issued_by, clock.clone());
+    let drain = Duration::from_secs(config.drain_seconds);
+    let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let peers = peers::Peers::new(sms, social, blog);
+    let provisioner = Arc::new(provision::Provisioner {
+        db: db.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        peers: peers.clone(),
+        owed: Notify::new(),
+    });
+    let digest_key = master_key.derive("plaza/sso/request-digests");
+    let sso = Arc::new(sso::Sso { db, clock, random, hasher, issuer, peers, provisioner, digest_key });
+    let router = service::router(&sso, stack)?;
+    let mut workers = JoinSet::new();
+    for target in model::Target::ALL {
+        workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));
+    }
+    workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
+    Ok(Service { sso, router, workers })
+}
+
+impl Service {
+    /// SSO's calls, behind the server stack.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Waits for the workers, which end once the shutdown handed to [`build`] has begun, and closes the database.
+    pub async fn close(self) {
+        let Self { sso, router, mut workers } = self;
+        while workers.join_next().await.is_some() {}
+        drop(router);
+        sso.db.clone().close().await;
+    }
+}

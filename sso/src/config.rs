@@ -1,0 +1,84 @@
+//! SSO's settings. `default.toml`, embedded, is their manual.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use mesh::config::ConfigError;
+use serde::Deserialize;
+
+use crate::hashing;
+
+/// The defaults, and what each setting means.
+pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// All settings of SSO.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// The database; prints masked, for it may hold a password.
+    pub database_url: mesh::config::Secret,
+    /// The bound on draining, in seconds.
+    pub drain_seconds: u64,
+    /// How to log.
+    pub log: mesh::telemetry::LogConfig,
+    /// Where keys are.
+    pub keys: Keys,
+    /// Where the other services are.
+    pub peers: Peers,
+    /// What access tokens say.
+    pub tokens: Tokens,
+    /// How passwords are hashed.
+    pub passwords: hashing::Config,
+}
+
+impl Config {
+    /// The defaults, overridden by `file`, overridden by the environment.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type, or a file that cannot be read; the text names it.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        mesh::config::load(crate::NAME, DEFAULT, file)
+    }
+}
+
+/// Where keys are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The file of the master key.
+    pub master_file: PathBuf,
+    /// The file of the mesh key.
+    pub mesh_file: PathBuf,
+    /// Whether to make a file that is missing.
+    pub create: bool,
+}
+
+/// Where the other services are, as URIs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// SMS.
+    pub sms: String,
+    /// Social.
+    pub social: String,
+    /// Blog.
+    pub blog: String,
+}
+
+/// What access tokens say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// The implicit assertion.
+    pub deployment: String,
+    /// The life of an access token, in seconds, 60 to 3600.
+    pub access_seconds: u64,
+}

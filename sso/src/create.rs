@@ -1,0 +1,139 @@
+//! Creating a user: the user, its identifier, its verification and what is owed for it, in one commit.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    identifier::Identifier,
+    model::{AccountKind, Outcome, Provisioning, User},
+    password::Password,
+    sso::Sso,
+    store::{self, provisioning::Lease, users::NewUser},
+    username::Username,
+};
+
+/// A user to create, valid by type.
+#[derive(Debug, Clone)]
+pub(crate) struct Create {
+    pub(crate) request_id: Uuid,
+    pub(crate) identifier: Identifier,
+    pub(crate) password: Password,
+    pub(crate) username: Username,
+    pub(crate) kind: AccountKind,
+    /// Whether an operator vouches for the identifier.
+    pub(crate) vouched: bool,
+}
+
+/// A user as created, now or when the request id first came.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) user_id: Uuid,
+    /// What proves the identifier; none if it is vouched for.
+    pub(crate) verification_id: Option<Uuid>,
+    /// What is owed to the targets and held by this call. Empty on a replay: somebody has seen to it.
+    pub(crate) leases: Vec<Lease>,
+}
+
+/// Creates the user, or finds what the request id came to before.
+///
+/// # Errors
+/// [`Error::UsernameTaken`], [`Error::RequestIdReused`]; [`Error::IdentifierTaken`] if the identifier is vouched for and somebody else has
+/// it; overload.
+pub(crate) async fn create(sso: &Arc<Sso>, ask: Create) -> Result<Created, Error> {
+    let digest = ask.digest(&sso.digest_key);
+    let (request_id, username) = (ask.request_id, ask.username.clone());
+    // Before the hash, which costs a thousand times as much. The commit below decides.
+    let before = sso
+        .db
+        .read("create_user_before", move |c| match store::requests::find(c, request_id, &digest)? {
+            None if store::users::username_taken(c, &username)? => Err(Error::UsernameTaken),
+            outcome => Ok(outcome),
+        })
+        .await?;
+    if let Some(outcome) = before {
+        return Ok(Created::replayed(outcome));
+    }
+    let password_hash = sso.hasher.hash(&ask.password).await?;
+    commit(sso, ask, digest, password_hash).await
+}
+
+async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: String) -> Result<Created, Error> {
+    let now = sso.clock.now();
+    let user = NewUser {
+        id: sso.id(),
+        username: ask.username,
+        kind: ask.kind,
+        password_hash,
+        identifier_id: sso.id(),
+        identifier: ask.identifier,
+        is_verified: ask.vouched,
+        now,
+    };
+    let verification_id = (!ask.vouched).then(|| sso.opaque_id());
+    let leases = sso.provisioner.leases(user.id);
+    let lease_end = sso.provisioner.lease_end(now);
+    let request_id = ask.request_id;
+    sso.db
+        .write("create_user", move |c| {
+            let outcome = Outcome { user_id: user.id, verification_id, session_id: None };
+            if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+                return Ok(Created::replayed(first));
+            }
+            store::users::insert(c, &user)?;
+            match verification_id {
+                Some(id) => drop(store::verifications::insert(c, id, user.id, user.identifier_id, now)?),
+                None => drop_rivals(c, user.id, &user.identifier)?,
+            }
+            for lease in &leases {
+                store::provisioning::insert(c, lease, lease_end, now)?;
+            }
+            Ok(Created { user_id: user.id, verification_id, leases: leases.clone() })
+        })
+        .await
+}
+
+/// The identifier is `owner`'s: what others had begun with it ends.
+pub(crate) fn drop_rivals(c: &mut db::Conn, owner: Uuid, identifier: &Identifier) -> Result<(), Error> {
+    store::users::drop_rivals(c, owner, identifier)?;
+    store::verifications::drop_rivals(c, owner, identifier)?;
+    Ok(())
+}
+
+/// A user, and how far the targets know it.
+///
+/// # Errors
+/// [`Error::UserNotFound`].
+pub(crate) async fn user_and_provisioning(sso: &Sso, id: Uuid) -> Result<(User, Vec<Provisioning>), Error> {
+    sso.db
+        .read("user_and_provisioning", move |c| {
+            let user = store::users::find(c, id)?.ok_or(Error::UserNotFound)?;
+            Ok((user, store::provisioning::of_user(c, id)?))
+        })
+        .await
+}
+
+impl Create {
+    fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+        let (account_type, tier) = self.kind.stored();
+        crate::digest::keyed(
+            key,
+            &[
+                b"create",
+                self.identifier.value().as_bytes(),
+                self.password.bytes(),
+                self.username.as_str().as_bytes(),
+                &account_type.to_be_bytes(),
+                &tier.to_be_bytes(),
+                &[u8::from(self.vouched)],
+            ],
+        )
+    }
+}
+
+impl Created {
+    fn replayed(outcome: Outcome) -> Self {
+        Self { user_id: outcome.user_id, verification_id: outcome.verification_id, leases: Vec::new() }
+    }
+}

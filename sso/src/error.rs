@@ -1,0 +1,106 @@
+//! Why SSO refuses, and how it says so: every error of a flow takes this one road to the caller.
+
+use std::time::Duration;
+
+use mesh::failure::Failure;
+use proto::sso::v1::ErrorReason;
+use tonic::Code;
+
+/// `ErrorInfo.domain` of SSO's reasons.
+const DOMAIN: &str = "sso.plaza";
+
+/// What ends a flow.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Another user has the username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Another user has verified the identifier.
+    #[error("the identifier is taken")]
+    IdentifierTaken,
+    /// No user has this identifier with this password.
+    #[error("no user has this identifier with this password")]
+    CredentialsInvalid,
+    /// Unknown, over, or somebody else's.
+    #[error("there is no such verification, or it is over")]
+    VerificationNotFound,
+    /// No user has this id.
+    #[error("there is no such user")]
+    UserNotFound,
+    /// The request id came with another request before.
+    #[error("the request id was used before, with another request")]
+    RequestIdReused,
+    /// SMS refused to send or to check, for a time.
+    #[error("{reason:?}")]
+    Limited {
+        /// Which limit.
+        reason: ErrorReason,
+        /// When to come back, if that helps.
+        retry_after: Option<Duration>,
+    },
+    /// The database could not do it.
+    #[error(transparent)]
+    Store(#[from] db::Error),
+    /// It has its form already: from the mesh, or from a peer.
+    #[error("{0:?}")]
+    Failure(Failure),
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let refuse = |code, reason: ErrorReason| Self::new(code, DOMAIN, reason.as_str_name(), message);
+        match error {
+            Error::UsernameTaken => refuse(Code::AlreadyExists, ErrorReason::UsernameTaken),
+            Error::IdentifierTaken => refuse(Code::AlreadyExists, ErrorReason::IdentifierTaken),
+            Error::CredentialsInvalid => refuse(Code::Unauthenticated, ErrorReason::CredentialsInvalid),
+            Error::VerificationNotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
+            Error::UserNotFound => refuse(Code::NotFound, ErrorReason::UserNotFound),
+            Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
+            Error::Limited { reason, retry_after } => {
+                let failure = Self::new(Code::ResourceExhausted, DOMAIN, reason.as_str_name(), limit(reason));
+                match retry_after {
+                    Some(delay) => failure.retry_after(delay),
+                    None => failure,
+                }
+            }
+            Error::Store(error) => store(error),
+            Error::Failure(failure) => failure,
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+fn limit(reason: ErrorReason) -> &'static str {
+    match reason {
+        ErrorReason::OtpResendTooSoon => "a code was sent a moment ago",
+        ErrorReason::OtpSendLimit => "no more codes are sent for now",
+        _ => "too many codes were guessed",
+    }
+}
+
+fn store(error: db::Error) -> Failure {
+    match error {
+        db::Error::Full => Failure::overloaded(Duration::from_secs(1)),
+        db::Error::Late => Failure::late(),
+        db::Error::Unavailable | db::Error::OutcomeUnknown => Failure::unreachable("the database does not answer"),
+        other => Failure::internal(other),
+    }
+}

@@ -1,0 +1,33 @@
+//! Forgets what nobody may ask for any more.
+
+use std::{sync::Arc, time::Duration};
+
+use mesh::Shutdown;
+use tokio::time;
+
+use crate::{
+    error::Error,
+    sso::{DAY, Sso},
+    store,
+};
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// Deletes request ids and verifications that are older than a day, every ten minutes, until `shutdown`.
+pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = time::sleep(PERIOD) => {}
+            () = shutdown.begun() => return,
+        }
+        let until = sso.clock.now() - DAY;
+        let forgotten = sso.db.write("forget", move |c| {
+            Ok::<_, Error>(store::requests::forget(c, until)? + store::verifications::forget(c, until)?)
+        });
+        match forgotten.await {
+            Ok(rows) => tracing::debug!(rows, "forgotten"),
+            Err(error) => tracing::warn!(%error, "what is old could not be forgotten"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The nouns of SSO, valid by type.
+
+use std::{fmt, time::SystemTime};
+
+use uuid::Uuid;
+
+use crate::identifier::Identifier;
+
+/// An account, with all its identifiers.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    pub(crate) username: String,
+    pub(crate) kind: AccountKind,
+    pub(crate) is_verified: bool,
+    pub(crate) identifiers: Vec<Claim>,
+    pub(crate) version: i64,
+    pub(crate) created_at: SystemTime,
+    pub(crate) updated_at: SystemTime,
+}
+
+/// An identifier as a user's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) id: Uuid,
+    pub(crate) identifier: Identifier,
+    pub(crate) is_verified: bool,
+}
+
+/// A customer, or an official account of some tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccountKind {
+    Customer,
+    Official(Tier),
+}
+
+/// How far an official account is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    Unverified = 1,
+    Verified = 2,
+    Premium = 3,
+}
+
+impl AccountKind {
+    /// The two columns: account type and tier.
+    pub(crate) fn stored(self) -> (i16, i16) {
+        match self {
+            Self::Customer => (1, 0),
+            Self::Official(tier) => (2, tier as i16),
+        }
+    }
+
+    /// From the two columns.
+    pub(crate) fn from_stored(account_type: i16, tier: i16) -> Self {
+        match (account_type, tier) {
+            (1, _) => Self::Customer,
+            (_, 3) => Self::Official(Tier::Premium),
+            (_, 2) => Self::Official(Tier::Verified),
+            _ => Self::Official(Tier::Unverified),
+        }
+    }
+}
+
+/// A service that keeps a record of every user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    Social = 1,
+    Blog = 2,
+}
+
+impl Target {
+    /// Every target.
+    pub(crate) const ALL: [Self; 2] = [Self::Social, Self::Blog];
+
+    /// From its column.
+    pub(crate) fn from_stored(value: i16) -> Self {
+        if value == 1 { Self::Social } else { Self::Blog }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Social => "social",
+            Self::Blog => "blog",
+        })
+    }
+}
+
+/// How far a target has been told of a user.
+#[derive(Debug, Clone)]
+pub(crate) struct Provisioning {
+    pub(crate) target: Target,
+    pub(crate) state: ProvisioningState,
+}
+
+/// Done, owed, or parked until somebody looks.
+#[derive(Debug, Clone)]
+pub(crate) enum ProvisioningState {
+    Done,
+    Pending { attempts: i32, due_at: SystemTime, last_error: String },
+    Parked { attempts: i32, last_error: String },
+}
+
+/// The request to prove an identifier: whose, and which.
+#[derive(Debug, Clone)]
+pub(crate) struct Verification {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) identifier: Identifier,
+}
+
+/// What a request id came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) user_id: Uuid,
+    pub(crate) verification_id: Option<Uuid>,
+    pub(crate) session_id: Option<Uuid>,
+}

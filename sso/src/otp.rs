@@ -1,0 +1,166 @@
+//! Codes, as far as SSO knows them: it asks SMS to send and to check, and never sees one but on its way through.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    create,
+    error::Error,
+    identifier::Identifier,
+    model::{Outcome, User, Verification},
+    peers::{self, Sent, Verdict},
+    sso::{DAY, Sso},
+    store,
+    tokens::AccessToken,
+};
+
+/// Guesses of a verification that has had no send yet.
+const GUESSES: i32 = 5;
+
+/// A verification and what became of its last send.
+pub(crate) struct Pending {
+    pub(crate) id: Uuid,
+    pub(crate) masked_destination: String,
+    /// `None`: nothing was sent.
+    pub(crate) sent: Option<Sent>,
+    pub(crate) resend_after: SystemTime,
+    pub(crate) guesses_left: i32,
+}
+
+/// What came of a guess.
+pub(crate) enum Checked {
+    Verified { user: User, token: AccessToken },
+    Failed(Verdict),
+}
+
+impl Pending {
+    /// A verification without a send: one may be asked for at once.
+    pub(crate) fn unsent(sso: &Sso, id: Uuid, identifier: &Identifier) -> Self {
+        let masked_destination = identifier.masked();
+        Self { id, masked_destination, sent: None, resend_after: sso.clock.now(), guesses_left: GUESSES }
+    }
+
+    fn after(sso: &Sso, verification: &Verification, sent: Sent) -> Self {
+        Self {
+            id: verification.id,
+            masked_destination: verification.identifier.masked(),
+            resend_after: sent.resend_after.unwrap_or_else(|| sso.clock.now()),
+            guesses_left: sent.guesses_left,
+            sent: Some(sent),
+        }
+    }
+}
+
+/// The first code of a sign-up. If SMS cannot send it now, the verification stays as it is, and SendOtp works later.
+///
+/// # Errors
+/// Of the database alone.
+pub(crate) async fn first(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
+    let (verification, owner) = match find(sso, verification_id).await {
+        // A replay, after the verification came to its end.
+        Err(Error::VerificationNotFound) => return Ok(ended(sso, verification_id)),
+        found => found?,
+    };
+    match sso.peers.send_otp(request_id, &verification, owner.is_some_and(|id| id != verification.user_id)).await {
+        Ok(sent) => Ok(Pending::after(sso, &verification, sent)),
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), reason = mesh::failure::reason(&status), "no code went out at sign-up");
+            Ok(Pending::unsent(sso, verification.id, &verification.identifier))
+        }
+    }
+}
+
+fn ended(sso: &Sso, id: Uuid) -> Pending {
+    Pending { id, masked_destination: String::new(), sent: None, resend_after: sso.clock.now(), guesses_left: 0 }
+}
+
+/// Sends a code: the first of the verification, or another in its place.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`], a limit of SMS, or that SMS does not answer.
+pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
+    let (verification, owner) = find(sso, verification_id).await?;
+    if owner == Some(verification.user_id) {
+        return Err(Error::VerificationNotFound);
+    }
+    let sent = match sso.peers.send_otp(request_id, &verification, owner.is_some()).await {
+        Err(status) if peers::is_open(&status) => sso.peers.resend_otp(request_id, verification_id).await,
+        sent => sent,
+    };
+    sent.map(|sent| Pending::after(sso, &verification, sent)).map_err(|status: Status| peers::refused(&status))
+}
+
+/// Has a code checked. The right one verifies the user and opens a session; a repeat of the request gets tokens of that session again.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
+pub(crate) async fn verify(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    verification_id: Uuid,
+    code: String,
+) -> Result<Checked, Error> {
+    let digest = crate::digest::keyed(&sso.digest_key, &[b"verify", verification_id.as_bytes(), code.as_bytes()]);
+    if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
+        return signed_in(sso, outcome).await;
+    }
+    let (verification, _) = find(sso, verification_id).await?;
+    match sso.peers.verify_otp(request_id, &verification, &code).await? {
+        Verdict::Approved => {
+            let outcome = approve(sso, request_id, digest, &verification).await?;
+            acknowledge(sso, verification_id);
+            signed_in(sso, outcome).await
+        }
+        verdict => Ok(Checked::Failed(verdict)),
+    }
+}
+
+/// Makes the approval so: the identifier is the user's, the user is verified, nobody else's claim lives on.
+async fn approve(sso: &Sso, request_id: Uuid, digest: [u8; 32], verification: &Verification) -> Result<Outcome, Error> {
+    let (now, verification) = (sso.clock.now(), verification.clone());
+    let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(sso.id()) };
+    let made = sso.db.write("verify_user", move |c| {
+        if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            return Ok(first);
+        }
+        store::users::verify(c, verification.user_id, &verification.identifier, now)?;
+        create::drop_rivals(c, verification.user_id, &verification.identifier)?;
+        Ok(outcome.clone())
+    });
+    match made.await {
+        // Somebody else was faster to prove it, so this verification is over.
+        Err(Error::IdentifierTaken) => Err(Error::VerificationNotFound),
+        made => made,
+    }
+}
+
+/// Tells SMS in a task of its own: nobody waits for it, and if it is lost SMS forgets at the end of the day.
+fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
+    let sso = Arc::clone(sso);
+    tokio::spawn(async move {
+        if let Err(status) = sso.peers.acknowledge_otp(verification_id).await {
+            tracing::info!(code = ?status.code(), "an approval could not be acknowledged");
+        }
+    });
+}
+
+async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
+    let Outcome { user_id, session_id, .. } = outcome;
+    let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::UserNotFound)).await?;
+    let token = sso.issuer.issue(user_id, session_id.ok_or(Error::RequestIdReused)?);
+    Ok(Checked::Verified { user, token })
+}
+
+/// A verification that has not ended, and who has its identifier verified.
+async fn find(sso: &Sso, id: Uuid) -> Result<(Verification, Option<Uuid>), Error> {
+    let since = sso.clock.now() - DAY;
+    sso.db
+        .read("verification", move |c| {
+            let verification = store::verifications::find(c, id, since)?.ok_or(Error::VerificationNotFound)?;
+            let owner = store::users::owner(c, &verification.identifier)?;
+            Ok((verification, owner))
+        })
+        .await
+}

@@ -1,0 +1,87 @@
+//! The tables of SSO, as diesel sees them on both engines.
+
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    users (id) {
+        id -> Id,
+        username -> Text,
+        username_folded -> Text,
+        account_type -> SmallInt,
+        official_tier -> SmallInt,
+        password_hash -> Nullable<Text>,
+        is_verified -> Bool,
+        version -> BigInt,
+        created_at -> At,
+        updated_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    identifiers (id) {
+        id -> Id,
+        user_id -> Id,
+        kind -> SmallInt,
+        value -> Text,
+        is_verified -> Bool,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
+
+    verifications (id) {
+        id -> Id,
+        user_id -> Id,
+        identifier_id -> Id,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    provisioning (id) {
+        id -> Id,
+        user_id -> Id,
+        target -> SmallInt,
+        due_at -> Nullable<At>,
+        token -> Id,
+        attempts -> Integer,
+        last_error -> Text,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    requests (id) {
+        id -> Id,
+        digest -> Binary,
+        user_id -> Id,
+        verification_id -> Nullable<Id>,
+        session_id -> Nullable<Id>,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::At;
+    use diesel::sql_types::*;
+
+    signing_keys (id) {
+        id -> Text,
+        sealed_secret -> Text,
+        created_at -> At,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(users, identifiers, verifications, provisioning, requests);

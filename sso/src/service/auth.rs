@@ -1,0 +1,44 @@
+//! sso.v1.AuthService.
+
+use std::sync::Arc;
+
+use proto::sso::v1::{
+    SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse, SignUpRequest, SignUpResponse, VerifyOtpRequest,
+    VerifyOtpResponse, auth_service_server::AuthService,
+};
+use tonic::{Request, Response, Status};
+
+use super::{parse, render};
+use crate::{otp, signin, signup, sso::Sso};
+
+pub(super) struct Auth(pub(super) Arc<Sso>);
+
+#[tonic::async_trait]
+impl AuthService for Auth {
+    async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
+        let ask = request.into_inner().try_into()?;
+        let done = signup::sign_up(&self.0, ask).await?;
+        Ok(Response::new(SignUpResponse {
+            user: Some(render::user(&done.user)),
+            provisioning: render::provisioning(&done.provisioning),
+            verification: done.verification.map(render::verification),
+        }))
+    }
+
+    async fn send_otp(&self, request: Request<SendOtpRequest>) -> Result<Response<SendOtpResponse>, Status> {
+        let ask: parse::SendOtp = request.into_inner().try_into()?;
+        let pending = otp::send(&self.0, ask.request_id, ask.verification_id).await?;
+        Ok(Response::new(SendOtpResponse { verification: Some(render::verification(pending)) }))
+    }
+
+    async fn verify_otp(&self, request: Request<VerifyOtpRequest>) -> Result<Response<VerifyOtpResponse>, Status> {
+        let ask: parse::VerifyOtp = request.into_inner().try_into()?;
+        let checked = otp::verify(&self.0, ask.request_id, ask.verification_id, ask.code).await?;
+        Ok(Response::new(render::checked(checked)))
+    }
+
+    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        let ask = request.into_inner().try_into()?;
+        Ok(Response::new(render::signed_in(signin::sign_in(&self.0, ask).await?)))
+    }
+}

@@ -1,0 +1,28 @@
+//! The wire: each method parses, calls its flow, and renders what came of it.
+
+mod account;
+mod auth;
+mod parse;
+mod render;
+mod token;
+mod user;
+
+use std::sync::Arc;
+
+use mesh::{Router, Server, Stack, server::BuildError};
+use proto::sso::v1::{
+    account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
+    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+};
+
+use crate::sso::Sso;
+
+/// SSO's four services behind the mesh's server stack.
+pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError> {
+    Server::new(crate::NAME, stack)
+        .add(AuthServiceServer::new(auth::Auth(Arc::clone(sso))))
+        .add(AccountServiceServer::new(account::Account(Arc::clone(sso))))
+        .add(UserServiceServer::new(user::Users(Arc::clone(sso))))
+        .add(TokenServiceServer::new(token::Keys(Arc::clone(sso))))
+        .build()
+}

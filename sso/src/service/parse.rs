@@ -1,0 +1,178 @@
+//! Requests become values that are valid by type, or one answer that names all bad fields.
+
+use mesh::{Failure, Fields};
+use proto::sso::v1::{
+    self as pb, AccountType, CreateUserRequest, OfficialTier, SendOtpRequest, SignInRequest, SignUpRequest,
+    VerifyOtpRequest,
+};
+use uuid::Uuid;
+
+use crate::{
+    create::Create,
+    identifier::Identifier,
+    model::{AccountKind, Tier},
+    password::Password,
+    signin::SignIn,
+    username::Username,
+};
+
+/// A code that is asked for.
+pub(super) struct SendOtp {
+    pub(super) request_id: Uuid,
+    pub(super) verification_id: Uuid,
+}
+
+/// A code to be checked.
+pub(super) struct VerifyOtp {
+    pub(super) request_id: Uuid,
+    pub(super) verification_id: Uuid,
+    pub(super) code: String,
+}
+
+/// The fields of one `oneof identifier`, whichever message it stands in.
+enum Given {
+    Email(String),
+    Phone(String),
+}
+
+impl TryFrom<SignUpRequest> for Create {
+    type Error = Failure;
+
+    fn try_from(request: SignUpRequest) -> Result<Self, Failure> {
+        let given = request.identifier.map(|identifier| match identifier {
+            pb::sign_up_request::Identifier::Email(text) => Given::Email(text),
+            pb::sign_up_request::Identifier::PhoneNumber(text) => Given::Phone(text),
+        });
+        let mut fields = Fields::default();
+        let kind = match AccountType::try_from(request.account_type) {
+            Ok(AccountType::Customer) => Some(AccountKind::Customer),
+            Ok(AccountType::Official) => Some(AccountKind::Official(Tier::Unverified)),
+            _ => refuse(&mut fields, "account_type", "is required"),
+        };
+        let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
+        create(fields, given, rest, kind, false)
+    }
+}
+
+impl TryFrom<CreateUserRequest> for Create {
+    type Error = Failure;
+
+    fn try_from(request: CreateUserRequest) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let kind = match (AccountType::try_from(request.account_type), OfficialTier::try_from(request.official_tier)) {
+            (Ok(AccountType::Customer), Ok(OfficialTier::Unspecified)) => Some(AccountKind::Customer),
+            (Ok(AccountType::Customer), _) => refuse(&mut fields, "official_tier", "is for official accounts"),
+            (Ok(AccountType::Official), Ok(OfficialTier::Verified)) => Some(AccountKind::Official(Tier::Verified)),
+            (Ok(AccountType::Official), Ok(OfficialTier::Premium)) => Some(AccountKind::Official(Tier::Premium)),
+            (Ok(AccountType::Official), Ok(_)) => Some(AccountKind::Official(Tier::Unverified)),
+            (Ok(AccountType::Official), Err(_)) => refuse(&mut fields, "official_tier", "is unknown"),
+            _ => refuse(&mut fields, "account_type", "is required"),
+        };
+        let given = request.identifier.map(|identifier| match identifier {
+            pb::create_user_request::Identifier::Email(text) => Given::Email(text),
+            pb::create_user_request::Identifier::PhoneNumber(text) => Given::Phone(text),
+        });
+        let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
+        create(fields, given, rest, kind, request.vouch_identifier)
+    }
+}
+
+impl TryFrom<SignInRequest> for SignIn {
+    type Error = Failure;
+
+    fn try_from(request: SignInRequest) -> Result<Self, Failure> {
+        let given = request.identifier.map(|identifier| match identifier {
+            pb::sign_in_request::Identifier::Email(text) => Given::Email(text),
+            pb::sign_in_request::Identifier::PhoneNumber(text) => Given::Phone(text),
+        });
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let identifier = identifier(&mut fields, given);
+        let password = fields.take("password", Password::given(&request.password));
+        let parsed = (|| Some(Self { request_id: request_id?, identifier: identifier?, password: password? }))();
+        fields.finish(parsed)
+    }
+}
+
+impl TryFrom<SendOtpRequest> for SendOtp {
+    type Error = Failure;
+
+    fn try_from(request: SendOtpRequest) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let verification_id = fields.id("verification_id", &request.verification_id);
+        let parsed = (|| Some(Self { request_id: request_id?, verification_id: verification_id? }))();
+        fields.finish(parsed)
+    }
+}
+
+impl TryFrom<VerifyOtpRequest> for VerifyOtp {
+    type Error = Failure;
+
+    fn try_from(request: VerifyOtpRequest) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let verification_id = fields.id("verification_id", &request.verification_id);
+        let code = fields.take("code", code(&request.code));
+        let parsed = (|| Some(Self { request_id: request_id?, verification_id: verification_id?, code: code? }))();
+        fields.finish(parsed)
+    }
+}
+
+/// A user id by itself.
+pub(super) fn user_id(text: &str) -> Result<Uuid, Failure> {
+    let mut fields = Fields::default();
+    let id = fields.id("user_id", text);
+    fields.finish(id)
+}
+
+/// The fields that SignUp and CreateUser share.
+struct Common {
+    request_id: String,
+    password: String,
+    username: String,
+}
+
+fn create(
+    mut fields: Fields,
+    given: Option<Given>,
+    rest: Common,
+    kind: Option<AccountKind>,
+    vouched: bool,
+) -> Result<Create, Failure> {
+    let request_id = fields.request_id("request_id", &rest.request_id);
+    let identifier = identifier(&mut fields, given);
+    let username = fields.take("username", Username::parse(&rest.username));
+    let password = fields.take("password", Password::new(&rest.password, username.as_ref()));
+    let parsed = (|| {
+        Some(Create {
+            request_id: request_id?,
+            identifier: identifier?,
+            password: password?,
+            username: username?,
+            kind: kind?,
+            vouched,
+        })
+    })();
+    fields.finish(parsed)
+}
+
+fn identifier(fields: &mut Fields, given: Option<Given>) -> Option<Identifier> {
+    match given {
+        Some(Given::Email(text)) => fields.take("email", Identifier::email(&text)),
+        Some(Given::Phone(text)) => fields.take("phone_number", Identifier::phone(&text)),
+        None => refuse(fields, "identifier", "is required: email or phone_number"),
+    }
+}
+
+/// As people type it: spaces and hyphens between the digits are theirs to leave out.
+fn code(text: &str) -> Result<String, &'static str> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).take(11).collect();
+    let is_code = (6..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_code && text.len() <= 40 { Ok(digits) } else { Err("must have 6 to 10 digits") }
+}
+
+fn refuse<T>(fields: &mut Fields, field: &str, description: &str) -> Option<T> {
+    fields.refuse(field, description);
+    None
+}

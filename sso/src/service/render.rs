@@ -1,0 +1,122 @@
+//! What flows come to, as the contract says it.
+
+use std::time::SystemTime;
+
+use proto::sso::v1::{self as pb, CodeDelivery, VerifyOtpFailureReason};
+
+use crate::{
+    identifier::Identifier,
+    model::{Claim, Provisioning, ProvisioningState, Target, User},
+    otp::{Checked, Pending},
+    peers::Verdict,
+    signin::SignedIn,
+    tokens::AccessToken,
+};
+
+pub(super) fn user(user: &User) -> pb::User {
+    let (account_type, official_tier) = user.kind.stored();
+    pb::User {
+        id: user.id.to_string(),
+        username: user.username.clone(),
+        account_type: account_type.into(),
+        official_tier: official_tier.into(),
+        is_verified: user.is_verified,
+        identifiers: user.identifiers.iter().map(identifier).collect(),
+        create_time: stamp(user.created_at),
+        update_time: stamp(user.updated_at),
+        version: user.version,
+    }
+}
+
+fn identifier(claim: &Claim) -> pb::Identifier {
+    let value = match &claim.identifier {
+        Identifier::Email(address) => pb::identifier::Value::Email(address.clone()),
+        Identifier::Phone(number) => pb::identifier::Value::PhoneNumber(number.clone()),
+    };
+    pb::Identifier { value: Some(value), is_verified: claim.is_verified }
+}
+
+pub(super) fn provisioning(all: &[Provisioning]) -> Vec<pb::Provisioning> {
+    all.iter().map(one_provisioning).collect()
+}
+
+fn one_provisioning(one: &Provisioning) -> pb::Provisioning {
+    let target = match one.target {
+        Target::Social => pb::Target::Social,
+        Target::Blog => pb::Target::Blog,
+    };
+    let base = pb::Provisioning { target: target.into(), ..Default::default() };
+    match &one.state {
+        ProvisioningState::Done => pb::Provisioning { state: pb::ProvisioningState::Done.into(), ..base },
+        ProvisioningState::Pending { attempts, due_at, last_error } => pb::Provisioning {
+            state: pb::ProvisioningState::Pending.into(),
+            attempts: *attempts,
+            next_attempt_time: stamp(*due_at),
+            last_error: last_error.clone(),
+            ..base
+        },
+        ProvisioningState::Parked { attempts, last_error } => pb::Provisioning {
+            state: pb::ProvisioningState::Parked.into(),
+            attempts: *attempts,
+            last_error: last_error.clone(),
+            ..base
+        },
+    }
+}
+
+pub(super) fn verification(pending: Pending) -> pb::Verification {
+    let delivery = match &pending.sent {
+        None => CodeDelivery::NotSent,
+        Some(sent) if sent.delivered => CodeDelivery::Sent,
+        Some(_) => CodeDelivery::Failed,
+    };
+    let (reference, code_expires_at) =
+        pending.sent.map(|sent| (sent.reference, sent.code_expires_at)).unwrap_or_default();
+    pb::Verification {
+        verification_id: pending.id.to_string(),
+        masked_destination: pending.masked_destination,
+        delivery: delivery.into(),
+        reference,
+        code_expire_time: code_expires_at.and_then(stamp),
+        resend_after: stamp(pending.resend_after),
+        guesses_left: pending.guesses_left,
+    }
+}
+
+pub(super) fn checked(checked: Checked) -> pb::VerifyOtpResponse {
+    use pb::verify_otp_response::Outcome;
+    let outcome = match checked {
+        Checked::Verified { user: verified, token } => {
+            Outcome::Success(pb::VerifyOtpSuccess { user: Some(user(&verified)), tokens: Some(tokens(token)) })
+        }
+        Checked::Failed(verdict) => Outcome::Failure(failure(verdict)),
+    };
+    pb::VerifyOtpResponse { outcome: Some(outcome) }
+}
+
+fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
+    let (reason, guesses_left) = match verdict {
+        Verdict::WrongCode { guesses_left } => (VerifyOtpFailureReason::WrongCode, guesses_left),
+        Verdict::Expired { guesses_left } => (VerifyOtpFailureReason::CodeExpired, guesses_left),
+        Verdict::Exhausted => (VerifyOtpFailureReason::GuessesExhausted, 0),
+        Verdict::Used | Verdict::Approved => (VerifyOtpFailureReason::CodeUsed, 0),
+    };
+    pb::VerifyOtpFailure { reason: reason.into(), guesses_left }
+}
+
+pub(super) fn signed_in(signed_in: SignedIn) -> pb::SignInResponse {
+    use pb::sign_in_response::Outcome;
+    let outcome = match signed_in {
+        SignedIn::Tokens(token) => Outcome::Tokens(tokens(token)),
+        SignedIn::Unverified(pending) => Outcome::Verification(verification(pending)),
+    };
+    pb::SignInResponse { outcome: Some(outcome) }
+}
+
+fn tokens(token: AccessToken) -> pb::Tokens {
+    pb::Tokens { access_token: token.text, access_expire_time: stamp(token.expires_at) }
+}
+
+fn stamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+    Some(time.into())
+}

@@ -1,0 +1,49 @@
+//! Flows 1 and 2: a person signs up; Social and Blog are told, and a code goes out, at the same time.
+
+use std::sync::Arc;
+
+use crate::{
+    create::{self, Create},
+    error::Error,
+    model::{Provisioning, User},
+    otp::{self, Pending},
+    sso::Sso,
+};
+
+/// What came of a sign-up.
+pub(crate) struct SignedUp {
+    pub(crate) user: User,
+    pub(crate) provisioning: Vec<Provisioning>,
+    pub(crate) verification: Option<Pending>,
+}
+
+/// Signs a person up. A repeat walks the same road: each step finds what it did before.
+///
+/// # Errors
+/// As [`create::create`]. A target or SMS that is down is no error: the answer says so.
+pub(crate) async fn sign_up(sso: &Arc<Sso>, ask: Create) -> Result<SignedUp, Error> {
+    let request_id = ask.request_id;
+    let created = create::create(sso, ask).await?;
+    let send = async {
+        match created.verification_id {
+            Some(id) => otp::first(sso, request_id, id).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let ((), verification) = tokio::join!(sso.provisioner.settle(created.leases), send);
+    let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
+    Ok(SignedUp { user, provisioning, verification: verification? })
+}
+
+/// Creates a user for an operator: as a sign-up, but that nothing is sent.
+///
+/// # Errors
+/// As [`create::create`].
+pub(crate) async fn create_user(sso: &Arc<Sso>, ask: Create) -> Result<SignedUp, Error> {
+    let identifier = ask.identifier.clone();
+    let created = create::create(sso, ask).await?;
+    sso.provisioner.settle(created.leases).await;
+    let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
+    let verification = created.verification_id.map(|id| Pending::unsent(sso, id, &identifier));
+    Ok(SignedUp { user, provisioning, verification })
+}

@@ -1,0 +1,36 @@
+//! What the flows share: one value, made at start.
+
+use std::{sync::Arc, time::Duration};
+
+use db::Db;
+use mesh::{Clock, Random, uuid_v7};
+use uuid::Uuid;
+
+use crate::{hashing::Hasher, peers::Peers, provision::Provisioner, tokens::Issuer};
+
+/// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// SSO, ready to serve.
+pub(crate) struct Sso {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) hasher: Hasher,
+    pub(crate) issuer: Issuer,
+    pub(crate) peers: Peers,
+    pub(crate) provisioner: Arc<Provisioner>,
+    pub(crate) digest_key: [u8; 32],
+}
+
+impl Sso {
+    /// A fresh id that sorts by time.
+    pub(crate) fn id(&self) -> Uuid {
+        uuid_v7(&self.clock, &self.random)
+    }
+
+    /// A fresh id that tells nothing, for what is handed out as a capability.
+    pub(crate) fn opaque_id(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.random.bytes()).into_uuid()
+    }
+}

@@ -1,0 +1,27 @@
+//! The statements of SSO, each written once for both engines. Only these files and `schema.rs` know diesel.
+
+pub(crate) mod keys;
+pub(crate) mod provisioning;
+pub(crate) mod requests;
+pub(crate) mod users;
+pub(crate) mod verifications;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use db::{At, Migrations};
+use diesel_migrations::embed_migrations;
+
+/// The migrations of both engines, under the same names.
+pub(crate) const MIGRATIONS: Migrations =
+    Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
+
+/// A moment as it is stored.
+pub(crate) fn at(time: SystemTime) -> At {
+    let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    At(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// A stored moment.
+pub(crate) fn time(at: At) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(at.0).unwrap_or_default())
+}

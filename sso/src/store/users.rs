@@ -1,0 +1,183 @@
+//! Users and what they sign in with.
+
+use std::time::SystemTime;
+
+use db::{At, Conn, Id, on};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use uuid::Uuid;
+
+use super::{at, time};
+use crate::{
+    error::Error,
+    identifier::Identifier,
+    model::{AccountKind, Claim, User},
+    schema::{identifiers, users},
+    username::Username,
+};
+
+/// A user to insert, with the one identifier it begins with.
+#[derive(Clone)]
+pub(crate) struct NewUser {
+    pub(crate) id: Uuid,
+    pub(crate) username: Username,
+    pub(crate) kind: AccountKind,
+    pub(crate) password_hash: String,
+    pub(crate) identifier_id: Uuid,
+    pub(crate) identifier: Identifier,
+    pub(crate) is_verified: bool,
+    pub(crate) now: SystemTime,
+}
+
+#[derive(Insertable, Queryable, Selectable)]
+#[diesel(table_name = users)]
+struct UserRow {
+    id: Id,
+    username: String,
+    username_folded: String,
+    account_type: i16,
+    official_tier: i16,
+    password_hash: Option<String>,
+    is_verified: bool,
+    version: i64,
+    created_at: At,
+    updated_at: At,
+}
+
+#[derive(Insertable, Queryable, Selectable)]
+#[diesel(table_name = identifiers)]
+struct IdentifierRow {
+    id: Id,
+    user_id: Id,
+    kind: i16,
+    value: String,
+    is_verified: bool,
+    created_at: At,
+}
+
+/// Inserts a user. The unique indexes are the referees of username and, if it is verified, identifier.
+pub(crate) fn insert(c: &mut Conn, user: &NewUser) -> Result<(), Error> {
+    let (account_type, official_tier) = user.kind.stored();
+    let row = UserRow {
+        id: Id(user.id),
+        username: user.username.as_str().to_owned(),
+        username_folded: user.username.folded().to_owned(),
+        account_type,
+        official_tier,
+        password_hash: Some(user.password_hash.clone()),
+        is_verified: user.is_verified,
+        version: 1,
+        created_at: at(user.now),
+        updated_at: at(user.now),
+    };
+    on!(c => diesel::insert_into(users::table).values(&row).execute(c))
+        .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))?;
+    let row = IdentifierRow {
+        id: Id(user.identifier_id),
+        user_id: Id(user.id),
+        kind: user.identifier.kind(),
+        value: user.identifier.value().to_owned(),
+        is_verified: user.is_verified,
+        created_at: at(user.now),
+    };
+    on!(c => diesel::insert_into(identifiers::table).values(&row).execute(c))
+        .map_err(|error| refused(error, "identifiers_value_key", Error::IdentifierTaken))?;
+    Ok(())
+}
+
+/// If it was this unique index that said no, that is `taken` and not a fault.
+fn refused(error: diesel::result::Error, index: &str, taken: Error) -> Error {
+    let error = db::Error::from(error);
+    if error.is_unique(index) { taken } else { error.into() }
+}
+
+/// Whether somebody has the username.
+pub(crate) fn username_taken(c: &mut Conn, username: &Username) -> QueryResult<bool> {
+    let named = users::table.filter(users::username_folded.eq(username.folded()));
+    on!(c => diesel::select(diesel::dsl::exists(named)).get_result(c))
+}
+
+/// One user with all its identifiers, oldest first.
+pub(crate) fn find(c: &mut Conn, id: Uuid) -> QueryResult<Option<User>> {
+    let row: Option<UserRow> = on!(c => users::table.find(Id(id)).select(UserRow::as_select()).first(c).optional())?;
+    let Some(row) = row else { return Ok(None) };
+    let claims: Vec<IdentifierRow> = on!(c => identifiers::table
+        .filter(identifiers::user_id.eq(Id(id)))
+        .order(identifiers::id)
+        .select(IdentifierRow::as_select())
+        .load(c))?;
+    Ok(Some(user(row, claims)))
+}
+
+/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it. With the hash to check.
+pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<(Uuid, Option<String>)>> {
+    let found: Option<(Id, Option<String>)> = on!(c => identifiers::table
+        .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
+        .filter(identifiers::value.eq(identifier.value()))
+        .order((identifiers::is_verified.desc(), identifiers::id.desc()))
+        .select((users::id, users::password_hash))
+        .first(c)
+        .optional())?;
+    Ok(found.map(|(id, hash)| (id.0, hash)))
+}
+
+/// The user who has the identifier verified.
+pub(crate) fn owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Uuid>> {
+    let found: Option<Id> = on!(c => identifiers::table
+        .filter(identifiers::value.eq(identifier.value()))
+        .filter(identifiers::is_verified.eq(true))
+        .select(identifiers::user_id)
+        .first(c)
+        .optional())?;
+    Ok(found.map(|id| id.0))
+}
+
+/// Marks the user and its identifier as verified. The unique index refuses a second owner: [`Error::IdentifierTaken`].
+pub(crate) fn verify(c: &mut Conn, user_id: Uuid, identifier: &Identifier, now: SystemTime) -> Result<(), Error> {
+    on!(c => diesel::update(identifiers::table)
+        .filter(identifiers::user_id.eq(Id(user_id)))
+        .filter(identifiers::value.eq(identifier.value()))
+        .set(identifiers::is_verified.eq(true))
+        .execute(c))
+    .map_err(|error| refused(error, "identifiers_value_key", Error::IdentifierTaken))?;
+    on!(c => diesel::update(users::table.find(Id(user_id)))
+        .set((users::is_verified.eq(true), users::updated_at.eq(at(now))))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Takes the passwords of everybody else who claims the identifier and has nothing verified: whoever proved it first has it, and a
+/// squatter's password must not open anything.
+pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<usize> {
+    on!(c => diesel::update(users::table)
+        .filter(users::id.ne(Id(owner)))
+        .filter(users::is_verified.eq(false))
+        .filter(users::id.eq_any(
+            identifiers::table.filter(identifiers::value.eq(identifier.value())).select(identifiers::user_id)))
+        .set(users::password_hash.eq(None::<String>))
+        .execute(c))
+}
+
+/// Puts a fresh hash in place of `old`, unless the password has changed meanwhile.
+pub(crate) fn rehash(c: &mut Conn, user_id: Uuid, old: &str, fresh: &str) -> QueryResult<usize> {
+    on!(c => diesel::update(users::table.find(Id(user_id)))
+        .filter(users::password_hash.eq(old))
+        .set(users::password_hash.eq(fresh))
+        .execute(c))
+}
+
+fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
+    User {
+        id: row.id.0,
+        username: row.username,
+        kind: AccountKind::from_stored(row.account_type, row.official_tier),
+        is_verified: row.is_verified,
+        identifiers: claims.into_iter().map(claim).collect(),
+        version: row.version,
+        created_at: time(row.created_at),
+        updated_at: time(row.updated_at),
+    }
+}
+
+fn claim(row: IdentifierRow) -> Claim {
+    Claim { id: row.id.0, identifier: Identifier::stored(row.kind, row.value), is_verified: row.is_verified }
+}

@@ -1,0 +1,65 @@
+//! Requests to prove an identifier.
+
+use std::time::SystemTime;
+
+use db::{At, Conn, Id, on};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use uuid::Uuid;
+
+use super::at;
+use crate::{
+    identifier::Identifier,
+    model::Verification,
+    schema::{identifiers, verifications},
+};
+
+#[derive(Insertable)]
+#[diesel(table_name = verifications)]
+struct Row {
+    id: Id,
+    user_id: Id,
+    identifier_id: Id,
+    created_at: At,
+}
+
+/// Opens a verification.
+pub(crate) fn insert(
+    c: &mut Conn,
+    id: Uuid,
+    user_id: Uuid,
+    identifier_id: Uuid,
+    now: SystemTime,
+) -> QueryResult<usize> {
+    let row = Row { id: Id(id), user_id: Id(user_id), identifier_id: Id(identifier_id), created_at: at(now) };
+    on!(c => diesel::insert_into(verifications::table).values(&row).execute(c))
+}
+
+/// One verification that was opened after `since`.
+pub(crate) fn find(c: &mut Conn, id: Uuid, since: SystemTime) -> QueryResult<Option<Verification>> {
+    let found: Option<(Id, i16, String)> = on!(c => verifications::table
+        .inner_join(identifiers::table.on(identifiers::id.eq(verifications::identifier_id)))
+        .filter(verifications::id.eq(Id(id)))
+        .filter(verifications::created_at.gt(at(since)))
+        .select((verifications::user_id, identifiers::kind, identifiers::value))
+        .first(c)
+        .optional())?;
+    Ok(found.map(|(user_id, kind, value)| Verification {
+        id,
+        user_id: user_id.0,
+        identifier: Identifier::stored(kind, value),
+    }))
+}
+
+/// Ends every other user's verifications of an identifier that `owner` has proven.
+pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<usize> {
+    on!(c => diesel::delete(verifications::table)
+        .filter(verifications::user_id.ne(Id(owner)))
+        .filter(verifications::identifier_id.eq_any(
+            identifiers::table.filter(identifiers::value.eq(identifier.value())).select(identifiers::id)))
+        .execute(c))
+}
+
+/// Forgets those opened before `until`.
+pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
+    on!(c => diesel::delete(verifications::table).filter(verifications::created_at.le(at(until))).execute(c))
+}
