@@ -49,6 +49,6 @@ pub fn person<T>(request: &Request<T>) -> Result<Person, Failure> {
     }
 }
 
-/// A caller that is known by how the call came here, in the extensions of a request that crossed no socket.
-#[derive(Debug, Clone)]
-pub(crate) struct Known(pub(crate) Caller);
+/// A peer that is known by how the call came here, in the extensions of a request that crossed no socket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known(pub(crate) &'static str);

@@ -99,3 +99,45 @@ pub fn uuid_v7(clock: &Clock, random: &Random) -> Uuid {
     let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     Builder::from_unix_timestamp_millis(millis, &random.bytes()).into_uuid()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_clock_moves_with_tokios() {
+        let clock = Clock::simulated(UNIX_EPOCH + Duration::from_secs(1));
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.micros(), 2_500_000);
+    }
+
+    #[test]
+    fn a_seed_gives_one_sequence_and_the_system_none() {
+        let draw = |random: Random| (random.bytes::<16>(), random.below(1_000_000));
+        assert_eq!(draw(Random::seeded(1)), draw(Random::seeded(1)));
+        assert_ne!(draw(Random::seeded(1)), draw(Random::seeded(2)));
+        assert_ne!(draw(Random::system()), draw(Random::system()));
+    }
+
+    #[test]
+    fn numbers_stay_below_their_bound_and_reach_all_values() {
+        let random = Random::seeded(1);
+        let mut seen = [0; 10];
+        (0..10_000).for_each(|_| seen[usize::try_from(random.below(10)).expect("small")] += 1);
+        assert!(seen.iter().all(|count| (850..1150).contains(count)), "{seen:?}");
+        assert_eq!((random.below(0), random.below(1)), (0, 0));
+        let second = Duration::from_secs(1);
+        assert!((0..1000).all(|_| (second..second * 2).contains(&random.between(second..second * 2))));
+        assert_eq!(random.between(second..second), second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ids_sort_by_time() {
+        let (clock, random) = (Clock::simulated(UNIX_EPOCH + Duration::from_secs(1_800_000_000)), Random::seeded(1));
+        let first = uuid_v7(&clock, &random);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let second = uuid_v7(&clock, &random);
+        assert!(first < second);
+        assert_eq!((first.get_version_num(), second.get_version_num()), (7, 7));
+    }
+}

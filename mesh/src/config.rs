@@ -96,3 +96,77 @@ impl fmt::Display for Secret {
         f.write_str("•••")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        listen: String,
+        limits: Limits,
+        #[serde(default)]
+        key: Option<Secret>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Limits {
+        sends: u32,
+        countries: Vec<String>,
+        strict: bool,
+    }
+
+    const DEFAULT: &str = r#"
+        listen = "127.0.0.1:50051"
+        [limits]
+        sends = 5
+        countries = ["VN"]
+        strict = true
+    "#;
+
+    fn with(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let mut written = tempfile::NamedTempFile::new().expect("a file");
+        written.write_all(file.unwrap_or_default().as_bytes()).expect("written");
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        layered("sms", DEFAULT, file.map(|_| written.path()), variables)
+    }
+
+    #[test]
+    fn each_layer_is_over_the_one_before() {
+        let settings = with(None, &[]).expect("the default");
+        assert_eq!((settings.listen.as_str(), settings.limits.sends), ("127.0.0.1:50051", 5));
+        let file = "[limits]\nsends = 6\nstrict = false";
+        let variables = [
+            ("PLAZA_SMS__LIMITS__SENDS", "7"),
+            ("PLAZA_SMS__LIMITS__COUNTRIES", r#"["VN", "DE"]"#),
+            ("PLAZA_SMS__KEY", "007"),
+        ];
+        let settings = with(Some(file), &variables).expect("all three");
+        assert_eq!((settings.limits.sends, settings.limits.strict), (7, false));
+        assert_eq!(settings.limits.countries, ["VN", "DE"]);
+        let key = settings.key.expect("a key");
+        assert_eq!((key.expose(), format!("{key:?} {key}")), ("007", "••• •••".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_hold_is_named() {
+        let cases = [
+            with(Some("[limits]\nsend = 6"), &[]).map_err(|error| (error, "send")),
+            with(Some("lissten = 6"), &[]).map_err(|error| (error, "lissten")),
+            with(None, &[("PLAZA_SMS__LIMITS__SEND", "1")]).map_err(|error| (error, "send")),
+            with(None, &[("PLAZA_SMS__LIMITS__SENDS", "many")]).map_err(|error| (error, "limits.sends")),
+            with(None, &[("PLAZA_SMS__LIMITS__COUNTRIES", "[oops")])
+                .map_err(|error| (error, "PLAZA_SMS__LIMITS__COUNTRIES")),
+            with(None, &[("PLAZA_SMS____", "1")]).map_err(|error| (error, "PLAZA_SMS____")),
+        ];
+        for case in cases {
+            let (error, name) = case.expect_err("refused");
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains("sms"), "{name}: {text}");
+        }
+    }
+}

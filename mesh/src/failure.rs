@@ -15,8 +15,9 @@ pub const DOMAIN: &str = "mesh.plaza";
 /// reports an HTTP/2 error in their place.
 pub const MAX_MESSAGE: usize = 1024;
 
-/// The most field violations that leave in one answer, for the same reason.
-pub const MAX_VIOLATIONS: usize = 32;
+/// The most bytes of field names and descriptions that leave in one answer, for the same reason: grpc-java takes no more than
+/// 8 KiB of headers in all.
+const MAX_VIOLATIONS: usize = 2560;
 
 /// The longest name or description of one violation, and the longest value of ErrorInfo.metadata, in bytes.
 const MAX_TEXT: usize = 160;
@@ -66,7 +67,7 @@ impl Failure {
         self
     }
 
-    /// INVALID_ARGUMENT `INVALID_FIELDS`: every bad field at once, in a BadRequest. At most [`MAX_VIOLATIONS`] are sent.
+    /// INVALID_ARGUMENT `INVALID_FIELDS`: every bad field at once, in a BadRequest, up to 2.5 KiB of text.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
         let message = format!("bad fields: {}", fields.join(", "));
@@ -127,14 +128,23 @@ impl Inner {
         let mut details = ErrorDetails::new();
         details.set_error_info(self.reason, self.domain, self.metadata.clone());
         if !self.violations.is_empty() {
-            let violations = self.violations.iter().take(MAX_VIOLATIONS);
-            details.set_bad_request(violations.map(field_violation).collect::<Vec<_>>());
+            details.set_bad_request(sent(&self.violations));
         }
         if let Some(delay) = self.retry_after {
             details.set_retry_info(Some(delay));
         }
         details
     }
+}
+
+/// The violations that fit, in order.
+fn sent(violations: &[Violation]) -> Vec<FieldViolation> {
+    let mut left = MAX_VIOLATIONS;
+    let fits = |violation: &FieldViolation| {
+        let bytes = violation.field.len() + violation.description.len();
+        left.checked_sub(bytes).map(|rest| left = rest).is_some()
+    };
+    violations.iter().map(field_violation).take_while(fits).collect()
 }
 
 fn field_violation(violation: &Violation) -> FieldViolation {
@@ -171,4 +181,44 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 pub(crate) fn cut(mut text: String, max: usize) -> String {
     text.truncate(text.floor_char_boundary(max));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_leaves_with_its_details() {
+        let failure = Failure::new(Code::Aborted, "sso.plaza", "ERROR_REASON_REQUEST_ID_REUSED", "used before");
+        let status = Status::from(failure.with("tries", 3).retry_after(Duration::from_micros(1_500_001)));
+        assert_eq!((status.code(), status.message()), (Code::Aborted, "used before"));
+        let info = status.get_details_error_info().expect("ErrorInfo");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("REQUEST_ID_REUSED", "sso.plaza"));
+        assert_eq!(info.metadata.get("tries").map(String::as_str), Some("3"));
+        assert_eq!(reason(&status).as_deref(), Some("REQUEST_ID_REUSED"));
+        assert_eq!(retry_delay(&status), Some(Duration::from_millis(1501)), "rounded up");
+    }
+
+    #[test]
+    fn a_cause_never_leaves() {
+        let status = Status::from(Failure::internal(std::io::Error::other("password of db")));
+        assert_eq!((status.code(), status.message()), (Code::Internal, ""));
+        assert_eq!(reason(&status).as_deref(), Some("INTERNAL"));
+        assert!(!String::from_utf8_lossy(status.details()).contains("password"));
+    }
+
+    #[test]
+    fn all_bad_fields_leave_and_no_more_than_fit() {
+        let violation = |n| Violation { field: format!("field_{n}"), description: "ä".repeat(500) };
+        let status = Status::from(Failure::invalid((0..100).map(violation).collect()));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().len() <= MAX_MESSAGE && status.message().starts_with("bad fields: field_0, field_1"));
+        let violations = status.get_details_bad_request().expect("BadRequest").field_violations;
+        assert_eq!((violations.len(), violations[1].field.as_str()), (15, "field_1"));
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).expect("headers");
+        let before = headers.len();
+        crate::wire::bound(&mut headers);
+        assert_eq!(headers.len(), before, "the details of the worst request fit");
+    }
 }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod failure;
+pub mod keyfile;
 pub mod parse;
 pub mod policy;
 pub mod server;

@@ -82,3 +82,45 @@ impl Fields {
 #[derive(Debug, thiserror::Error)]
 #[error("a request was refused without naming a field")]
 struct Unexplained;
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn all_bad_fields_are_gathered() {
+        let mut fields = Fields::default();
+        let id = fields.request_id("request_id", "");
+        let user = fields.id("user_id", "00000000-0000-0000-0000-000000000001");
+        let age = fields.take("age", "x".parse::<u8>());
+        let refused = fields.finish((|| Some((id?, user?, age?)))()).expect_err("two bad fields");
+        let status = tonic::Status::from(refused);
+        assert_eq!(status.message(), "bad fields: request_id, age");
+    }
+
+    #[test]
+    fn an_id_has_one_form() {
+        let forms = [
+            "00000000-0000-0000-0000-000000000000",
+            "00000000000000000000000000000001",
+            "{00000000-0000-0000-0000-000000000001}",
+            "urn:uuid:00000000-0000-0000-0000-000000000001",
+            " ",
+        ];
+        for form in forms {
+            assert_eq!(Fields::default().id("id", form), None, "{form}");
+        }
+        assert!(
+            Fields::default().id("id", "0198D4A0-0000-7000-8000-000000000001").is_some(),
+            "upper case is the same id"
+        );
+    }
+
+    #[test]
+    fn a_whole_value_passes_and_an_unexplained_gap_is_our_mistake() {
+        assert_eq!(Fields::default().finish(Some(1)).expect("whole"), 1);
+        assert_eq!(Fields::default().finish(None::<()>).expect_err("a gap").code(), Code::Internal);
+    }
+}

@@ -97,3 +97,19 @@ pub fn mask_email(address: &str) -> String {
         None => "•••".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_masked() {
+        assert_eq!(mask_phone("+84912345678"), "+84•••••678");
+        assert_eq!(mask_phone("+8491234"), "•••••");
+        assert_eq!(mask_phone(""), "•••••");
+        assert_eq!(mask_email("anna@example.com"), "a•••@example.com");
+        assert_eq!(mask_email("@example.com"), "•••@example.com");
+        assert_eq!(mask_email("anna"), "•••");
+        assert_eq!(format!("{:?} {}", Masked::phone("+84912345678"), Masked::email("ä@b.c")), "+84•••••678 ä•••@b.c");
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::{Code, Status};
 
-use crate::failure::MAX_MESSAGE;
+use crate::failure::{MAX_MESSAGE, cut};
 
 pub(crate) const TIMEOUT: &str = "grpc-timeout";
 pub(crate) const STATUS: &str = "grpc-status";
@@ -70,13 +70,41 @@ pub(crate) fn bound(headers: &mut HeaderMap) {
     if headers.get(DETAILS).is_some_and(|details| details.len() > MAX_DETAILS) {
         headers.remove(DETAILS);
     }
-    let cut = headers.get(MESSAGE).filter(|message| message.len() > MAX_MESSAGE).map(|message| {
-        // The text is percent-encoded, and an escape must not be cut in two.
-        let kept = &message.as_bytes()[..MAX_MESSAGE];
-        let escape = kept.iter().rev().take(2).position(|byte| *byte == b'%').map_or(0, |from_end| from_end + 1);
-        HeaderValue::from_bytes(&kept[..MAX_MESSAGE - escape])
-    });
-    if let Some(Ok(message)) = cut {
-        headers.insert(MESSAGE, message);
+    if headers.get(MESSAGE).is_some_and(|message| message.len() > MAX_MESSAGE) {
+        // The text is percent-encoded: it can be cut between characters only once it is read.
+        let text = Status::from_header_map(headers).map(|status| cut(status.message().to_owned(), MAX_MESSAGE));
+        let mut shorter = trailers(&Status::unknown(text.unwrap_or_default()));
+        headers.remove(MESSAGE);
+        headers.extend(shorter.remove(MESSAGE).map(|message| (HeaderName::from_static(MESSAGE), message)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_written_short_and_read_back_no_longer() {
+        for (left, wanted) in [
+            (Duration::ZERO, "0u"),
+            (Duration::from_nanos(1999), "1u"),
+            (Duration::from_millis(5000), "5000000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_secs(200_000), "200000S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            let value = timeout_value(left);
+            assert_eq!(value, wanted);
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(TIMEOUT), value)]);
+            assert!(timeout(&headers).expect("well formed") <= left);
+        }
+    }
+
+    #[test]
+    fn a_malformed_timeout_is_none() {
+        for text in ["", "5", "u", "123456789u", "-1u", "+1u", "1.5S", "1s", "1µ", "é"] {
+            let value = HeaderValue::from_bytes(text.as_bytes()).expect("a value");
+            assert_eq!(timeout(&HeaderMap::from_iter([(HeaderName::from_static(TIMEOUT), value)])), None, "{text}");
+        }
     }
 }

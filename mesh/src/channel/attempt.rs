@@ -10,7 +10,7 @@ use super::{
     memory::{Memory, Place},
     socket::Socket,
 };
-use crate::{access::Caller, deadline::Deadline, server::Router, wire};
+use crate::{deadline::Deadline, server::Router, wire};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!("CARGO_PKG_VERSION")));
 
@@ -22,7 +22,7 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    pub(super) fn memory(router: Router, caller: Caller) -> Self {
+    pub(super) fn memory(router: Router, caller: Option<&'static str>) -> Self {
         Self::Memory(Memory::new(Place::Router(router), caller))
     }
 

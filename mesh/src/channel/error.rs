@@ -4,9 +4,13 @@
 use std::error::Error;
 
 use h2::Reason;
+use http::StatusCode;
 use tonic::{Code, Status};
 
-use crate::failure::{Failure, chain};
+use crate::{
+    failure::{Failure, chain},
+    wire,
+};
 
 /// The status of an error of hyper, h2 or the operating system.
 pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
@@ -14,6 +18,25 @@ pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
         Some(reason) => Status::new(code(reason), format!("{callee} reset the call: {reason}")),
         None => Failure::unreachable(format!("{callee}: {}", chain(error))).into(),
     }
+}
+
+/// The response, unless it is not one of gRPC's: a proxy's, or HTTP/2's own refusal.
+///
+/// # Errors
+/// What grpc/grpc doc/http-grpc-status-mapping.md makes of its HTTP status, and grpc-java of 431, headers too large.
+pub(super) fn answered<B>(callee: &str, response: http::Response<B>) -> Result<http::Response<B>, Status> {
+    if response.status() == StatusCode::OK || response.headers().contains_key(wire::STATUS) {
+        return Ok(response);
+    }
+    let code = match response.status().as_u16() {
+        400 | 431 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Err(Status::new(code, format!("{callee} answered HTTP {}", response.status())))
 }
 
 /// gRPC over HTTP/2, section "Errors": RST_STREAM codes as gRPC codes.

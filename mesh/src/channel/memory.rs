@@ -9,12 +9,7 @@ use std::{
 use tonic::{Status, body::Body};
 
 use super::{Channel, ChannelOptions, attempt::Transport};
-use crate::{
-    access::{Caller, Known},
-    failure::Failure,
-    policy::Contracts,
-    server::Router,
-};
+use crate::{access::Known, failure::Failure, policy::Contracts, server::Router};
 
 /// The services of one process by name, each there or not: what DNS and sockets are between processes. Services may be
 /// published in any order, withdrawn, and published again; a call to one that is not there is UNAVAILABLE. Clones are one.
@@ -39,7 +34,7 @@ impl Local {
 
     /// Calls whatever `callee` is at the time, as the service `caller`.
     pub fn channel(&self, callee: &'static str, caller: &'static str, options: ChannelOptions) -> Channel {
-        let memory = Memory::new(Place::Named(self.clone(), callee), Caller::Peer(caller.to_owned()));
+        let memory = Memory::new(Place::Named(self.clone(), callee), Some(caller));
         Channel::of(Contracts::plaza(), Transport::Memory(memory), options.random)
     }
 
@@ -61,12 +56,12 @@ pub(super) enum Place {
 
 pub(super) struct Memory {
     place: Place,
-    caller: Known,
+    caller: Option<Known>,
 }
 
 impl Memory {
-    pub(super) fn new(place: Place, caller: Caller) -> Self {
-        Self { place, caller: Known(caller) }
+    pub(super) fn new(place: Place, caller: Option<&'static str>) -> Self {
+        Self { place, caller: caller.map(Known) }
     }
 
     /// Extensions cross no wire, in either direction.
@@ -78,7 +73,9 @@ impl Memory {
             }
         };
         request.extensions_mut().clear();
-        request.extensions_mut().insert(self.caller.clone());
+        if let Some(caller) = self.caller {
+            request.extensions_mut().insert(caller);
+        }
         let mut response = router.handle(request).await;
         response.extensions_mut().clear();
         Ok(response)

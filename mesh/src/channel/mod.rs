@@ -9,6 +9,8 @@ mod memory;
 mod replay;
 mod retry;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 use std::{
@@ -27,7 +29,6 @@ pub use identity::PeerIdentity;
 pub use memory::Local;
 
 use crate::{
-    access::Caller,
     clock::Random,
     deadline::{self, Deadline},
     failure::Failure,
@@ -68,17 +69,16 @@ struct Inner {
 impl Channel {
     /// Calls `router` without a socket, as the service `caller`. All layers of both sides are there; HTTP/2 is not.
     pub fn memory(router: Router, caller: &'static str) -> Self {
-        let caller = Caller::Peer(caller.to_owned());
-        Self::in_memory(router, caller, ChannelOptions::default())
+        Self::in_memory(router, Some(caller), ChannelOptions::default())
     }
 
     /// Calls `router` without a socket, as nobody: what a client outside the mesh is.
     pub fn anonymous(router: Router) -> Self {
-        Self::in_memory(router, Caller::Anyone, ChannelOptions::default())
+        Self::in_memory(router, None, ChannelOptions::default())
     }
 
     /// As [`Channel::memory`] or [`Channel::anonymous`], with options: a seeded simulation hands in its [`Random`].
-    pub fn in_memory(router: Router, caller: Caller, options: ChannelOptions) -> Self {
+    pub fn in_memory(router: Router, caller: Option<&'static str>, options: ChannelOptions) -> Self {
         Self::of(router.contracts(), Transport::memory(router, caller), options.random)
     }
 

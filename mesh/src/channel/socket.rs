@@ -13,7 +13,7 @@ use tokio::{
 };
 use tonic::{Status, body::Body};
 
-use super::error::normalise;
+use super::error::{answered, normalise};
 use crate::failure::Failure;
 
 /// How often a connection with calls on it is asked whether its peer is still there, and how long that may take to answer.
@@ -54,7 +54,7 @@ impl Socket {
         loop {
             let mut sender = self.sender().await?;
             let mut error = match sender.try_send_request(request).await {
-                Ok(response) => return Ok(response.map(|body| self.body(body))),
+                Ok(response) => return answered(self.callee, response.map(|body| self.body(body))),
                 Err(error) => error,
             };
             match error.take_message() {

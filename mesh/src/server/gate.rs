@@ -82,8 +82,8 @@ impl Gate {
 
     /// The service that calls: known by construction in memory, by its token over a socket.
     fn named_peer(&self, headers: &HeaderMap, known: Option<&Known>) -> Result<Option<Caller>, TokenError> {
-        if let Some(Known(caller)) = known {
-            return Ok(Some(caller.clone()));
+        if let Some(Known(name)) = known {
+            return Ok(Some(Caller::Peer((*name).to_owned())));
         }
         let Some(value) = headers.get(wire::PEER) else { return Ok(None) };
         let token = value.to_str().map_err(|_| TokenError::Malformed)?;

@@ -12,6 +12,10 @@ mod record;
 mod reflection;
 mod router;
 mod serve;
+#[cfg(test)]
+mod serve_tests;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 

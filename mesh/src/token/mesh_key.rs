@@ -1,17 +1,12 @@
 //! The secret that the services of one deployment share while they speak plain text on loopback.
 
-use std::{
-    fmt, fs,
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-};
+use std::{fmt, io, path::Path};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::{Keyring, Kind, Signer, VerifyingKey};
-use crate::clock::Random;
+use crate::{clock::Random, keyfile};
 
 /// 32 secret bytes from which the signers of peer and operator tokens are derived. Prints masked.
 #[derive(Clone)]
@@ -26,21 +21,12 @@ impl MeshKey {
         Self { secret, deployment: deployment.to_owned() }
     }
 
-    /// The key in the file at `path`, which is made, readable by its owner alone, if it is not there. The folder must exist.
+    /// The key in the file at `path`: see [`keyfile::load_or_create`].
     ///
     /// # Errors
-    /// If the file cannot be read or made, has not exactly 32 bytes, or may be read by others than its owner.
+    /// As there.
     pub fn load_or_create(path: &Path, deployment: &str, random: &Random) -> io::Result<Self> {
-        match create(path, random) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-        if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-            return Err(refusal(path, "may be read by others than its owner (chmod 600 it)"));
-        }
-        let bytes = fs::read(path)?;
-        let secret = bytes.try_into().map_err(|_| refusal(path, "does not hold 32 bytes"))?;
-        Ok(Self::new(secret, deployment))
+        Ok(Self::new(keyfile::load_or_create(path, random)?, deployment))
     }
 
     /// The signer of one kind of token: HMAC-SHA-256 of the kind's label under this key is its seed.
@@ -68,25 +54,6 @@ impl MeshKey {
     pub fn deployment(&self) -> &str {
         &self.deployment
     }
-}
-
-/// Writes a new key aside and links it into place, so that nobody ever reads half of one and two starts agree on one.
-fn create(path: &Path, random: &Random) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let aside = path.with_extension(format!("new-{:016x}", u64::from_le_bytes(random.bytes())));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    let linked = file.write_all(&random.bytes::<32>()).and_then(|()| file.sync_all()).and_then(|()| {
-        // Unlike a rename, a link never replaces a key that another start has just made.
-        fs::hard_link(&aside, path)
-    });
-    fs::remove_file(&aside)?;
-    linked
-}
-
-fn refusal(path: &Path, what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{} {what}", path.display()))
 }
 
 impl fmt::Debug for MeshKey {

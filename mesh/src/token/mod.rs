@@ -9,6 +9,8 @@ mod format;
 mod key;
 mod keyring;
 mod mesh_key;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 pub use claims::{Claims, Kind};

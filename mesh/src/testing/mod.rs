@@ -1,7 +1,8 @@
 //! A contract, a service and tokens for the tests of this crate.
 
+mod echo;
+
 use std::{
-    future::Future,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -17,6 +18,8 @@ use crate::{
     server::{Limits, Stack},
     token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
 };
+
+pub(crate) use echo::{Echo, call, listen, say};
 
 pub(crate) const DEPLOYMENT: &str = "test";
 pub(crate) const AUDIENCE: &str = "plaza";
