@@ -1,1 +1,142 @@
-//! stub
+//! SMS: one-time codes, their delivery, and the limits that keep both honest. It has the codes, its callers have the
+//! verifications: SSO opens one by an id of its own, and asks for it by that id.
+
+mod acknowledge;
+pub mod carrier;
+mod code;
+pub mod config;
+mod core;
+mod delivery;
+mod destination;
+mod development;
+mod error;
+mod limits;
+mod master;
+mod message;
+mod schema;
+mod send;
+mod service;
+mod store;
+mod sweep;
+mod verify;
+
+use std::{io, sync::Arc};
+
+use db::{Db, Migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mesh::{Clock, Random, Router, Server, Shutdown, Stack, server::BuildError};
+use proto::sms::v1::{inbox_service_server::InboxServiceServer, otp_service_server::OtpServiceServer};
+
+use crate::{
+    carrier::Carrier,
+    code::Keys,
+    core::Core,
+    development::{DevelopmentCarrier, Inbox},
+    service::{inbox::Messages, otp::Otp},
+};
+pub use crate::{
+    code::{Code, CodeError, Reference},
+    config::{CarrierConfig, Config},
+    destination::{Destination, DestinationError},
+    error::DOMAIN,
+    master::load_master_key,
+};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// What SMS is handed: everything it may not take from its surroundings itself.
+pub struct Deps {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Draws codes and references.
+    pub random: Random,
+    /// 32 secret bytes. The keys that seal codes are derived from it.
+    pub master_key: [u8; 32],
+    /// The server stack.
+    pub stack: Stack,
+    /// The carrier, for [`CarrierConfig::Embedded`] alone.
+    pub carrier: Option<Arc<dyn Carrier>>,
+    /// Whether database jobs run on the calling thread: under paused time and in simulations.
+    pub inline: bool,
+    /// Stops what runs in the background.
+    pub shutdown: Shutdown,
+}
+
+/// Why SMS did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error("database of sms: {0}")]
+    Database(#[from] db::OpenError),
+    /// The server cannot be built.
+    #[error(transparent)]
+    Server(#[from] BuildError),
+    /// `carrier.kind = "embedded"` and no carrier was handed in.
+    #[error("carrier.kind is \"embedded\", and this program has no carrier: choose another kind")]
+    NoCarrier,
+    /// A carrier was handed in for nothing: messages would go to the inbox where they were meant to go out.
+    #[error("this program has a carrier, and carrier.kind is not \"embedded\"")]
+    UnusedCarrier,
+    /// A file or a port.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// SMS, running. It is spoken to through its router.
+pub struct Service {
+    router: Router,
+}
+
+impl Service {
+    /// The gRPC services, for a listener or for a channel in memory.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+}
+
+/// Starts SMS: opens and migrates its database, builds its server, and begins to delete old rows until the shutdown.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
+    let (carrier, inbox) = carrier(&config.carrier, &deps)?;
+    let options = db::Options {
+        inline: deps.inline,
+        deadline: || mesh::deadline::current().map(mesh::Deadline::instant),
+        ..db::Options::new(config.database_url.expose())
+    };
+    let core = Arc::new(Core {
+        clock: deps.clock,
+        random: deps.random,
+        db: Db::open(options, Migrations { sqlite: SQLITE, postgres: POSTGRES }).await?,
+        keys: Keys::derive(&deps.master_key),
+        limits: Arc::new(config.limits.limits),
+        code_digits: config.limits.code_digits,
+        carrier,
+        carrier_timeout: config.delivery.timeout,
+    });
+    let mut server = Server::new("sms", deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core))));
+    if let Some(inbox) = inbox {
+        tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
+        server = server.add(InboxServiceServer::new(Messages(inbox)));
+    }
+    let router = server.build()?;
+    tokio::spawn(sweep::run(core, config.sweep.every, deps.shutdown));
+    Ok(Service { router })
+}
+
+/// The carrier, and its inbox if it is the development carrier.
+fn carrier(config: &CarrierConfig, deps: &Deps) -> Result<(Arc<dyn Carrier>, Option<Inbox>), StartError> {
+    match (config, &deps.carrier) {
+        (CarrierConfig::Embedded, Some(carrier)) => Ok((Arc::clone(carrier), None)),
+        (CarrierConfig::Embedded, None) => Err(StartError::NoCarrier),
+        (CarrierConfig::Development { .. }, Some(_)) => Err(StartError::UnusedCarrier),
+        (CarrierConfig::Development { console }, None) => {
+            let inbox = Inbox::default();
+            let console = console.then(|| Box::new(io::stdout()) as Box<dyn io::Write + Send>);
+            let carrier = DevelopmentCarrier::new(inbox.clone(), deps.clock.clone(), console);
+            Ok((Arc::new(carrier), Some(inbox)))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE destinations;
+DROP TABLE guesses;
+DROP TABLE sends;
+DROP TABLE verifications;

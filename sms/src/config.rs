@@ -1,0 +1,258 @@
+//! The configuration: parsed into types that hold valid values alone. Every key is explained in `default.toml`.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use mesh::{config::Secret, telemetry::LogConfig};
+use serde::Deserialize;
+
+use crate::{
+    code::{MAX_DIGITS, MIN_DIGITS},
+    limits::Limits,
+};
+
+/// The embedded defaults, commented.
+pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// The configuration of SMS.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen, as `host:port`.
+    pub listen: String,
+    /// Which database. It may hold a password.
+    pub database_url: Secret,
+    /// Where the program of its own finds its master key.
+    pub keys: KeysConfig,
+    /// Where the program of its own finds what the mesh shares.
+    pub mesh: MeshConfig,
+    /// Who delivers.
+    pub carrier: CarrierConfig,
+    /// How deliveries are waited for.
+    pub delivery: DeliveryConfig,
+    /// How often what may happen.
+    pub limits: LimitsConfig,
+    /// How often old rows are deleted.
+    pub sweep: SweepConfig,
+    /// How to log.
+    pub log: LogConfig,
+}
+
+/// Where the master key is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// A file of 32 bytes, readable by its owner alone.
+    pub master_file: PathBuf,
+    /// Whether to make it if there is none.
+    pub create: bool,
+}
+
+/// What the services of a deployment share.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeshConfig {
+    /// The file of the shared secret.
+    pub key_file: PathBuf,
+    /// The name of the deployment.
+    pub deployment: String,
+}
+
+/// Who delivers. The inbox is part of the development carrier: no value of this type has a real carrier and an inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawCarrier")]
+pub enum CarrierConfig {
+    /// An inbox in memory, served to anyone by `sms.v1.InboxService`.
+    Development {
+        /// Whether every message is printed on standard output too.
+        console: bool,
+    },
+    /// The carrier handed in by [`crate::Deps::carrier`].
+    Embedded,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCarrier {
+    kind: RawKind,
+    console: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawKind {
+    Development,
+    Embedded,
+}
+
+impl TryFrom<RawCarrier> for CarrierConfig {
+    type Error = String;
+
+    fn try_from(raw: RawCarrier) -> Result<Self, String> {
+        Ok(match raw.kind {
+            RawKind::Development => Self::Development { console: raw.console.unwrap_or(false) },
+            // The default file says `console = true`, so a file that only names another kind inherits it.
+            RawKind::Embedded => Self::Embedded,
+        })
+    }
+}
+
+/// How deliveries are waited for.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "RawDelivery")]
+pub struct DeliveryConfig {
+    /// How long to wait for the carrier.
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDelivery {
+    timeout_ms: u64,
+}
+
+impl TryFrom<RawDelivery> for DeliveryConfig {
+    type Error = String;
+
+    fn try_from(raw: RawDelivery) -> Result<Self, String> {
+        let mut bounds = Bounds::default();
+        bounds.hold("delivery.timeout_ms", raw.timeout_ms, 100..=1700);
+        bounds.finish(Self { timeout: Duration::from_millis(raw.timeout_ms) })
+    }
+}
+
+/// How often old rows are deleted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "RawSweep")]
+pub struct SweepConfig {
+    pub(crate) every: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSweep {
+    every_s: u64,
+}
+
+impl TryFrom<RawSweep> for SweepConfig {
+    type Error = String;
+
+    fn try_from(raw: RawSweep) -> Result<Self, String> {
+        let mut bounds = Bounds::default();
+        bounds.hold("sweep.every_s", raw.every_s, 10..=3600);
+        bounds.finish(Self { every: Duration::from_secs(raw.every_s) })
+    }
+}
+
+/// The limits, each within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawLimits")]
+pub struct LimitsConfig {
+    pub(crate) code_digits: u32,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    code_digits: u32,
+    code_lifetime_s: u64,
+    cool_downs_s: Vec<u64>,
+    sends_per_verification: u16,
+    sends_per_hour: u16,
+    sends_per_day: u16,
+    guesses_per_verification: u16,
+    guesses_per_day: u16,
+}
+
+impl RawLimits {
+    fn check(&self) -> Bounds {
+        let mut bounds = Bounds::default();
+        bounds.hold("limits.code_digits", self.code_digits.into(), MIN_DIGITS.into()..=MAX_DIGITS.into());
+        bounds.hold("limits.code_lifetime_s", self.code_lifetime_s, 30..=600);
+        bounds.hold("limits.sends_per_verification", self.sends_per_verification.into(), 1..=5);
+        bounds.hold("limits.sends_per_hour", self.sends_per_hour.into(), 1..=20);
+        bounds.hold("limits.sends_per_day", self.sends_per_day.into(), 1..=50);
+        bounds.hold("limits.guesses_per_verification", self.guesses_per_verification.into(), 1..=5);
+        bounds.hold("limits.guesses_per_day", self.guesses_per_day.into(), 1..=100);
+        bounds.hold("the number of limits.cool_downs_s", self.cool_downs_s.len() as u64, 1..=8);
+        for wait in &self.cool_downs_s {
+            bounds.hold("each of limits.cool_downs_s", *wait, 1..=3600);
+        }
+        if !self.cool_downs_s.is_sorted() {
+            bounds.0.push("limits.cool_downs_s must not fall".to_owned());
+        }
+        bounds
+    }
+}
+
+impl TryFrom<RawLimits> for LimitsConfig {
+    type Error = String;
+
+    fn try_from(raw: RawLimits) -> Result<Self, String> {
+        let limits = Limits {
+            code_lifetime: Duration::from_secs(raw.code_lifetime_s),
+            cool_downs: raw.cool_downs_s.iter().copied().map(Duration::from_secs).collect(),
+            sends_per_verification: raw.sends_per_verification,
+            sends_per_hour: raw.sends_per_hour,
+            sends_per_day: raw.sends_per_day,
+            guesses_per_verification: raw.guesses_per_verification,
+            guesses_per_day: raw.guesses_per_day,
+        };
+        raw.check().finish(Self { code_digits: raw.code_digits, limits })
+    }
+}
+
+/// Gathers every value out of bounds, to name all of them at once.
+#[derive(Default)]
+struct Bounds(Vec<String>);
+
+impl Bounds {
+    fn hold(&mut self, key: &str, value: u64, bounds: RangeInclusive<u64>) {
+        if !bounds.contains(&value) {
+            self.0.push(format!("{key} must be from {} to {}, not {value}", bounds.start(), bounds.end()));
+        }
+    }
+
+    fn finish<T>(self, value: T) -> Result<T, String> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0.join("; ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn with(lines: &str) -> Result<Config, String> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(lines.as_bytes()).expect("written");
+        mesh::config::load("sms", DEFAULT, Some(file.path())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_file_is_a_configuration() {
+        let config = with("").expect("the default");
+        assert_eq!(config.listen, "127.0.0.1:50052");
+        assert_eq!(config.carrier, CarrierConfig::Development { console: true });
+        assert_eq!(config.limits.limits.cool_downs, [30, 60, 120, 300].map(Duration::from_secs));
+        assert!(!config.keys.create);
+    }
+
+    #[test]
+    fn a_code_that_works_over_ten_minutes_is_refused_with_every_other_mistake() {
+        let error = with("[limits]\ncode_lifetime_s = 601\ncode_digits = 5\ncool_downs_s = [60, 30]")
+            .expect_err("out of bounds");
+        for part in ["limits.code_lifetime_s must be from 30 to 600, not 601", "limits.code_digits", "must not fall"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(with("[limits]\ncode_lifetime_s = 600\ncode_digits = 10").is_ok());
+    }
+
+    #[test]
+    fn an_embedded_carrier_has_no_inbox_and_an_unknown_one_is_refused() {
+        assert_eq!(with("[carrier]\nkind = \"embedded\"").expect("a carrier").carrier, CarrierConfig::Embedded);
+        assert!(with("[carrier]\nkind = \"pigeon\"").is_err());
+        assert!(with("[carrier]\ninbox = true").expect_err("unknown").contains("inbox"));
+    }
+}

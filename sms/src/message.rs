@@ -1,0 +1,61 @@
+//! What messages say. A text message is billed by 160 characters of the GSM alphabet: every text here fits in one.
+
+use std::time::Duration;
+
+use crate::{
+    code::{Code, Reference},
+    destination::Destination,
+};
+
+/// The message that carries a code: the code, which message it is, how long it works.
+pub(crate) fn code(code: &Code, reference: &Reference, lifetime: Duration) -> String {
+    let (code, reference, lifetime) = (code.expose(), reference.as_str(), spoken(lifetime));
+    format!("Plaza: {code} is your code (ref {reference}). It works for {lifetime}. Never share it.")
+}
+
+/// The message to the owner of a destination that somebody else tried to use.
+pub(crate) fn notice(destination: &Destination) -> String {
+    let what = match destination {
+        Destination::Email(_) => "e-mail address",
+        Destination::Phone(_) => "number",
+    };
+    format!(
+        "Plaza: somebody tried to sign up with this {what}. It has an account already. If it was you, sign in. If not, ignore this."
+    )
+}
+
+fn spoken(lifetime: Duration) -> String {
+    match lifetime.as_secs() {
+        60 => "1 minute".to_owned(),
+        seconds if seconds % 60 == 0 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh::Random;
+
+    use super::*;
+
+    #[test]
+    fn the_code_message_names_code_reference_and_lifetime() {
+        let (number, reference) = (Code::parse("012345").expect("a code"), Reference::stored("KD".into()));
+        assert_eq!(
+            code(&number, &reference, Duration::from_secs(300)),
+            "Plaza: 012345 is your code (ref KD). It works for 5 minutes. Never share it."
+        );
+        assert_eq!(spoken(Duration::from_secs(60)), "1 minute");
+        assert_eq!(spoken(Duration::from_secs(90)), "90 seconds");
+    }
+
+    #[test]
+    fn every_text_is_one_text_message() {
+        let random = Random::seeded(1);
+        let longest = code(&Code::draw(&random, 10), &Reference::draw(&random), Duration::from_secs(599));
+        let email = Destination::email("anna@example.com").expect("an address");
+        for text in [longest, notice(&email)] {
+            assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What SMS keeps. Every statement is written once and compiled for both engines.
+
+use db::{At, Conn, Id, on};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::{
+    carrier::Outcome,
+    code::Seal,
+    limits::PastSend,
+    schema::{destinations, guesses, sends, verifications},
+};
+
+/// `verifications.state` of a verification whose code was not given yet.
+pub(crate) const PENDING: i16 = 1;
+/// `verifications.state` of a verification whose code was given.
+pub(crate) const APPROVED: i16 = 2;
+
+/// A verification, as it stands.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = verifications)]
+pub(crate) struct Verification {
+    pub(crate) id: Id,
+    pub(crate) user_id: Id,
+    pub(crate) purpose: i16,
+    pub(crate) destination: String,
+    pub(crate) decoy: bool,
+    pub(crate) state: i16,
+    pub(crate) sends: i16,
+    pub(crate) guesses: i16,
+    pub(crate) code_seal: Vec<u8>,
+    pub(crate) code_expires_at: At,
+    pub(crate) created_at: At,
+    pub(crate) ends_at: At,
+    pub(crate) kept_until: At,
+}
+
+/// A send: what was answered, and how to know the same request again.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = sends)]
+pub(crate) struct Send {
+    pub(crate) request_id: Id,
+    pub(crate) verification_id: Id,
+    pub(crate) destination: String,
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) number: i16,
+    pub(crate) reference: String,
+    pub(crate) outcome: Option<i16>,
+    pub(crate) guesses_left: i16,
+    pub(crate) sent_at: At,
+    pub(crate) code_expires_at: At,
+    pub(crate) cool_down_ends: At,
+    pub(crate) resend_after: At,
+    pub(crate) kept_until: At,
+}
+
+/// A guess that was answered.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = guesses)]
+pub(crate) struct Guess {
+    pub(crate) verification_id: Id,
+    pub(crate) request_id: Id,
+    pub(crate) destination: String,
+    pub(crate) guess_seal: Vec<u8>,
+    pub(crate) counted: bool,
+    pub(crate) verdict: i16,
+    pub(crate) guesses_left: i16,
+    pub(crate) guessed_at: At,
+    pub(crate) kept_until: At,
+}
+
+/// Makes every other transaction that counts for this destination wait for this one: without it two sends could both find
+/// room for one. On SQLite there is one writer, and nobody to wait.
+pub(crate) fn lock_destination(c: &mut Conn, destination: &str, kept_until: i64) -> QueryResult<usize> {
+    let row = (destinations::destination.eq(destination), destinations::kept_until.eq(At(kept_until)));
+    let touch = destinations::kept_until.eq(At(kept_until));
+    on!(c => diesel::insert_into(destinations::table)
+        .values(row).on_conflict(destinations::destination).do_update().set(touch).execute(c))
+}
+
+pub(crate) fn insert_verification(c: &mut Conn, row: &Verification) -> QueryResult<usize> {
+    on!(c => diesel::insert_into(verifications::table).values(row).execute(c))
+}
+
+pub(crate) fn verification(c: &mut Conn, id: Uuid) -> QueryResult<Option<Verification>> {
+    let query = verifications::table.find(Id(id));
+    on!(c => query.select(Verification::as_select()).first(c).optional())
+}
+
+/// Gives a verification its next code. Zero rows: it is over, or had another send meanwhile.
+pub(crate) fn renew_code(c: &mut Conn, seen: &Verification, seal: &Seal, expires_at: i64) -> QueryResult<usize> {
+    let target = verifications::table.filter(
+        verifications::id.eq(seen.id).and(verifications::state.eq(PENDING)).and(verifications::sends.eq(seen.sends)),
+    );
+    let change = (
+        verifications::sends.eq(seen.sends + 1),
+        verifications::code_seal.eq(seal.as_bytes()),
+        verifications::code_expires_at.eq(At(expires_at)),
+    );
+    on!(c => diesel::update(target).set(change).execute(c))
+}
+
+/// Counts a guess and gives what to compare it with, if the verification may have one: the guard against every race. `None`
+/// if it may not. The guesses returned include this one.
+pub(crate) fn claim_guess(c: &mut Conn, id: Uuid, most: i16, now: i64) -> QueryResult<Option<(i16, Vec<u8>)>> {
+    let target = verifications::table.filter(
+        verifications::id
+            .eq(Id(id))
+            .and(verifications::state.eq(PENDING))
+            .and(verifications::guesses.lt(most))
+            .and(verifications::code_expires_at.gt(At(now)))
+            .and(verifications::ends_at.gt(At(now))),
+    );
+    let change = verifications::guesses.eq(verifications::guesses + 1);
+    let returning = (verifications::guesses, verifications::code_seal);
+    on!(c => diesel::update(target).set(change).returning(returning).get_result(c).optional())
+}
+
+/// Approves a verification. One row for one guess in its life; zero for every other.
+pub(crate) fn approve(c: &mut Conn, id: Uuid, now: i64, kept_until: i64) -> QueryResult<usize> {
+    let target = verifications::table.filter(verifications::id.eq(Id(id)).and(verifications::state.eq(PENDING)));
+    let change = (
+        verifications::state.eq(APPROVED),
+        verifications::approved_at.eq(Some(At(now))),
+        verifications::kept_until.eq(At(kept_until)),
+    );
+    on!(c => diesel::update(target).set(change).execute(c))
+}
+
+/// Notes that an approval was acted on: from now on the verification is kept no longer than any other.
+pub(crate) fn acknowledge(c: &mut Conn, id: Uuid, now: i64) -> QueryResult<usize> {
+    let target = verifications::table.filter(
+        verifications::id
+            .eq(Id(id))
+            .and(verifications::state.eq(APPROVED))
+            .and(verifications::acknowledged_at.is_null()),
+    );
+    let change =
+        (verifications::acknowledged_at.eq(Some(At(now))), verifications::kept_until.eq(verifications::ends_at));
+    on!(c => diesel::update(target).set(change).execute(c))
+}
+
+pub(crate) fn insert_send(c: &mut Conn, row: &Send) -> QueryResult<usize> {
+    on!(c => diesel::insert_into(sends::table).values(row).execute(c))
+}
+
+pub(crate) fn send(c: &mut Conn, request_id: Uuid) -> QueryResult<Option<Send>> {
+    let query = sends::table.find(Id(request_id));
+    on!(c => query.select(Send::as_select()).first(c).optional())
+}
+
+/// The sends to a destination after `since`, newest first.
+pub(crate) fn past_sends(c: &mut Conn, destination: &str, since: i64, most: u16) -> QueryResult<Vec<PastSend>> {
+    let query = sends::table
+        .filter(sends::destination.eq(destination).and(sends::sent_at.gt(At(since))))
+        .order(sends::sent_at.desc())
+        .limit(most.into())
+        .select((sends::sent_at, sends::cool_down_ends));
+    let rows: Vec<(At, At)> = on!(c => query.load(c))?;
+    Ok(rows.into_iter().map(|(at, ends)| PastSend { at: at.0, cool_down_ends: ends.0 }).collect())
+}
+
+pub(crate) fn record_outcome(c: &mut Conn, request_id: Uuid, outcome: Outcome) -> QueryResult<usize> {
+    let change = sends::outcome.eq(Some(outcome as i16));
+    on!(c => diesel::update(sends::table.find(Id(request_id))).set(change).execute(c))
+}
+
+pub(crate) fn insert_guess(c: &mut Conn, row: &Guess) -> QueryResult<usize> {
+    on!(c => diesel::insert_into(guesses::table).values(row).execute(c))
+}
+
+pub(crate) fn guess(c: &mut Conn, verification_id: Uuid, request_id: Uuid) -> QueryResult<Option<Guess>> {
+    let query = guesses::table.find((Id(verification_id), Id(request_id)));
+    on!(c => query.select(Guess::as_select()).first(c).optional())
+}
+
+/// How many answers are kept for a verification.
+pub(crate) fn answers(c: &mut Conn, verification_id: Uuid) -> QueryResult<i64> {
+    let query = guesses::table.filter(guesses::verification_id.eq(Id(verification_id))).count();
+    on!(c => query.get_result(c))
+}
+
+/// When the counted guesses for a destination after `since` were, newest first.
+pub(crate) fn past_guesses(c: &mut Conn, destination: &str, since: i64, most: u16) -> QueryResult<Vec<i64>> {
+    let query = guesses::table
+        .filter(
+            guesses::destination.eq(destination).and(guesses::counted.eq(true)).and(guesses::guessed_at.gt(At(since))),
+        )
+        .order(guesses::guessed_at.desc())
+        .limit(most.into())
+        .select(guesses::guessed_at);
+    let rows: Vec<At> = on!(c => query.load(c))?;
+    Ok(rows.into_iter().map(|at| at.0).collect())
+}
+
+diesel::alias! {
+    const OLD_VERIFICATIONS: Alias<OldVerifications> = verifications as old_verifications;
+    const OLD_SENDS: Alias<OldSends> = sends as old_sends;
+    const OLD_GUESSES: Alias<OldGuesses> = guesses as old_guesses;
+    const OLD_DESTINATIONS: Alias<OldDestinations> = destinations as old_destinations;
+}
+
+/// Deletes rows that nobody needs at `now`, about `most` of each table, so that no job is long. Returns how many.
+pub(crate) fn sweep(c: &mut Conn, now: i64, most: i64) -> QueryResult<usize> {
+    let gone = sweep_verifications(c, At(now), most)? + sweep_sends(c, At(now), most)?;
+    Ok(gone + sweep_guesses(c, At(now), most)? + sweep_destinations(c, At(now), most)?)
+}
+
+fn sweep_verifications(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
+    let old = OLD_VERIFICATIONS.filter(OLD_VERIFICATIONS.field(verifications::kept_until).lt(now));
+    let ids = old.select(OLD_VERIFICATIONS.field(verifications::id)).limit(most);
+    on!(c => diesel::delete(verifications::table.filter(verifications::id.eq_any(ids))).execute(c))
+}
+
+fn sweep_sends(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
+    let old = OLD_SENDS.filter(OLD_SENDS.field(sends::kept_until).lt(now));
+    let ids = old.select(OLD_SENDS.field(sends::request_id)).limit(most);
+    on!(c => diesel::delete(sends::table.filter(sends::request_id.eq_any(ids))).execute(c))
+}
+
+fn sweep_guesses(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
+    let old = OLD_GUESSES.filter(OLD_GUESSES.field(guesses::kept_until).lt(now));
+    let ids = old.select(OLD_GUESSES.field(guesses::verification_id)).limit(most);
+    // A verification's guesses are not all over at once.
+    let target = guesses::table.filter(guesses::verification_id.eq_any(ids).and(guesses::kept_until.lt(now)));
+    on!(c => diesel::delete(target).execute(c))
+}
+
+fn sweep_destinations(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
+    let old = OLD_DESTINATIONS.filter(OLD_DESTINATIONS.field(destinations::kept_until).lt(now));
+    let names = old.select(OLD_DESTINATIONS.field(destinations::destination)).limit(most);
+    // Once more, for a destination that was locked, and thus put to use again, while this waited for it.
+    let target =
+        destinations::table.filter(destinations::destination.eq_any(names).and(destinations::kept_until.lt(now)));
+    on!(c => diesel::delete(target).execute(c))
+}

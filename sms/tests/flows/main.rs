@@ -1,0 +1,10 @@
+//! The flows of SMS through its contract: the generated client, the whole stack, a real SQLite database.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod delivery;
+mod inbox;
+mod limits;
+mod races;
+mod send;
+mod verify;
+mod world;

@@ -1,0 +1,71 @@
+//! Many at once, on threads and in real time. Each of these fails when the guard it is about is taken out of `store.rs`.
+
+use std::{collections::HashMap, sync::Arc};
+
+use proto::sms::v1::{Verdict, VerifyOtpRequest};
+use tokio::task::JoinSet;
+
+use crate::world::{World, other, refused};
+
+/// The verdicts on guesses made at the same moment, counted.
+async fn all_at_once(world: &Arc<World>, guesses: Vec<VerifyOtpRequest>) -> HashMap<Verdict, usize> {
+    let mut tasks = JoinSet::new();
+    for guess in guesses {
+        let world = Arc::clone(world);
+        tasks.spawn(async move { world.verify(&guess).await.unwrap().0 });
+    }
+    let mut verdicts = HashMap::new();
+    for verdict in tasks.join_all().await {
+        *verdicts.entry(verdict).or_default() += 1;
+    }
+    verdicts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_eight_right_guesses_one_is_approved() {
+    let world = Arc::new(World::threaded().await);
+    for round in 0..5 {
+        let (opening, code) = world.opened(&format!("anna{round}@example.com")).await;
+        let verdicts = all_at_once(&world, (0..8).map(|_| world.guess(&opening, &code)).collect()).await;
+        assert_eq!(verdicts, HashMap::from([(Verdict::Approved, 1), (Verdict::CodeUsed, 7)]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_wrong_guesses_five_are_compared() {
+    let world = Arc::new(World::threaded().await);
+    let (opening, code) = world.opened("anna@example.com").await;
+    let guesses = (1..=50).map(|by| world.guess(&opening, &other(&code, by))).collect();
+    let verdicts = all_at_once(&world, guesses).await;
+    assert_eq!(verdicts, HashMap::from([(Verdict::WrongCode, 5), (Verdict::GuessesExhausted, 45)]));
+    assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::GuessesExhausted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_guess_repeated_at_once_is_counted_once() {
+    let world = Arc::new(World::threaded().await);
+    let (opening, code) = world.opened("anna@example.com").await;
+    let guess = world.guess(&opening, &code);
+    let verdicts = all_at_once(&world, vec![guess; 8]).await;
+    assert_eq!(verdicts, HashMap::from([(Verdict::Approved, 8)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_eight_sends_to_one_destination_one_goes_out() {
+    let world = Arc::new(World::threaded().await);
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let (world, opening) = (Arc::clone(&world), world.opening("anna@example.com"));
+        tasks.spawn(async move {
+            match world.send(&opening).await {
+                Ok(_) => "sent".to_owned(),
+                Err(status) => refused::<()>(Err(status)).1,
+            }
+        });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort();
+    assert_eq!(answers[0], "OTP_RESEND_TOO_SOON");
+    assert_eq!(answers.iter().filter(|answer| *answer == "sent").count(), 1);
+    assert_eq!(world.messages("anna@example.com").await.len(), 1);
+}

@@ -1,0 +1,225 @@
+//! A running SMS and its callers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use mesh::{
+    Channel, Clock, Random, Shutdown, Stack, server,
+    token::{MeshKey, Verifier},
+};
+use proto::sms::v1::{
+    self as pb, Delivery, Message, Otp, Purpose, Verdict, inbox_service_client::InboxServiceClient,
+    otp_service_client::OtpServiceClient, send_otp_request::Destination,
+};
+use sms::{
+    Config, Deps,
+    carrier::{self, Carrier, Delivering, Outcome},
+    config,
+};
+use tempfile::TempDir;
+use tokio::time::{advance, sleep};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+/// 1 January 2026.
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
+/// A running SMS.
+pub(crate) struct World {
+    pub(crate) otp: OtpServiceClient<Channel>,
+    pub(crate) inbox: InboxServiceClient<Channel>,
+    pub(crate) clock: Clock,
+    pub(crate) router: mesh::Router,
+    ids: Mutex<u128>,
+    shutdown: Shutdown,
+    _folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+impl World {
+    /// With the development carrier, under paused time.
+    pub(crate) async fn new() -> Self {
+        Self::build("", None, true).await
+    }
+
+    /// With the development carrier, on threads and in real time.
+    pub(crate) async fn threaded() -> Self {
+        Self::build("", None, false).await
+    }
+
+    /// With another carrier, under paused time.
+    pub(crate) async fn with(carrier: &Arc<TestCarrier>) -> Self {
+        Self::build("[carrier]\nkind = \"embedded\"\n", Some(Arc::clone(carrier) as Arc<dyn Carrier>), true).await
+    }
+
+    /// With more configuration.
+    pub(crate) async fn configured(toml: &str) -> Self {
+        Self::build(toml, None, true).await
+    }
+
+    async fn build(toml: &str, carrier: Option<Arc<dyn Carrier>>, inline: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sms.toml");
+        let url = format!("database_url = \"sqlite:{}\"\n", folder.path().join("sms.db").display());
+        let quiet = if toml.contains("[carrier]") { "" } else { "[carrier]\nconsole = false\n" };
+        std::fs::write(&file, [&url, toml, quiet].concat()).unwrap();
+        let config: Config = mesh::config::load("sms", config::DEFAULT, Some(&file)).unwrap();
+
+        let clock = if inline { Clock::simulated(start()) } else { Clock::system() };
+        let key = MeshKey::new([7; 32], "test");
+        let verifier = Verifier::new(key.keyring(), "test", "plaza", "sso", clock.clone());
+        let shutdown = Shutdown::manual();
+        let deps = Deps {
+            clock: clock.clone(),
+            random: Random::seeded(1),
+            master_key: [1; 32],
+            stack: Stack { verifier: Arc::new(verifier), limits: server::Limits::default() },
+            carrier,
+            inline,
+            shutdown: shutdown.clone(),
+        };
+        let router = sms::build(config, deps).await.unwrap().router();
+        Self {
+            otp: OtpServiceClient::new(Channel::memory(router.clone(), "sso")),
+            inbox: InboxServiceClient::new(Channel::anonymous(router.clone())),
+            clock,
+            router,
+            ids: Mutex::new(0),
+            shutdown,
+            _folder: folder,
+        }
+    }
+
+    /// An id that was not given before.
+    pub(crate) fn id(&self) -> String {
+        let mut ids = self.ids.lock().unwrap();
+        *ids += 1;
+        Uuid::from_u128(*ids).to_string()
+    }
+
+    /// A request to open a verification for `email`.
+    pub(crate) fn opening(&self, email: &str) -> pb::SendOtpRequest {
+        pb::SendOtpRequest {
+            request_id: self.id(),
+            verification_id: self.id(),
+            user_id: self.id(),
+            purpose: Purpose::VerifyIdentifier.into(),
+            destination: Some(Destination::Email(email.to_owned())),
+            decoy: false,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: &pb::SendOtpRequest) -> Result<Otp, Status> {
+        self.otp.clone().send_otp(request.clone()).await.map(|answer| answer.into_inner().otp.unwrap())
+    }
+
+    pub(crate) fn another(&self, of: &pb::SendOtpRequest) -> pb::ResendOtpRequest {
+        pb::ResendOtpRequest { request_id: self.id(), verification_id: of.verification_id.clone() }
+    }
+
+    pub(crate) async fn resend(&self, request: &pb::ResendOtpRequest) -> Result<Otp, Status> {
+        self.otp.clone().resend_otp(request.clone()).await.map(|answer| answer.into_inner().otp.unwrap())
+    }
+
+    /// A guess for a verification, by the user it was opened for.
+    pub(crate) fn guess(&self, of: &pb::SendOtpRequest, code: &str) -> pb::VerifyOtpRequest {
+        pb::VerifyOtpRequest {
+            request_id: self.id(),
+            verification_id: of.verification_id.clone(),
+            user_id: of.user_id.clone(),
+            purpose: of.purpose,
+            code: code.to_owned(),
+        }
+    }
+
+    pub(crate) async fn verify(&self, request: &pb::VerifyOtpRequest) -> Result<(Verdict, i32), Status> {
+        let answer = self.otp.clone().verify_otp(request.clone()).await?.into_inner();
+        Ok((answer.verdict(), answer.guesses_left))
+    }
+
+    pub(crate) async fn acknowledge(&self, of: &pb::SendOtpRequest) -> Result<(), Status> {
+        let request = pb::AcknowledgeOtpRequest { verification_id: of.verification_id.clone() };
+        self.otp.clone().acknowledge_otp(request).await.map(|_| ())
+    }
+
+    /// The messages to `destination`, newest first.
+    pub(crate) async fn messages(&self, destination: &str) -> Vec<Message> {
+        let request =
+            pb::ListMessagesRequest { destination: destination.to_owned(), page_size: 100, ..Default::default() };
+        self.inbox.clone().list_messages(request).await.unwrap().into_inner().messages
+    }
+
+    /// The code of the newest message to `destination`.
+    pub(crate) async fn code(&self, destination: &str) -> String {
+        self.messages(destination).await.first().unwrap().code.clone()
+    }
+
+    /// Opens a verification and gives its code.
+    pub(crate) async fn opened(&self, email: &str) -> (pb::SendOtpRequest, String) {
+        let opening = self.opening(email);
+        assert_eq!(self.send(&opening).await.unwrap().delivery(), Delivery::Sent);
+        let code = self.code(email).await;
+        (opening, code)
+    }
+
+    /// Lets time pass, and those who waited for it run.
+    pub(crate) async fn wait(&self, seconds: u64) {
+        advance(Duration::from_secs(seconds)).await;
+    }
+}
+
+/// A code that is not `code`: `by` later, of the same length.
+pub(crate) fn other(code: &str, by: u64) -> String {
+    format!("{:06}", (code.parse::<u64>().unwrap() + by) % 1_000_000)
+}
+
+/// The code and reason of a refusal, and after how many milliseconds to come back.
+#[track_caller]
+pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String, Option<u128>) {
+    let status = answer.unwrap_err();
+    let reason = mesh::failure::reason(&status).unwrap_or_default();
+    (status.code(), reason, mesh::failure::retry_delay(&status).map(|delay| delay.as_millis()))
+}
+
+/// A refusal in short.
+pub(crate) fn no(code: Code, reason: &str, millis: impl Into<Option<u128>>) -> (Code, String, Option<u128>) {
+    (code, reason.to_owned(), millis.into())
+}
+
+/// Takes its time, answers what it is told to, and keeps what it got.
+pub(crate) struct TestCarrier {
+    pub(crate) takes: Duration,
+    pub(crate) outcome: Outcome,
+    pub(crate) got: Mutex<HashMap<Uuid, Vec<carrier::Message>>>,
+}
+
+impl TestCarrier {
+    pub(crate) fn new(takes: Duration, outcome: Outcome) -> Arc<Self> {
+        Arc::new(Self { takes, outcome, got: Mutex::default() })
+    }
+
+    /// How many messages were delivered to the end.
+    pub(crate) fn delivered(&self) -> usize {
+        self.got.lock().unwrap().values().map(Vec::len).sum()
+    }
+}
+
+impl Carrier for TestCarrier {
+    fn deliver<'a>(&'a self, message: &'a carrier::Message) -> Delivering<'a> {
+        Box::pin(async move {
+            sleep(self.takes).await;
+            self.got.lock().unwrap().entry(message.id).or_default().push(message.clone());
+            self.outcome
+        })
+    }
+}
