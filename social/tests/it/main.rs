@@ -1,0 +1,8 @@
+//! Social through its generated clients, on a database of its own.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod access;
+mod profiles;
+mod users;
+mod world;
