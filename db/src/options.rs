@@ -68,7 +68,14 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The migrations of a database, embedded, for each engine under the same names.
+/// The migrations of a database, embedded, for each engine under the same names. `embed_migrations!` wants a constant:
+///
+/// ```ignore
+/// const MIGRATIONS: db::Migrations = db::Migrations {
+///     sqlite: embed_migrations!("migrations/sqlite"),
+///     postgres: embed_migrations!("migrations/postgres"),
+/// };
+/// ```
 ///
 /// Every unique index is named `<table>_<columns>_key` (see [`Error::Unique`](crate::Error::Unique)).
 pub struct Migrations {

@@ -37,7 +37,9 @@ pub(crate) enum Fault {
     Other,
     /// Another transaction came in between: run it again.
     Conflict,
-    /// The connection is lost, or leads to a server that may not write: open another.
+    /// The server does not write: it is a standby, perhaps since a moment ago.
+    ReadOnly,
+    /// The connection is lost.
     Connection,
 }
 
@@ -48,7 +50,8 @@ impl Fault {
         };
         match error {
             Error::DatabaseError(SerializationFailure, _) => Self::Conflict,
-            Error::DatabaseError(ClosedConnection | UnableToSendCommand | ReadOnlyTransaction, _) => Self::Connection,
+            Error::DatabaseError(ReadOnlyTransaction, _) => Self::ReadOnly,
+            Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => Self::Connection,
             // diesel hides the SQLSTATE. A server that speaks another language costs the repetition, nothing else.
             Error::DatabaseError(Unknown, about) if about.message() == "deadlock detected" => Self::Conflict,
             Error::DatabaseError(Unknown, _) => Self::Other,

@@ -9,12 +9,12 @@ use crate::{Conn, Error, transaction};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Between two attempts to connect.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the server may be silent past a deadline of which it was told, before the connection is given up.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often a closure is run when others keep coming in between.
-const ATTEMPTS: u32 = 8;
+/// How often a closure is run, as long as its deadline allows.
+const ATTEMPTS: u32 = 32;
 
 pub(crate) struct Session {
     server: Arc<Server>,
@@ -36,7 +36,7 @@ impl Session {
         if job.deadline() <= Instant::now() {
             return job.answer(Err(Error::Late));
         }
-        for attempt in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             if !self.begin(job.as_ref()) {
                 return job.answer(Err(Error::Unavailable));
             }
@@ -57,7 +57,11 @@ impl Session {
             };
             match next {
                 Next::Answer(verdict) => return job.answer(verdict),
-                Next::Again => tracing::debug!(operation = job.name(), attempt, "a transaction is run again"),
+                Next::Again => {
+                    tracing::debug!(operation = job.name(), "a transaction is run again");
+                    // The one we collided with is to get through first.
+                    pause(job.deadline().saturating_duration_since(Instant::now()));
+                }
             }
         }
         job.answer(Err(Error::Unavailable));
@@ -70,32 +74,35 @@ impl Session {
             if left.is_zero() {
                 return false;
             }
-            if self.conn.is_none() {
-                match self.server.connect(Some(job.deadline())) {
-                    Ok(conn) => self.conn = Some(Conn::Postgres(conn)),
-                    Err(cause) => {
-                        tracing::warn!(%cause, "cannot connect to the database");
-                        pause(left);
-                        continue;
-                    }
-                }
-            }
-            if let Some(conn) = &mut self.conn {
-                limit(conn, job.deadline() + GRACE);
-                let how = match job.access() {
-                    Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                    Access::Write => "BEGIN READ WRITE",
-                };
-                // In one round trip. Zero would mean no time-out at all.
-                let millis = left.as_millis().max(1);
-                let sql = format!("{how}; SET LOCAL statement_timeout = {millis}");
-                match transaction::begin(conn, &sql) {
-                    Ok(()) => return true,
-                    Err(error) => tracing::debug!(%error, "a connection is replaced"),
-                }
+            let fresh = self.conn.is_none();
+            match self.try_begin(job, left) {
+                Ok(()) => return true,
+                Err(cause) => tracing::warn!(%cause, operation = job.name(), "no connection to the database"),
             }
             self.conn = None;
+            // One that was lost while it lay idle is replaced at once.
+            if fresh {
+                pause(left);
+            }
         }
+    }
+
+    fn try_begin(&mut self, job: &dyn Job, left: Duration) -> Result<(), String> {
+        if self.conn.is_none() {
+            self.conn = Some(Conn::Postgres(self.server.connect(Some(job.deadline()))?));
+        }
+        let Some(conn) = &mut self.conn else { return Ok(()) };
+        limit(conn, job.deadline() + GRACE);
+        let how = match job.access() {
+            Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Access::Write => "BEGIN",
+        };
+        // In one round trip. Zero would mean no time-out at all.
+        let sql = format!("{how}; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+        transaction::begin(conn, &sql).map_err(|error| error.to_string())?;
+        // What an earlier closure got over is no business of this one.
+        self.fault();
+        Ok(())
     }
 
     fn attempt(&mut self, job: &mut dyn Job) -> Ran {
@@ -109,19 +116,27 @@ impl Session {
     fn refused(&mut self, job: &dyn Job) -> Next {
         let fault = self.fault();
         self.undo();
+        let lost = self.conn.is_none();
+        let again = match fault {
+            // A read that writes is a mistake in the program, not a server that was demoted.
+            Fault::ReadOnly => job.access() == Access::Write,
+            Fault::Conflict | Fault::Connection => true,
+            // The server may give a reason before it ends the session.
+            Fault::Other => lost,
+            Fault::None => false,
+        };
         let late = job.deadline() <= Instant::now();
-        match fault {
-            Fault::None => Next::Answer(Ok(())),
-            // The time-out we set ended it.
-            Fault::Other if late => Next::Answer(Err(Error::Late)),
-            Fault::Other => Next::Answer(Ok(())),
-            Fault::Conflict | Fault::Connection => {
-                if fault == Fault::Connection {
-                    self.conn = None;
-                }
-                if late { Next::Answer(Err(Error::Late)) } else { Next::Again }
-            }
+        // The time-out we set has no kind of its own.
+        if late && (again || fault == Fault::Other) {
+            return Next::Answer(Err(Error::Late));
         }
+        if !again {
+            return Next::Answer(Ok(()));
+        }
+        if matches!(fault, Fault::ReadOnly | Fault::Connection) {
+            self.conn = None;
+        }
+        Next::Again
     }
 
     /// After an `Ok` of the closure.
@@ -163,7 +178,7 @@ impl Session {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a server that refuses connections gives nothing to wait on")]
+#[expect(clippy::disallowed_methods, reason = "a server that refuses gives nothing to wait on")]
 fn pause(left: Duration) {
     std::thread::sleep(PAUSE.min(left));
 }

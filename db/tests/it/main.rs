@@ -1,0 +1,13 @@
+//! The database handle, over real files and, where `PLAZA_TEST_POSTGRES` names a server, over PostgreSQL.
+
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails in a test fails the test")]
+
+mod both;
+mod groups;
+mod inline;
+mod opening;
+mod postgres;
+mod queues;
+mod store;
+mod world;

@@ -1,0 +1,4 @@
+CREATE TABLE notes (
+    id      uuid NOT NULL PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED
+);
