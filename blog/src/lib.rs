@@ -1,1 +1,121 @@
-//! stub
+//! Blog: the users of Plaza as authors. SSO tells it who they are; anyone may look, and persons change their own.
+
+mod authors;
+mod config;
+mod error;
+mod keys;
+mod schema;
+mod service;
+mod store;
+mod text;
+mod users;
+
+use std::{sync::Arc, time::Duration};
+
+use db::{Db, Migrations, Options};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mesh::{
+    Channel, Clock, Deadline, Limits, Router, Server, Shutdown, Stack,
+    token::{Keyring, Verifier},
+};
+use proto::blog::v1::{author_service_server::AuthorServiceServer, user_service_server::UserServiceServer};
+use tokio::time::Instant;
+
+pub use crate::config::{Config, DEFAULT, Keys, Peers, Tokens};
+use crate::{authors::Authors, users::Users};
+
+/// The name of this service in the mesh.
+pub const NAME: &str = "blog";
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// What the edge hands in.
+pub struct Deps {
+    /// Tells the time.
+    pub clock: Clock,
+    /// The keys of peers and operators; those of persons are fetched from SSO.
+    pub keyring: Keyring,
+    /// The way to SSO. It may be down: the keys are fetched when it is back.
+    pub sso: Channel,
+    /// Whether the database runs on the calling thread, as paused time and simulations want it.
+    pub inline: bool,
+    /// Ends the work in the background.
+    pub shutdown: Shutdown,
+}
+
+/// Why Blog does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is out of its bounds.
+    #[error("{setting} is {value}; it may be {low} to {high}")]
+    Setting {
+        /// The setting, as in `default.toml`.
+        setting: &'static str,
+        /// What it is.
+        value: u64,
+        /// The least it may be.
+        low: u64,
+        /// The most it may be.
+        high: u64,
+    },
+    /// The database cannot be opened or migrated.
+    #[error("the database of Blog cannot be opened")]
+    Database(#[from] db::OpenError),
+    /// The server stack refuses the services.
+    #[error("the services of Blog cannot be served")]
+    Server(#[from] mesh::server::BuildError),
+}
+
+/// Blog, started.
+pub struct Service {
+    router: Router,
+    db: Db,
+}
+
+/// Opens and migrates the database, and begins to follow SSO's public keys.
+///
+/// # Errors
+/// Whatever [`StartError`] names. That SSO cannot be reached is no such thing.
+pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
+    let drain = seconds("drain_seconds", config.drain_seconds, 1, 300)?;
+    let refresh = seconds("tokens.refresh_seconds", config.tokens.refresh_seconds, 10, 900)?;
+    let options = Options { inline: deps.inline, deadline, ..Options::new(config.database_url.expose()) };
+    let db = Db::open(options, Migrations { sqlite: SQLITE, postgres: POSTGRES }).await?;
+
+    let keyring = keys::follow(deps.keyring, deps.sso.clone());
+    let tokens = &config.tokens;
+    let verifier =
+        Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
+    let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let router = Server::new(NAME, stack)
+        .add(UserServiceServer::new(Users::new(db.clone(), deps.clock)))
+        .add(AuthorServiceServer::new(Authors::new(db.clone())))
+        .build()?;
+    tokio::spawn(keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
+    Ok(Service { router, db })
+}
+
+/// When the call being handled must be over, as the database wants to know it.
+fn deadline() -> Option<Instant> {
+    mesh::deadline::current().map(Deadline::instant)
+}
+
+fn seconds(setting: &'static str, value: u64, low: u64, high: u64) -> Result<Duration, StartError> {
+    if !(low..=high).contains(&value) {
+        return Err(StartError::Setting { setting, value, low, high });
+    }
+    Ok(Duration::from_secs(value))
+}
+
+impl Service {
+    /// What serves the calls. Clones are one service.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Ends the work with the database. Calls still under way fail.
+    pub async fn close(self) {
+        self.db.close().await;
+    }
+}

@@ -1,0 +1,21 @@
+-- A user as SSO tells of it, with what it shows as an author. A row with deleted_at is a tombstone: the id and the version of the deletion, and
+-- nothing of the person. One table for both, so that one guarded statement settles every race between a create and a delete.
+CREATE TABLE users (
+    id            uuid        NOT NULL PRIMARY KEY,
+    version       bigint      NOT NULL CHECK (version >= 1),
+    username      text        NOT NULL,
+    -- The username without regard to case. Not unique: a swap of two names may arrive in any order.
+    username_key  text        NOT NULL,
+    -- The numbers of the contract's AccountType and OfficialTier; 0 in a tombstone.
+    account_type  smallint    NOT NULL CHECK (account_type BETWEEN 0 AND 2),
+    official_tier smallint    NOT NULL CHECK (official_tier BETWEEN 0 AND 3),
+    -- NULL until the person says otherwise: the username is shown.
+    display_name  text        NULL,
+    about         text        NOT NULL,
+    created_at    timestamptz NOT NULL,
+    deleted_at    timestamptz NULL,
+    CHECK (deleted_at IS NULL OR (username = '' AND username_key = '' AND account_type = 0 AND official_tier = 0
+        AND display_name IS NULL AND about = ''))
+);
+
+CREATE INDEX users_by_username ON users (username_key, version);

@@ -1,0 +1,77 @@
+//! Blog's settings. `default.toml`, embedded, is their manual.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use mesh::{
+    config::{ConfigError, Secret},
+    telemetry::LogConfig,
+};
+use serde::Deserialize;
+
+/// The defaults, and what each setting means.
+pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// All settings of Blog.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// The database; prints masked, for it may hold a password.
+    pub database_url: Secret,
+    /// The bound on draining, in seconds.
+    pub drain_seconds: u64,
+    /// How to log.
+    pub log: LogConfig,
+    /// Where keys are.
+    pub keys: Keys,
+    /// Where the other services are.
+    pub peers: Peers,
+    /// What access tokens say.
+    pub tokens: Tokens,
+}
+
+/// Where keys are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The file of the mesh key.
+    pub mesh_file: PathBuf,
+    /// Whether to make a file that is missing.
+    pub create: bool,
+}
+
+/// Where the other services are, as URIs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// SSO.
+    pub sso: String,
+}
+
+/// What access tokens say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// The implicit assertion.
+    pub deployment: String,
+    /// How often SSO's public keys are asked for, in seconds, 10 to 900.
+    pub refresh_seconds: u64,
+}
+
+impl Config {
+    /// The defaults, overridden by `file`, overridden by the environment (`PLAZA_BLOG__…`).
+    ///
+    /// # Errors
+    /// As [`mesh::config::load`].
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        mesh::config::load("blog", DEFAULT, file)
+    }
+}

@@ -1,0 +1,153 @@
+//! The statements of Blog, each written once for both engines.
+
+use db::{At, Conn, Id, on};
+use diesel::{prelude::*, upsert::excluded};
+
+use crate::{
+    authors::Change,
+    schema::users,
+    users::{Account, Told},
+};
+
+/// A user as it is kept: a live one, or a tombstone.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub(crate) struct User {
+    pub(crate) id: Id,
+    pub(crate) version: i64,
+    pub(crate) username: String,
+    pub(crate) account_type: i16,
+    pub(crate) official_tier: i16,
+    pub(crate) display_name: Option<String>,
+    pub(crate) about: String,
+    pub(crate) created_at: At,
+    pub(crate) deleted_at: Option<At>,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = users)]
+struct Row<'a> {
+    id: Id,
+    version: i64,
+    username: &'a str,
+    username_key: &'a str,
+    account_type: i16,
+    official_tier: i16,
+    display_name: Option<&'a str>,
+    about: &'a str,
+    created_at: At,
+    deleted_at: Option<At>,
+}
+
+/// Keeps what was told if it is newer than what is known, be that a user or a tombstone.
+pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
+    // QueryDsl has a filter too, but none for upserts.
+    use diesel::query_dsl::methods::FilterDsl as _;
+
+    let row = Row {
+        id: told.id,
+        version: told.version,
+        username: told.username.as_str(),
+        username_key: told.username.key(),
+        account_type: told.account.account_type(),
+        official_tier: told.account.official_tier(),
+        display_name: None,
+        about: "",
+        created_at: now,
+        deleted_at: None,
+    };
+    on!(c => diesel::insert_into(users::table)
+        .values(&row)
+        .on_conflict(users::id)
+        .do_update()
+        .set((
+            users::version.eq(excluded(users::version)),
+            users::username.eq(excluded(users::username)),
+            users::username_key.eq(excluded(users::username_key)),
+            users::account_type.eq(excluded(users::account_type)),
+            users::official_tier.eq(excluded(users::official_tier)),
+            users::deleted_at.eq(excluded(users::deleted_at)),
+        ))
+        .filter(users::version.lt(excluded(users::version)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Leaves a tombstone in place of the user, unless what is known is newer. At one version a deletion wins, so that it
+/// does not matter what arrives first.
+pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<()> {
+    use diesel::query_dsl::methods::FilterDsl as _;
+
+    let row = Row {
+        id,
+        version,
+        username: "",
+        username_key: "",
+        account_type: Account::NONE,
+        official_tier: Account::NONE,
+        display_name: None,
+        about: "",
+        created_at: now,
+        deleted_at: Some(now),
+    };
+    on!(c => diesel::insert_into(users::table)
+        .values(&row)
+        .on_conflict(users::id)
+        .do_update()
+        .set((
+            users::version.eq(excluded(users::version)),
+            users::username.eq(excluded(users::username)),
+            users::username_key.eq(excluded(users::username_key)),
+            users::account_type.eq(excluded(users::account_type)),
+            users::official_tier.eq(excluded(users::official_tier)),
+            users::display_name.eq(excluded(users::display_name)),
+            users::about.eq(excluded(users::about)),
+            users::deleted_at.eq(excluded(users::deleted_at)),
+        ))
+        .filter(users::version.le(excluded(users::version)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// What is known under this id: a user or a tombstone.
+pub(crate) fn find(c: &mut Conn, id: Id) -> QueryResult<Option<User>> {
+    on!(c => users::table.find(id).select(User::as_select()).first(c).optional())
+}
+
+/// The user of this id, unless it is deleted.
+pub(crate) fn find_live(c: &mut Conn, id: Id) -> QueryResult<Option<User>> {
+    Ok(find(c, id)?.filter(|user| user.deleted_at.is_none()))
+}
+
+/// The user of this name, unless it is deleted. While a rename or a swap is under way two may hold it: of these the one told last, as far
+/// as versions tell.
+pub(crate) fn find_by_username(c: &mut Conn, key: &str) -> QueryResult<Option<User>> {
+    on!(c => users::table
+        .filter(users::username_key.eq(key))
+        .filter(users::deleted_at.is_null())
+        .order((users::version.desc(), users::id.desc()))
+        .select(User::as_select())
+        .first(c)
+        .optional())
+}
+
+/// Changes the fields that are set; `None` if there is no such live user.
+pub(crate) fn change(c: &mut Conn, id: Id, change: &Change) -> QueryResult<Option<User>> {
+    let set = Set {
+        display_name: change.display_name.as_ref().map(|name| name.as_str()),
+        about: change.about.as_ref().map(|about| about.as_str()),
+    };
+    on!(c => diesel::update(users::table.find(id).filter(users::deleted_at.is_null()))
+        .set(&set)
+        .returning(User::as_returning())
+        .get_result(c)
+        .optional())
+}
+
+/// `None` leaves a column as it is.
+#[derive(AsChangeset)]
+#[diesel(table_name = users)]
+struct Set<'a> {
+    display_name: Option<&'a str>,
+    about: Option<&'a str>,
+}
