@@ -42,7 +42,6 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
     // Taken first, so that two processes never migrate one database to find out that one of them must go.
     let listener = mesh::bind(&config.listen.to_string()).await?;
-    tracing::info!(address = %listener.local_addr()?, "Social listens");
     let deps = Deps { clock, keyring: key.keyring(), sso, inline: false, shutdown: shutdown.clone() };
     let service = social::build(config, deps).await?;
     service.router().serve(listener, shutdown).await?;
