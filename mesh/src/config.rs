@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn what_does_not_hold_is_named() {
         let cases = [
-            with(Some("[limits]\nsend = 6"), &[]).map_err(|error| (error, "send")),
-            with(Some("lissten = 6"), &[]).map_err(|error| (error, "lissten")),
-            with(None, &[("PLAZA_SMS__LIMITS__SEND", "1")]).map_err(|error| (error, "send")),
+            with(Some("[limits]\nsend = 6"), &[]).map_err(|error| (error, "unknown field `send`")),
+            with(Some("lissten = 6"), &[]).map_err(|error| (error, "unknown field `lissten`")),
+            with(None, &[("PLAZA_SMS__LIMITS__SEND", "1")]).map_err(|error| (error, "unknown field `send`")),
             with(None, &[("PLAZA_SMS__LIMITS__SENDS", "many")]).map_err(|error| (error, "limits.sends")),
             with(None, &[("PLAZA_SMS__LIMITS__COUNTRIES", "[oops")])
                 .map_err(|error| (error, "PLAZA_SMS__LIMITS__COUNTRIES")),

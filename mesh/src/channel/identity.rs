@@ -76,3 +76,26 @@ impl Minter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Keys;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_used_until_it_is_renewed_and_always_holds() {
+        let keys = Keys::new();
+        let verifier = keys.verifier();
+        let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
+        let minter = Minter::new(identity, "echo");
+        let first = minter.token();
+        for second in 0..100 {
+            let token = minter.token();
+            assert_eq!(token == first, second < 40, "{second} s");
+            let claims = verifier.verify_peer(token.to_str().expect("ascii"), "echo").expect("holds");
+            assert_eq!(claims.subject, "sso");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(first.is_sensitive(), "kept out of header compression and Debug");
+    }
+}

@@ -35,7 +35,8 @@ pub(super) async fn call(
         Buffered::Once(body) => return transport.attempt(http::Request::from_parts(head, body), deadline, 0).await,
     };
     let mut ceiling = FIRST_PAUSE;
-    for previous in 0.. {
+    let mut previous = 0;
+    loop {
         let body = Body::new(Full::new(message.clone()));
         let outcome = transport.attempt(http::Request::from_parts(head.clone(), body), deadline, previous).await;
         let Some(headers) = unavailable(&outcome) else {
@@ -63,8 +64,8 @@ pub(super) async fn call(
             return outcome;
         }
         sleep(pause).await;
+        previous += 1;
     }
-    unreachable!("the loop returns at the last attempt")
 }
 
 /// The headers of an outcome that is UNAVAILABLE and nothing else: a failure of the transport, or an answer of headers alone.

@@ -94,7 +94,10 @@ impl http_body::Body for Answer {
             Err(panicked) => this.end(&panicked),
             Ok(Poll::Ready(Some(Ok(frame)))) => Poll::Ready(Some(Ok(this.passed_on(frame)))),
             Ok(Poll::Ready(Some(Err(status)))) => this.end(&status),
-            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Ready(None)) => {
+                this.record.end(Code::Unknown);
+                Poll::Ready(None)
+            }
             Ok(Poll::Pending) => match this.poll_over(cx) {
                 Poll::Ready(failure) => this.end(&failure.into()),
                 Poll::Pending => Poll::Pending,

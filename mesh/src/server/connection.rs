@@ -18,7 +18,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from
 /// Serves calls until the peer goes, or until the router stops and the last call is over.
 pub(super) async fn serve(stream: TcpStream, router: Router) {
     // Without it, small answers wait for the peer's delayed acknowledgement.
-    if stream.set_nodelay(true).is_err() || !matches!(timeout(FIRST_BYTE, stream.readable()).await, Ok(Ok(()))) {
+    if stream.set_nodelay(true).is_err() || !speaks(&stream, &router).await {
         return;
     }
     let handler = router.clone();
@@ -32,6 +32,8 @@ pub(super) async fn serve(stream: TcpStream, router: Router) {
         .keep_alive_interval(KEEPALIVE.0)
         .keep_alive_timeout(KEEPALIVE.1)
         .max_concurrent_streams(limits.streams)
+        // A caller may give up all its calls at once; hyper's own 20 would close the connection on the calls of others.
+        .max_pending_accept_reset_streams(limits.streams as usize)
         .max_header_list_size(limits.header_bytes)
         .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
@@ -44,5 +46,15 @@ pub(super) async fn serve(stream: TcpStream, router: Router) {
     };
     if let Err(error) = finished {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Whether the peer says anything before its time is up or the router stops.
+async fn speaks(stream: &TcpStream, router: &Router) -> bool {
+    let mut byte = [0];
+    tokio::select! {
+        // Unlike readability, a byte that was seen is never a false alarm.
+        first = timeout(FIRST_BYTE, stream.peek(&mut byte)) => matches!(first, Ok(Ok(1))),
+        () = router.stopping().begun() => false,
     }
 }

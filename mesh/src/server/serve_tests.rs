@@ -134,6 +134,7 @@ async fn draining_waits_for_calls_and_not_for_streams() {
     let running = serve(slow(Duration::from_millis(300)), &keys, Duration::from_secs(5)).await;
     let channel = connect(running.address, &keys, "sso");
     let under_way = tokio::spawn(async move { say(&channel, "Once", "").await });
+    let _silent = TcpStream::connect(running.address).await.expect("connected");
     sleep(Duration::from_millis(100)).await;
     let took = running.stop().await;
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -158,13 +159,54 @@ async fn draining_has_a_bound() {
     let running = serve(slow(Duration::from_secs(60)), &keys, Duration::from_millis(200)).await;
     let channel = connect(running.address, &keys, "sso");
     let stuck = tokio::spawn(async move { say(&channel, "Once", "").await });
-    // A peer that never says a word does not hold it up either.
-    let silent = TcpStream::connect(running.address).await.expect("connected");
+    // Nor does a peer that says half a word hold it up.
+    let mut halting = TcpStream::connect(running.address).await.expect("connected");
+    halting.write_all(b"PRI * HTTP").await.expect("written");
     sleep(Duration::from_millis(100)).await;
     let took = running.stop().await;
     assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(1), "{took:?}");
     assert_eq!(stuck.await.expect("no panic").expect_err("cut").code(), Code::Unavailable);
-    drop(silent);
+}
+
+#[tokio::test]
+async fn a_restart_costs_no_call() {
+    let keys = Keys::new();
+    let mut running = serve(echoing(), &keys, Duration::from_secs(5)).await;
+    let channel = connect(running.address, &keys, "sso");
+    for _ in 0..3 {
+        assert_eq!(say(&channel, "Once", "hello").await.expect("answered"), "hello");
+        let address = running.address;
+        running.stop().await;
+        let listener = bind(&address.to_string()).await.expect("the same port");
+        let shutdown = Shutdown::manual();
+        let served = tokio::spawn(echoing().router(keys.stack()).serve(listener, shutdown.clone()));
+        running = Running { address, shutdown, served };
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn calls_given_up_at_once_harm_no_other() {
+    let keys = Keys::new();
+    let echo = Echo::unary(|request| async move {
+        let wait: u64 = request.get_ref().parse().expect("a number");
+        sleep(Duration::from_millis(wait)).await;
+        Ok(request.into_inner())
+    });
+    let running = serve(echo, &keys, Duration::from_secs(5)).await;
+    let channel = connect(running.address, &keys, "sso");
+    let start = |text: &'static str| {
+        let channel = channel.clone();
+        tokio::spawn(async move { say(&channel, "Once", text).await })
+    };
+    let innocent: Vec<_> = (0..50).map(|_| start("300")).collect();
+    let given_up: Vec<_> = (0..500).map(|_| start("1500")).collect();
+    sleep(Duration::from_millis(100)).await;
+    given_up.iter().for_each(JoinHandle::abort);
+    for call in innocent {
+        assert_eq!(call.await.expect("no panic").expect("answered"), "300");
+    }
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod keyring;
 mod mesh_key;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 mod verifier;
 
 pub use claims::{Claims, Kind};
