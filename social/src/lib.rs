@@ -2,7 +2,6 @@
 
 mod config;
 mod error;
-mod keys;
 mod profiles;
 mod schema;
 mod service;
@@ -83,7 +82,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let options = Options { inline: deps.inline, deadline, ..Options::new(config.database_url.expose()) };
     let db = Db::open(options, Migrations { sqlite: SQLITE, postgres: POSTGRES }).await?;
 
-    let keyring = keys::follow(deps.keyring, deps.sso.clone());
+    let keyring = mesh::keys::follow(deps.keyring, deps.sso.clone());
     let tokens = &config.tokens;
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
@@ -92,7 +91,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         .add(UserServiceServer::new(Users::new(db.clone(), deps.clock)))
         .add(ProfileServiceServer::new(Profiles::new(db.clone())))
         .build()?;
-    tokio::spawn(keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
+    tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
     Ok(Service { router, db })
 }
 

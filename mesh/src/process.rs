@@ -1,0 +1,126 @@
+//! A service as a process of its own: arguments, settings, log, signals, keys and port, the same for each.
+
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use tokio::net::TcpListener;
+
+use crate::{
+    channel::{Channel, ChannelOptions, PeerIdentity},
+    clock::{Clock, Random},
+    keyfile,
+    server::{self, Router},
+    shutdown::Shutdown,
+    telemetry::{self, LogConfig},
+    token::{Kind, MeshKey},
+};
+
+/// A service of Plaza.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A TOML file that overrides the defaults key by key; the environment, PLAZA_<SERVICE>__…, overrides both.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// What a process has before its service is built.
+#[derive(Debug)]
+pub struct Process {
+    /// The clock of the system.
+    pub clock: Clock,
+    /// The randomness of the system.
+    pub random: Random,
+    /// Thrown by SIGINT and SIGTERM.
+    pub shutdown: Shutdown,
+    /// What the services of the deployment share.
+    pub mesh_key: MeshKey,
+    name: &'static str,
+    listener: TcpListener,
+}
+
+/// The settings that each process needs.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// How to log.
+    pub log: &'a LogConfig,
+    /// Where to listen, as `host:port`.
+    pub listen: String,
+    /// The file of the mesh key.
+    pub mesh_file: &'a Path,
+    /// Whether to make a key file that is missing.
+    pub create: bool,
+    /// The name of the deployment.
+    pub deployment: &'a str,
+}
+
+/// Reads the arguments and runs a service until it ends. What goes wrong is logged with its causes; the exit code says so too.
+pub async fn run<F>(service: impl FnOnce(Option<PathBuf>) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), Box<dyn Error>>>,
+{
+    match service(Arguments::parse().config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What fails first may be the configuration of the log itself.
+            telemetry::init(&LogConfig::default());
+            tracing::error!(error = error.as_ref(), "the service does not run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Process {
+    /// Begins to log and to heed signals, reads the mesh key, and takes the port: first of all, so that two processes never migrate one database to
+    /// find out that one of them must go.
+    ///
+    /// # Errors
+    /// A port that is taken, a key that cannot be read; the text names it.
+    pub async fn start(name: &'static str, settings: Settings<'_>) -> Result<Self, Box<dyn Error>> {
+        telemetry::init(settings.log);
+        let shutdown = Shutdown::on_signals()?;
+        let listener = server::bind(&settings.listen).await?;
+        let random = Random::system();
+        let secret = secret(settings.mesh_file, settings.create, &random)?;
+        let mesh_key = MeshKey::new(secret, settings.deployment);
+        Ok(Self { clock: Clock::system(), random, shutdown, mesh_key, name, listener })
+    }
+
+    /// The 32 bytes in a key file, which is made, with its folder, if it is missing and `create` says so.
+    ///
+    /// # Errors
+    /// If it cannot be read or made, or others than its owner may read it.
+    pub fn secret(&self, path: &Path, create: bool) -> io::Result<[u8; 32]> {
+        secret(path, create, &self.random)
+    }
+
+    /// A way to another service.
+    pub fn connect(&self, callee: &'static str, uri: &str) -> Channel {
+        let signer = self.mesh_key.signer(Kind::Peer);
+        let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
+        Channel::connect(callee, uri, identity, ChannelOptions::default())
+    }
+
+    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed.
+    ///
+    /// # Errors
+    /// Of the socket.
+    pub async fn serve(self, router: Router) -> io::Result<()> {
+        router.serve(self.listener, self.shutdown).await
+    }
+}
+
+fn secret(path: &Path, create: bool, random: &Random) -> io::Result<[u8; 32]> {
+    if !create {
+        return keyfile::load(path);
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    keyfile::load_or_create(path, random)
+}
