@@ -97,8 +97,8 @@ impl Session {
             Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Access::Write => "BEGIN",
         };
-        // In one round trip. Zero would mean no time-out at all.
-        let sql = format!("{how}; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+        // In one round trip. Rounded up: what it ends is to be late by our clock too, and zero would mean no time-out.
+        let sql = format!("{how}; SET LOCAL statement_timeout = {}", left.as_millis() + 1);
         transaction::begin(conn, &sql).map_err(|error| error.to_string())?;
         // What an earlier closure got over is no business of this one.
         self.fault();
