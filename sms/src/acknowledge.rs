@@ -6,7 +6,6 @@ use crate::{core::Core, error::Error, store};
 
 /// Notes it. Unknown ids, and verifications that were not approved, are left as they are: there is nothing to forget.
 pub(crate) async fn acknowledge(core: &Core, verification_id: Uuid) -> Result<(), Error> {
-    let clock = core.clock.clone();
-    core.write("acknowledge_otp", move |c| Ok(store::acknowledge(c, verification_id, clock.micros())?)).await?;
+    core.write("acknowledge_otp", move |c, now| Ok(store::acknowledge(c, verification_id, now)?)).await?;
     Ok(())
 }

@@ -48,16 +48,26 @@ impl Core {
         Draft { code, reference: Reference::draw(&self.random), nothing: Seal::of_nothing(&self.random) }
     }
 
-    /// [`Db::write`], once more if a unique index refused it: then the same request, or one for the same verification, came
-    /// first meanwhile, and the second run finds what it left.
+    /// [`Db::write`], told the time as the job is handed in: jobs may not ask for it. Once more if a unique index refused
+    /// it: then the same request, or one for the same verification, came first meanwhile, and the second run finds what it
+    /// left.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         name: &'static str,
-        run: impl FnMut(&mut Conn) -> Result<T, Error> + Clone + Send + 'static,
+        run: impl FnMut(&mut Conn, i64) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
-        match self.db.write(name, run.clone()).await {
-            Err(Error::Db(db::Error::Unique { .. })) => self.db.write(name, run).await,
+        match self.once(name, run.clone()).await {
+            Err(Error::Db(db::Error::Unique { .. })) => self.once(name, run).await,
             done => done,
         }
+    }
+
+    async fn once<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        mut run: impl FnMut(&mut Conn, i64) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let now = self.clock.micros();
+        self.db.write(name, move |c| run(c, now)).await
     }
 }

@@ -64,7 +64,7 @@ async fn carry(core: Arc<Core>, message: Message) -> Outcome {
         Outcome::Sent => tracing::info!(%id, ms, "message sent"),
         other => tracing::warn!(%id, ms, outcome = ?other, "message not sent"),
     }
-    if let Err(error) = core.write("record_outcome", move |c| Ok(store::record_outcome(c, id, outcome)?)).await {
+    if let Err(error) = core.write("record_outcome", move |c, _| Ok(store::record_outcome(c, id, outcome)?)).await {
         // A repeat of the request will be told that the message failed, which costs the person another message at worst.
         tracing::warn!(%id, %error, "what became of a message was not kept");
     }

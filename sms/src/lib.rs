@@ -23,7 +23,7 @@ mod verify;
 use std::{io, sync::Arc};
 
 use db::{Db, Migrations};
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use diesel_migrations::embed_migrations;
 use mesh::{Clock, Random, Router, Server, Shutdown, Stack, server::BuildError};
 use proto::sms::v1::{inbox_service_server::InboxServiceServer, otp_service_server::OtpServiceServer};
 
@@ -42,8 +42,8 @@ pub use crate::{
     master::load_master_key,
 };
 
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const MIGRATIONS: Migrations =
+    Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
 
 /// What SMS is handed: everything it may not take from its surroundings itself.
 pub struct Deps {
@@ -86,12 +86,18 @@ pub enum StartError {
 /// SMS, running. It is spoken to through its router.
 pub struct Service {
     router: Router,
+    db: Db,
 }
 
 impl Service {
     /// The gRPC services, for a listener or for a channel in memory.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Ends the work with the database. Calls still under way fail.
+    pub async fn close(self) {
+        self.db.close().await;
     }
 }
 
@@ -109,7 +115,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let core = Arc::new(Core {
         clock: deps.clock,
         random: deps.random,
-        db: Db::open(options, Migrations { sqlite: SQLITE, postgres: POSTGRES }).await?,
+        db: Db::open(options, MIGRATIONS).await?,
         keys: Keys::derive(&deps.master_key),
         limits: Arc::new(config.limits.limits),
         code_digits: config.limits.code_digits,
@@ -122,8 +128,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         server = server.add(InboxServiceServer::new(Messages(inbox)));
     }
     let router = server.build()?;
+    let db = core.db.clone();
     tokio::spawn(sweep::run(core, config.sweep.every, deps.shutdown));
-    Ok(Service { router })
+    Ok(Service { router, db })
 }
 
 /// The carrier, and its inbox if it is the development carrier.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use db::{At, Conn, Id};
-use mesh::Clock;
 use uuid::Uuid;
 
 use crate::{
@@ -72,7 +71,7 @@ pub(crate) async fn first(core: &Arc<Core>, opening: Opening) -> Result<Receipt,
         &[u8::from(opening.decoy)],
     ]);
     let slip = Slip { request_id: opening.request_id, draft: draft.clone(), fingerprint };
-    let decided = core.write("send_otp", move |c| desk.open(c, &opening, &slip)).await?;
+    let decided = core.write("send_otp", move |c, now| desk.open(c, &opening, &slip, now)).await?;
     conclude(core, decided, draft).await
 }
 
@@ -81,7 +80,7 @@ pub(crate) async fn another(core: &Arc<Core>, wish: Another) -> Result<Receipt, 
     let (desk, draft) = (Desk::of(core), core.draft());
     let fingerprint = desk.keys.request(&[b"resend", wish.verification_id.as_bytes()]);
     let slip = Slip { request_id: wish.request_id, draft: draft.clone(), fingerprint };
-    let decided = core.write("resend_otp", move |c| desk.renew(c, wish.verification_id, &slip)).await?;
+    let decided = core.write("resend_otp", move |c, now| desk.renew(c, wish.verification_id, &slip, now)).await?;
     conclude(core, decided, draft).await
 }
 
@@ -105,18 +104,16 @@ async fn conclude(core: &Arc<Core>, decided: Decided, draft: Draft) -> Result<Re
 /// What the transactions work with, owned, for they run elsewhere and maybe twice.
 #[derive(Clone)]
 struct Desk {
-    clock: Clock,
     keys: Keys,
     limits: Arc<Limits>,
 }
 
 impl Desk {
     fn of(core: &Core) -> Self {
-        Self { clock: core.clock.clone(), keys: core.keys.clone(), limits: Arc::clone(&core.limits) }
+        Self { keys: core.keys.clone(), limits: Arc::clone(&core.limits) }
     }
 
-    fn open(&self, c: &mut Conn, opening: &Opening, slip: &Slip) -> Result<Decided, Error> {
-        let now = self.clock.micros();
+    fn open(&self, c: &mut Conn, opening: &Opening, slip: &Slip, now: i64) -> Result<Decided, Error> {
         let destination = opening.destination.expose();
         store::lock_destination(c, destination, after(now, LIFE))?;
         if let Some(replay) = replay(c, slip, now)? {
@@ -146,8 +143,7 @@ impl Desk {
         Ok(Decided::Fresh { send, decoy: opening.decoy })
     }
 
-    fn renew(&self, c: &mut Conn, id: Uuid, slip: &Slip) -> Result<Decided, Error> {
-        let now = self.clock.micros();
+    fn renew(&self, c: &mut Conn, id: Uuid, slip: &Slip, now: i64) -> Result<Decided, Error> {
         let destination = match store::verification(c, id)? {
             Some(verification) if verification.ends_at.0 > now => verification.destination,
             _ => return Err(Error::NotFound),

@@ -5,7 +5,6 @@
 use std::{sync::Arc, time::Duration};
 
 use db::{At, Conn, Id};
-use mesh::Clock;
 use uuid::Uuid;
 
 use crate::{
@@ -67,13 +66,12 @@ pub(crate) struct Answer {
 pub(crate) async fn verify(core: &Core, guess: Guess) -> Result<Answer, Error> {
     let id = guess.verification_id;
     let judge = Judge {
-        clock: core.clock.clone(),
         limits: Arc::clone(&core.limits),
         code: core.keys.code(id, &guess.code),
         seal: core.keys.guess(id, guess.request_id, &guess.code),
         guess,
     };
-    let answer = core.write("verify_otp", move |c| judge.answer(c)).await?;
+    let answer = core.write("verify_otp", move |c, now| judge.answer(c, now)).await?;
     tracing::info!(verification = %id, verdict = ?answer.verdict, "code checked");
     Ok(answer)
 }
@@ -81,7 +79,6 @@ pub(crate) async fn verify(core: &Core, guess: Guess) -> Result<Answer, Error> {
 /// One guess with all that its transaction needs, owned, for it runs elsewhere and maybe twice.
 #[derive(Clone)]
 struct Judge {
-    clock: Clock,
     limits: Arc<Limits>,
     guess: Guess,
     /// What the code's seal is if the guess is right.
@@ -91,11 +88,9 @@ struct Judge {
 }
 
 impl Judge {
-    fn answer(&self, c: &mut Conn) -> Result<Answer, Error> {
+    fn answer(&self, c: &mut Conn, now: i64) -> Result<Answer, Error> {
         let verification = self.verification(c)?;
-        store::lock_destination(c, &verification.destination, after(self.clock.micros(), LIFE))?;
-        // Expiry is decided here and now, however long the call was under way.
-        let now = self.clock.micros();
+        store::lock_destination(c, &verification.destination, after(now, LIFE))?;
         let lives = now < verification.ends_at.0;
         if let Some(answer) = self.answered_before(c, lives)? {
             return Ok(answer);

@@ -3,11 +3,15 @@
 use proto::sms::v1::ListMessagesRequest;
 use tonic::Code;
 
-use crate::world::World;
+use crate::world::{Engine, World, on_both_engines};
 
-#[tokio::test(start_paused = true)]
-async fn the_inbox_is_read_newest_first_page_by_page() {
-    let world = World::new().await;
+on_both_engines! {
+    the_inbox_is_read_newest_first_page_by_page,
+    a_page_is_asked_for_properly,
+}
+
+async fn the_inbox_is_read_newest_first_page_by_page(engine: Engine) {
+    let world = World::new(engine).await;
     for number in 0..5 {
         world.opened(&format!("anna{number}@example.com")).await;
     }
@@ -26,9 +30,8 @@ async fn the_inbox_is_read_newest_first_page_by_page() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_page_is_asked_for_properly() {
-    let world = World::new().await;
+async fn a_page_is_asked_for_properly(engine: Engine) {
+    let world = World::new(engine).await;
     let request = ListMessagesRequest { page_size: -1, page_token: "x".to_owned(), ..Default::default() };
     let status = world.inbox.clone().list_messages(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);

@@ -2,11 +2,18 @@
 
 use tonic::Code;
 
-use crate::world::{World, no, other, refused};
+use crate::world::{Engine, World, no, on_both_engines, other, refused};
 
-#[tokio::test(start_paused = true)]
-async fn resends_wait_longer_each_time() {
-    let world = World::new().await;
+on_both_engines! {
+    resends_wait_longer_each_time,
+    a_fresh_verification_is_no_way_around_the_cool_down,
+    a_destination_has_five_messages_an_hour,
+    a_destination_has_ten_messages_a_day,
+    a_destination_has_fifteen_guesses_a_day,
+}
+
+async fn resends_wait_longer_each_time(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, _) = world.opened("anna@example.com").await;
     for seconds in [30, 60, 120] {
         let soon = |millis| no(Code::ResourceExhausted, "OTP_RESEND_TOO_SOON", millis);
@@ -24,18 +31,16 @@ async fn resends_wait_longer_each_time() {
     assert_eq!(world.messages("").await.len(), 5);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_fresh_verification_is_no_way_around_the_cool_down() {
-    let world = World::new().await;
+async fn a_fresh_verification_is_no_way_around_the_cool_down(engine: Engine) {
+    let world = World::new(engine).await;
     world.opened("anna@example.com").await;
     let soon = no(Code::ResourceExhausted, "OTP_RESEND_TOO_SOON", 30_000);
     assert_eq!(refused(world.send(&world.opening("anna@example.com")).await), soon);
     world.opened("bert@example.com").await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_destination_has_five_messages_an_hour() {
-    let world = World::new().await;
+async fn a_destination_has_five_messages_an_hour(engine: Engine) {
+    let world = World::new(engine).await;
     for _ in 0..4 {
         world.opened("anna@example.com").await;
         world.wait(300).await;
@@ -52,9 +57,8 @@ async fn a_destination_has_five_messages_an_hour() {
     world.opened("anna@example.com").await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_destination_has_ten_messages_a_day() {
-    let world = World::new().await;
+async fn a_destination_has_ten_messages_a_day(engine: Engine) {
+    let world = World::new(engine).await;
     for _ in 0..10 {
         world.opened("anna@example.com").await;
         world.wait(3600).await;
@@ -65,9 +69,8 @@ async fn a_destination_has_ten_messages_a_day() {
     world.opened("anna@example.com").await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_destination_has_fifteen_guesses_a_day() {
-    let world = World::new().await;
+async fn a_destination_has_fifteen_guesses_a_day(engine: Engine) {
+    let world = World::new(engine).await;
     for _ in 0..3 {
         let (opening, code) = world.opened("anna@example.com").await;
         for by in 1..=5 {

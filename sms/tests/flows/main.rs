@@ -1,4 +1,5 @@
-//! The flows of SMS through its contract: the generated client, the whole stack, a real SQLite database.
+//! The flows of SMS through its contract: the generated client, the whole stack, a real database: SQLite and, where
+//! `PLAZA_TEST_POSTGRES` names a server, PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod delivery;

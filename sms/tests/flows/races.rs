@@ -5,7 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use proto::sms::v1::{Verdict, VerifyOtpRequest};
 use tokio::task::JoinSet;
 
-use crate::world::{World, other, refused};
+use crate::world::{Engine, World, on_both_engines_at_once, other, refused};
+
+on_both_engines_at_once! {
+    of_eight_right_guesses_one_is_approved,
+    of_fifty_wrong_guesses_five_are_compared,
+    one_guess_repeated_at_once_is_counted_once,
+    of_eight_sends_to_one_destination_one_goes_out,
+}
 
 /// The verdicts on guesses made at the same moment, counted.
 async fn all_at_once(world: &Arc<World>, guesses: Vec<VerifyOtpRequest>) -> HashMap<Verdict, usize> {
@@ -21,9 +28,8 @@ async fn all_at_once(world: &Arc<World>, guesses: Vec<VerifyOtpRequest>) -> Hash
     verdicts
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_right_guesses_one_is_approved() {
-    let world = Arc::new(World::threaded().await);
+async fn of_eight_right_guesses_one_is_approved(engine: Engine) {
+    let world = Arc::new(World::threaded(engine).await);
     for round in 0..5 {
         let (opening, code) = world.opened(&format!("anna{round}@example.com")).await;
         let verdicts = all_at_once(&world, (0..8).map(|_| world.guess(&opening, &code)).collect()).await;
@@ -31,9 +37,8 @@ async fn of_eight_right_guesses_one_is_approved() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_fifty_wrong_guesses_five_are_compared() {
-    let world = Arc::new(World::threaded().await);
+async fn of_fifty_wrong_guesses_five_are_compared(engine: Engine) {
+    let world = Arc::new(World::threaded(engine).await);
     let (opening, code) = world.opened("anna@example.com").await;
     let guesses = (1..=50).map(|by| world.guess(&opening, &other(&code, by))).collect();
     let verdicts = all_at_once(&world, guesses).await;
@@ -41,18 +46,16 @@ async fn of_fifty_wrong_guesses_five_are_compared() {
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::GuessesExhausted);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_guess_repeated_at_once_is_counted_once() {
-    let world = Arc::new(World::threaded().await);
+async fn one_guess_repeated_at_once_is_counted_once(engine: Engine) {
+    let world = Arc::new(World::threaded(engine).await);
     let (opening, code) = world.opened("anna@example.com").await;
     let guess = world.guess(&opening, &code);
     let verdicts = all_at_once(&world, vec![guess; 8]).await;
     assert_eq!(verdicts, HashMap::from([(Verdict::Approved, 8)]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_eight_sends_to_one_destination_one_goes_out() {
-    let world = Arc::new(World::threaded().await);
+async fn of_eight_sends_to_one_destination_one_goes_out(engine: Engine) {
+    let world = Arc::new(World::threaded(engine).await);
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
         let (world, opening) = (Arc::clone(&world), world.opening("anna@example.com"));

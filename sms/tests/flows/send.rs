@@ -8,11 +8,23 @@ use proto::sms::v1::{
 };
 use tonic::Code;
 
-use crate::world::{World, no, refused};
+use crate::world::{Engine, World, no, on_both_engines, refused};
 
-#[tokio::test(start_paused = true)]
-async fn a_send_answers_with_everything_but_the_code() {
-    let world = World::new().await;
+on_both_engines! {
+    a_send_answers_with_everything_but_the_code,
+    a_phone_number_is_a_destination_too,
+    all_bad_fields_are_named_at_once,
+    only_sso_may_call,
+    a_repeated_send_answers_the_same_and_sends_nothing,
+    a_request_id_stands_for_one_request,
+    a_verification_is_opened_once,
+    a_resend_replaces_the_code_and_restores_no_guess,
+    there_is_no_resend_without_a_use_for_it,
+    a_decoy_cannot_be_told_from_a_verification,
+}
+
+async fn a_send_answers_with_everything_but_the_code(engine: Engine) {
+    let world = World::new(engine).await;
     let opening = world.opening(" Anna@Example.com");
     let before = world.clock.now();
     let otp = world.send(&opening).await.unwrap();
@@ -32,9 +44,8 @@ async fn a_send_answers_with_everything_but_the_code() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_phone_number_is_a_destination_too() {
-    let world = World::new().await;
+async fn a_phone_number_is_a_destination_too(engine: Engine) {
+    let world = World::new(engine).await;
     let mut opening = world.opening("");
     opening.destination = Some(Destination::PhoneNumber("+84912345678".to_owned()));
     assert_eq!(world.send(&opening).await.unwrap().masked_destination, "+84•••••678");
@@ -42,9 +53,8 @@ async fn a_phone_number_is_a_destination_too() {
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::Approved);
 }
 
-#[tokio::test(start_paused = true)]
-async fn all_bad_fields_are_named_at_once() {
-    let world = World::new().await;
+async fn all_bad_fields_are_named_at_once(engine: Engine) {
+    let world = World::new(engine).await;
     let status = world.send(&pb::SendOtpRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     for field in ["request_id", "verification_id", "user_id", "purpose", "destination"] {
@@ -62,9 +72,8 @@ async fn all_bad_fields_are_named_at_once() {
     assert!(status.message().contains("code") && status.message().contains("purpose"), "{}", status.message());
 }
 
-#[tokio::test(start_paused = true)]
-async fn only_sso_may_call() {
-    let world = World::new().await;
+async fn only_sso_may_call(engine: Engine) {
+    let world = World::new(engine).await;
     for channel in [Channel::memory(world.router.clone(), "social"), Channel::anonymous(world.router.clone())] {
         let answer = OtpServiceClient::new(channel).send_otp(world.opening("anna@example.com")).await;
         assert!(matches!(answer.unwrap_err().code(), Code::PermissionDenied | Code::Unauthenticated));
@@ -72,9 +81,8 @@ async fn only_sso_may_call() {
     assert!(world.messages("").await.is_empty());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_repeated_send_answers_the_same_and_sends_nothing() {
-    let world = World::new().await;
+async fn a_repeated_send_answers_the_same_and_sends_nothing(engine: Engine) {
+    let world = World::new(engine).await;
     let opening = world.opening("anna@example.com");
     let first = world.send(&opening).await.unwrap();
     world.wait(600).await;
@@ -87,9 +95,8 @@ async fn a_repeated_send_answers_the_same_and_sends_nothing() {
     assert_eq!(world.messages("anna@example.com").await.len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_request_id_stands_for_one_request() {
-    let world = World::new().await;
+async fn a_request_id_stands_for_one_request(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, _) = world.opened("anna@example.com").await;
     let reused = no(Code::Aborted, "REQUEST_ID_REUSED", None);
     let changes: [fn(&World, &mut pb::SendOtpRequest); 4] = [
@@ -111,18 +118,16 @@ async fn a_request_id_stands_for_one_request() {
     assert_eq!(world.messages("").await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_verification_is_opened_once() {
-    let world = World::new().await;
+async fn a_verification_is_opened_once(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, _) = world.opened("anna@example.com").await;
     let mut again = world.opening("bert@example.com");
     again.verification_id = opening.verification_id;
     assert_eq!(refused(world.send(&again).await), no(Code::AlreadyExists, "VERIFICATION_EXISTS", None));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_resend_replaces_the_code_and_restores_no_guess() {
-    let world = World::new().await;
+async fn a_resend_replaces_the_code_and_restores_no_guess(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, old) = world.opened("anna@example.com").await;
     let wrong = crate::world::other(&old, 1);
     assert_eq!(world.verify(&world.guess(&opening, &wrong)).await.unwrap(), (Verdict::WrongCode, 4));
@@ -134,9 +139,8 @@ async fn a_resend_replaces_the_code_and_restores_no_guess() {
     assert_eq!(world.verify(&world.guess(&opening, &new)).await.unwrap(), (Verdict::Approved, 2));
 }
 
-#[tokio::test(start_paused = true)]
-async fn there_is_no_resend_without_a_use_for_it() {
-    let world = World::new().await;
+async fn there_is_no_resend_without_a_use_for_it(engine: Engine) {
+    let world = World::new(engine).await;
     let unknown = world.opening("anna@example.com");
     let nothing = no(Code::NotFound, "VERIFICATION_NOT_FOUND", None);
     assert_eq!(refused(world.resend(&world.another(&unknown)).await), nothing);
@@ -157,9 +161,8 @@ async fn there_is_no_resend_without_a_use_for_it() {
     assert_eq!(world.messages("").await.len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_decoy_cannot_be_told_from_a_verification() {
-    let world = World::new().await;
+async fn a_decoy_cannot_be_told_from_a_verification(engine: Engine) {
+    let world = World::new(engine).await;
     let (real, mut decoy) = (world.opening("anna@example.com"), world.opening("bert@example.com"));
     decoy.decoy = true;
     let (as_real, as_decoy) = (world.send(&real).await.unwrap(), world.send(&decoy).await.unwrap());

@@ -3,20 +3,31 @@
 use proto::sms::v1::Verdict;
 use tonic::Code;
 
-use crate::world::{World, no, other, refused};
+use crate::world::{Engine, World, no, on_both_engines, other, refused};
 
-#[tokio::test(start_paused = true)]
-async fn the_right_code_is_approved_once() {
-    let world = World::new().await;
+on_both_engines! {
+    the_right_code_is_approved_once,
+    the_sixth_guess_is_not_compared_even_if_it_is_right,
+    the_fifth_guess_may_still_be_right,
+    a_code_works_for_five_minutes_and_an_expired_one_costs_no_guess,
+    a_code_belongs_to_its_verification_and_its_user,
+    a_repeated_guess_gets_its_answer_again_and_costs_nothing,
+    the_request_id_of_a_guess_stands_for_one_code,
+    a_verification_lives_a_day,
+    an_approval_is_kept_until_it_is_acknowledged,
+    codes_can_be_longer,
+}
+
+async fn the_right_code_is_approved_once(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, code) = world.opened("anna@example.com").await;
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap(), (Verdict::Approved, 4));
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::CodeUsed);
     assert_eq!(world.verify(&world.guess(&opening, &other(&code, 1))).await.unwrap().0, Verdict::CodeUsed);
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_sixth_guess_is_not_compared_even_if_it_is_right() {
-    let world = World::new().await;
+async fn the_sixth_guess_is_not_compared_even_if_it_is_right(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, code) = world.opened("anna@example.com").await;
     for (by, left) in [(1, 4), (2, 3), (3, 2), (4, 1), (5, 0)] {
         let answer = world.verify(&world.guess(&opening, &other(&code, by))).await.unwrap();
@@ -25,9 +36,8 @@ async fn the_sixth_guess_is_not_compared_even_if_it_is_right() {
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap(), (Verdict::GuessesExhausted, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_fifth_guess_may_still_be_right() {
-    let world = World::new().await;
+async fn the_fifth_guess_may_still_be_right(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, code) = world.opened("anna@example.com").await;
     for by in 1..=4 {
         world.verify(&world.guess(&opening, &other(&code, by))).await.unwrap();
@@ -35,9 +45,8 @@ async fn the_fifth_guess_may_still_be_right() {
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap(), (Verdict::Approved, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_code_works_for_five_minutes_and_an_expired_one_costs_no_guess() {
-    let world = World::new().await;
+async fn a_code_works_for_five_minutes_and_an_expired_one_costs_no_guess(engine: Engine) {
+    let world = World::new(engine).await;
     let (in_time, code) = world.opened("anna@example.com").await;
     let (late, late_code) = world.opened("bert@example.com").await;
     world.wait(299).await;
@@ -52,9 +61,8 @@ async fn a_code_works_for_five_minutes_and_an_expired_one_costs_no_guess() {
     assert_eq!(world.verify(&world.guess(&late, &code)).await.unwrap(), (Verdict::Approved, 4));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_code_belongs_to_its_verification_and_its_user() {
-    let world = World::new().await;
+async fn a_code_belongs_to_its_verification_and_its_user(engine: Engine) {
+    let world = World::new(engine).await;
     let (anna, code) = world.opened("anna@example.com").await;
     let (bert, _) = world.opened("bert@example.com").await;
     assert_eq!(world.verify(&world.guess(&bert, &code)).await.unwrap().0, Verdict::WrongCode);
@@ -68,9 +76,8 @@ async fn a_code_belongs_to_its_verification_and_its_user() {
     assert_eq!(world.verify(&world.guess(&anna, &code)).await.unwrap(), (Verdict::Approved, 4), "neither cost a guess");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_repeated_guess_gets_its_answer_again_and_costs_nothing() {
-    let world = World::new().await;
+async fn a_repeated_guess_gets_its_answer_again_and_costs_nothing(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, code) = world.opened("anna@example.com").await;
     let wrong = world.guess(&opening, &other(&code, 1));
     for _ in 0..9 {
@@ -85,9 +92,8 @@ async fn a_repeated_guess_gets_its_answer_again_and_costs_nothing() {
     assert_eq!(world.verify(&wrong).await.unwrap(), (Verdict::WrongCode, 4));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_request_id_of_a_guess_stands_for_one_code() {
-    let world = World::new().await;
+async fn the_request_id_of_a_guess_stands_for_one_code(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, code) = world.opened("anna@example.com").await;
     let mut guess = world.guess(&opening, &other(&code, 1));
     world.verify(&guess).await.unwrap();
@@ -100,9 +106,8 @@ async fn the_request_id_of_a_guess_stands_for_one_code() {
     assert_eq!(refused(world.verify(&guess).await), no(Code::Aborted, "REQUEST_ID_REUSED", None));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_verification_lives_a_day() {
-    let world = World::new().await;
+async fn a_verification_lives_a_day(engine: Engine) {
+    let world = World::new(engine).await;
     let (opening, _) = world.opened("anna@example.com").await;
     let nothing = no(Code::NotFound, "VERIFICATION_NOT_FOUND", None);
     world.wait(24 * 3600 - 1).await;
@@ -112,9 +117,8 @@ async fn a_verification_lives_a_day() {
     assert_eq!(refused(world.resend(&world.another(&opening)).await), nothing);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_approval_is_kept_until_it_is_acknowledged() {
-    let world = World::new().await;
+async fn an_approval_is_kept_until_it_is_acknowledged(engine: Engine) {
+    let world = World::new(engine).await;
     let (kept, kept_code) = world.opened("anna@example.com").await;
     let (done, done_code) = world.opened("bert@example.com").await;
     let (kept_guess, done_guess) = (world.guess(&kept, &kept_code), world.guess(&done, &done_code));
@@ -135,9 +139,8 @@ async fn an_approval_is_kept_until_it_is_acknowledged() {
     assert_eq!(refused(world.verify(&world.guess(&kept, &kept_code)).await), nothing, "to that guess alone");
 }
 
-#[tokio::test(start_paused = true)]
-async fn codes_can_be_longer() {
-    let world = World::configured("[limits]\ncode_digits = 10\n").await;
+async fn codes_can_be_longer(engine: Engine) {
+    let world = World::configured(engine, "[limits]\ncode_digits = 10\n").await;
     let (opening, code) = world.opened("anna@example.com").await;
     assert_eq!(code.len(), 10);
     assert_eq!(world.verify(&world.guess(&opening, &code[..6])).await.unwrap(), (Verdict::WrongCode, 4));

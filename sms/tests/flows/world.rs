@@ -2,10 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use diesel::{Connection as _, connection::SimpleConnection as _};
 use mesh::{
     Channel, Clock, Random, Shutdown, Stack, server,
     token::{MeshKey, Verifier},
@@ -29,6 +33,72 @@ fn start() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_767_225_600)
 }
 
+/// Which database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes two tests of each story, one for each engine, under paused time.
+macro_rules! on_both_engines {
+    ($($story:ident),* $(,)?) => {
+        $crate::world::on_both_engines! { #[tokio::test(start_paused = true)] $($story)* }
+    };
+    (#[$test:meta] $($story:ident)*) => { $(
+        mod $story {
+            use crate::world::{Engine, server};
+
+            #[$test]
+            async fn sqlite() {
+                super::$story(Engine::Sqlite).await;
+            }
+
+            #[$test]
+            async fn postgres() {
+                match server() {
+                    Some(_) => super::$story(Engine::Postgres).await,
+                    None => println!("skipped: PLAZA_TEST_POSTGRES names no server"),
+                }
+            }
+        }
+    )* };
+}
+pub(crate) use on_both_engines;
+
+/// The same on threads and in real time.
+macro_rules! on_both_engines_at_once {
+    ($($story:ident),* $(,)?) => {
+        $crate::world::on_both_engines! {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)] $($story)*
+        }
+    };
+}
+pub(crate) use on_both_engines_at_once;
+
+/// The PostgreSQL server to test on, if there is one.
+#[allow(clippy::disallowed_methods, reason = "the edge of the tests")]
+pub(crate) fn server() -> Option<String> {
+    std::env::var("PLAZA_TEST_POSTGRES").ok()
+}
+
+/// The address of a new, empty database on that server.
+fn empty_postgres() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let server = server().unwrap();
+    let name = format!("plaza_sms_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let base = server.rsplit_once('/').filter(|(head, _)| !head.ends_with('/')).map_or(&*server, |(head, _)| head);
+    let url = format!("{base}/{name}");
+    // The connection brings a runtime of its own, which has no place in the one of the test.
+    let create = move || {
+        let mut connection = db::PgConn::establish(&server).unwrap();
+        connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).unwrap();
+        connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    };
+    std::thread::spawn(create).join().unwrap();
+    url
+}
+
 /// A running SMS.
 pub(crate) struct World {
     pub(crate) otp: OtpServiceClient<Channel>,
@@ -48,29 +118,34 @@ impl Drop for World {
 
 impl World {
     /// With the development carrier, under paused time.
-    pub(crate) async fn new() -> Self {
-        Self::build("", None, true).await
+    pub(crate) async fn new(engine: Engine) -> Self {
+        Self::build(engine, "", None, true).await
     }
 
     /// With the development carrier, on threads and in real time.
-    pub(crate) async fn threaded() -> Self {
-        Self::build("", None, false).await
+    pub(crate) async fn threaded(engine: Engine) -> Self {
+        Self::build(engine, "", None, false).await
     }
 
     /// With another carrier, under paused time.
-    pub(crate) async fn with(carrier: &Arc<TestCarrier>) -> Self {
-        Self::build("[carrier]\nkind = \"embedded\"\n", Some(Arc::clone(carrier) as Arc<dyn Carrier>), true).await
+    pub(crate) async fn with(engine: Engine, carrier: &Arc<TestCarrier>) -> Self {
+        Self::build(engine, "[carrier]\nkind = \"embedded\"\n", Some(Arc::clone(carrier) as Arc<dyn Carrier>), true)
+            .await
     }
 
     /// With more configuration.
-    pub(crate) async fn configured(toml: &str) -> Self {
-        Self::build(toml, None, true).await
+    pub(crate) async fn configured(engine: Engine, toml: &str) -> Self {
+        Self::build(engine, toml, None, true).await
     }
 
-    async fn build(toml: &str, carrier: Option<Arc<dyn Carrier>>, inline: bool) -> Self {
+    async fn build(engine: Engine, toml: &str, carrier: Option<Arc<dyn Carrier>>, inline: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sms.toml");
-        let url = format!("database_url = \"sqlite:{}\"\n", folder.path().join("sms.db").display());
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite:{}", folder.path().join("sms.db").display()),
+            Engine::Postgres => empty_postgres(),
+        };
+        let url = format!("database_url = \"{url}\"\n");
         let quiet = if toml.contains("[carrier]") { "" } else { "[carrier]\nconsole = false\n" };
         std::fs::write(&file, [&url, toml, quiet].concat()).unwrap();
         let config: Config = mesh::config::load("sms", config::DEFAULT, Some(&file)).unwrap();
