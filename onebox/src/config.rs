@@ -1,0 +1,257 @@
+//! The settings: onebox's own, and those of each service, which are layered here. `default.toml`, embedded, is their manual.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use config::{File, FileFormat, Map, Source, Value};
+use mesh::telemetry::LogConfig;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::Part;
+
+/// The defaults, and what each setting means.
+pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// What onebox settles for every service, so that a section that says it otherwise would be ignored: refused instead.
+const SETTLED: [&str; 4] = ["keys", "mesh", "peers", "log"];
+
+/// All settings of onebox, ready for use.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where databases and keys are kept.
+    pub data: PathBuf,
+    /// How long calls under way may take to end once the process is told to stop.
+    pub drain: Duration,
+    /// How to log.
+    pub log: LogConfig,
+    /// SSO's settings. Its `tokens` hold for all.
+    pub sso: sso::Config,
+    /// SMS's settings.
+    pub sms: sms::Config,
+    /// Social's settings.
+    pub social: social::Config,
+    /// Blog's settings.
+    pub blog: blog::Config,
+}
+
+/// A configuration that does not hold. The text names the key.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The settings as they stand in files and in the environment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    data: PathBuf,
+    drain_seconds: u64,
+    log: LogConfig,
+    sso: Map<String, Value>,
+    sms: Map<String, Value>,
+    social: Map<String, Value>,
+    blog: Map<String, Value>,
+}
+
+impl Config {
+    /// The defaults, overridden by `file`, overridden by the environment, with the data folder `data` if one is named.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong type or out of its bounds, a file that cannot be read.
+    pub fn load(file: Option<&Path>, data: Option<&Path>) -> Result<Self, ConfigError> {
+        let raw: Raw = mesh::config::load("onebox", DEFAULT, file).map_err(refusal)?;
+        Self::resolve(raw, data, environment)
+    }
+
+    /// The defaults alone, whatever the environment says, with the data folder `data`: for tests.
+    ///
+    /// # Errors
+    /// If `data` is not Unicode.
+    pub fn embedded(data: &Path) -> Result<Self, ConfigError> {
+        let built = config::Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml)).build();
+        let raw = built.and_then(config::Config::try_deserialize).map_err(refusal)?;
+        Self::resolve(raw, Some(data), |_| Ok(Map::new()))
+    }
+
+    fn resolve(
+        raw: Raw,
+        data: Option<&Path>,
+        environment: impl Fn(Part) -> Result<Map<String, Value>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        if !(1..=300).contains(&raw.drain_seconds) {
+            return Err(ConfigError(format!("drain_seconds is {}; it may be 1 to 300", raw.drain_seconds)));
+        }
+        let data = data.map_or(raw.data, Path::to_path_buf);
+        let drain = Duration::from_secs(raw.drain_seconds);
+        let layers = |part, section| Layers::of(part, &data, drain, section, environment(part)?);
+        let sso: sso::Config = layers(Part::Sso, raw.sso)?.read()?;
+        let tokens = [
+            ("tokens.issuer", sso.tokens.issuer.as_str()),
+            ("tokens.audience", &sso.tokens.audience),
+            ("tokens.deployment", &sso.tokens.deployment),
+        ];
+        let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str()).read()?;
+        let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
+        let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
+        Ok(Self { data, drain, log: raw.log, sso, sms, social, blog })
+    }
+
+    /// Where a service listens, as `host:port`.
+    pub fn listen(&self, part: Part) -> String {
+        match part {
+            Part::Sso => self.sso.listen.to_string(),
+            Part::Sms => self.sms.listen.clone(),
+            Part::Social => self.social.listen.to_string(),
+            Part::Blog => self.blog.listen.to_string(),
+        }
+    }
+}
+
+/// The settings of one service, in the order in which one overrides another.
+struct Layers {
+    part: Part,
+    /// The service's own defaults.
+    default: &'static str,
+    /// What follows from there being one process.
+    onebox: Layer,
+    /// Its section in onebox's files.
+    section: Layer,
+    /// The environment under its own name.
+    environment: Layer,
+}
+
+/// Values by key; dots in a key lead into tables.
+#[derive(Debug, Clone, Default)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+impl Layers {
+    fn of(
+        part: Part,
+        data: &Path,
+        drain: Duration,
+        section: Map<String, Value>,
+        environment: Map<String, Value>,
+    ) -> Result<Self, ConfigError> {
+        let settled = SETTLED.iter().find(|key| section.contains_key(**key) || environment.contains_key(**key));
+        if let Some(key) = settled {
+            return Err(ConfigError(format!("{part}.{key}: in one process this is not the service's to say")));
+        }
+        let data = data.to_str().ok_or_else(|| ConfigError(format!("{}: not Unicode", data.display())))?;
+        let default = part.default_settings();
+        let mut layers =
+            Self { part, default, onebox: Layer::default(), section: Layer(section), environment: Layer(environment) };
+        layers = layers.say("database_url", format!("sqlite:{data}/{part}.db"));
+        if part != Part::Sms {
+            layers = layers.say("drain_seconds", drain.as_secs());
+        }
+        Ok(layers)
+    }
+
+    fn say(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.onebox.0.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Takes what SSO says of tokens, and refuses to differ from it: every token would be refused there.
+    fn agree(mut self, tokens: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        for (key, value) in tokens {
+            self = self.say(key, *value);
+        }
+        let built = self.build()?;
+        for (key, value) in tokens {
+            if built.get_string(key).is_ok_and(|own| own != *value) {
+                return Err(ConfigError(format!("{}.{key}: set sso.{key}, which holds for all", self.part)));
+            }
+        }
+        Ok(self)
+    }
+
+    fn build(&self) -> Result<config::Config, ConfigError> {
+        let builder = config::Config::builder()
+            .add_source(File::from_str(self.default, FileFormat::Toml))
+            .add_source(self.onebox.clone())
+            .add_source(self.section.clone())
+            .add_source(self.environment.clone());
+        builder.build().map_err(|error| self.refusal(error))
+    }
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, ConfigError> {
+        self.build()?.try_deserialize().map_err(|error| self.refusal(error))
+    }
+
+    fn refusal(&self, error: config::ConfigError) -> ConfigError {
+        ConfigError(format!("{}: {error}", self.part))
+    }
+}
+
+/// What the environment says to a service under its own name: `PLAZA_SSO__…`.
+fn environment(part: Part) -> Result<Map<String, Value>, ConfigError> {
+    mesh::config::load(part.name(), "", None).map_err(refusal)
+}
+
+fn refusal(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, path::Path};
+
+    use super::Config;
+
+    fn with(lines: &str) -> Result<Config, String> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(lines.as_bytes()).expect("written");
+        Config::load(Some(file.path()), None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_one_deployment_in_one_folder() {
+        let config = Config::embedded(Path::new("/somewhere")).expect("the defaults");
+        assert_eq!(config.sso.database_url.expose(), "sqlite:/somewhere/sso.db");
+        assert_eq!(config.blog.database_url.expose(), "sqlite:/somewhere/blog.db");
+        assert_eq!(config.sms.mesh.deployment, config.sso.tokens.deployment);
+        assert_eq!(config.listen(crate::Part::Social), "127.0.0.1:50053");
+    }
+
+    #[test]
+    fn a_section_overrides_the_service() {
+        let config =
+            with("drain_seconds = 3\n[sso]\nlisten = \"127.0.0.1:1\"\n[sso.passwords]\ncost = 11").expect("holds");
+        assert_eq!((config.sso.passwords.cost, config.sso.passwords.queue), (11, 256));
+        assert_eq!((config.listen(crate::Part::Sso).as_str(), config.social.drain_seconds), ("127.0.0.1:1", 3));
+    }
+
+    #[test]
+    fn what_sso_says_of_tokens_holds_for_all() {
+        let config = with("[sso.tokens]\nissuer = \"here\"").expect("holds");
+        assert_eq!((config.social.tokens.issuer.as_str(), config.blog.tokens.issuer.as_str()), ("here", "here"));
+        let refused = with("[blog.tokens]\nissuer = \"there\"").expect_err("differs");
+        assert!(refused.contains("blog.tokens.issuer"), "{refused}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        for (lines, named) in [
+            ("colour = 1", "colour"),
+            ("[sso]\ncolour = 1", "colour"),
+            ("[sms.carrier]\ninbox = true", "inbox"),
+            ("[social.peers]\nsso = \"http://elsewhere\"", "social.peers"),
+            ("drain_seconds = 0", "drain_seconds"),
+        ] {
+            let refused = with(lines).expect_err(lines);
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The program `plaza`.
+
+use std::{
+    env,
+    error::Error,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+use mesh::{Shutdown, telemetry};
+use onebox::{Config, Edge, Onebox, Ports, welcome};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// Plaza: sign-up, sign-in, profiles and authors, as four gRPC services in one process.
+#[derive(Debug, Parser)]
+#[command(name = "plaza")]
+struct Arguments {
+    #[command(flatten)]
+    site: Site,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Where everything is.
+#[derive(Debug, Args)]
+struct Site {
+    /// The folder of databases and keys [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A TOML file that overrides the defaults; PLAZA_ONEBOX__… and PLAZA_<SERVICE>__… in the environment override it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve all four services on loopback; the same as no command
+    Serve,
+    /// Print a token that opens the operators' calls, whether plaza is running or not
+    Token {
+        /// For whom: the name that stands in logs
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "operator", required = true)]
+        operator: String,
+        /// How long it lasts: 900s, 15m; at most 1h
+        #[arg(long, value_parser = duration, default_value = "15m")]
+        ttl: Duration,
+    },
+    /// Print the version
+    Version,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        None | Some(Command::Serve) => serve(&arguments.site),
+        Some(Command::Token { operator, ttl }) => token(&arguments.site, &operator, ttl),
+        Some(Command::Version) => say(concat!("plaza ", env!("CARGO_PKG_VERSION"), "\n")).map_err(Into::into),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(site: &Site) -> Outcome {
+    let config = Config::load(site.config.as_deref(), site.data.as_deref())?;
+    telemetry::init(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(Box::pin(run(site, config)))
+}
+
+async fn run(site: &Site, config: Config) -> Outcome {
+    let shutdown = Shutdown::on_signals()?;
+    let ports = Ports::take(&config).await?;
+    let plaza = Onebox::start(config, Edge::system()).await?;
+    let edge = plaza.edge();
+    let welcome = welcome::text(plaza.config(), &ports.addresses(), &token_command(site), &edge.clock, &edge.random);
+    // Nobody may be reading: that is no reason not to serve.
+    let _ = say(&welcome);
+    plaza.serve(ports, shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn token(site: &Site, operator: &str, ttl: Duration) -> Outcome {
+    let config = Config::load(site.config.as_deref(), site.data.as_deref())?;
+    let Edge { clock, random, .. } = Edge::system();
+    let token = onebox::operator_token(&config, operator, ttl, &clock, &random)?;
+    Ok(say(&format!("{token}\n"))?)
+}
+
+/// The command line that prints an operator's token for this very process, wherever it is pasted in this folder.
+fn token_command(site: &Site) -> String {
+    let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("plaza"));
+    let here = env::current_dir().ok();
+    let near =
+        here.as_deref().and_then(|here| program.strip_prefix(here).ok()).filter(|near| near.components().count() > 1);
+    let mut command = format!("{} token --operator", welcome::quoted(near.unwrap_or(&program)));
+    let mut option = |name: &str, path: Option<&Path>| {
+        if let Some(path) = path {
+            command.push_str(&format!(" {name} {}", welcome::quoted(path)));
+        }
+    };
+    option("--data", site.data.as_deref());
+    option("--config", site.config.as_deref());
+    command
+}
+
+/// A duration as people write it: `900s`, `15m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || "a number and a unit: 900s, 15m, 1h".to_owned();
+    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(refused)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(refused()),
+    };
+    let count: u32 = digits.parse().map_err(|_| refused())?;
+    Ok(Duration::from_secs(u64::from(count) * seconds))
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// The error and its causes on one line, unless a cause says no more than what it caused.
+fn complain(error: &dyn Error) {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    // If standard error is gone too, the exit code is all that is left to say.
+    let _ = writeln!(io::stderr(), "plaza: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory as _;
+
+    use super::{Arguments, duration};
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("900s"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "15", "m", "-1m", "1d", "•", "99999999999s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One part, built and running: what the four services have in common.
+
+use std::sync::Arc;
+
+use mesh::{
+    ChannelOptions, Limits, Local, Router, Shutdown, Stack,
+    token::{Keyring, Verifier},
+};
+
+use crate::{Config, Edge, Part, StartError, data::Data};
+
+/// A service in its own type.
+enum Service {
+    Sso(sso::Service),
+    Sms(sms::Service),
+    Social(social::Service),
+    Blog(blog::Service),
+}
+
+/// A part that runs, published or not.
+pub(crate) struct Running {
+    service: Service,
+    /// Ends its work in the background, and nobody else's.
+    shutdown: Shutdown,
+}
+
+/// What a part is built from.
+pub(crate) struct Site<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) edge: &'a Edge,
+    pub(crate) data: &'a Data,
+    pub(crate) local: &'a Local,
+}
+
+impl Site<'_> {
+    /// Builds a part, and publishes nothing.
+    pub(crate) async fn build(&self, part: Part) -> Result<Running, StartError> {
+        let shutdown = Shutdown::manual();
+        let service = match part {
+            Part::Sso => Service::Sso(Box::pin(self.sso(shutdown.clone())).await?),
+            Part::Sms => Service::Sms(Box::pin(self.sms(shutdown.clone())).await?),
+            Part::Social => Service::Social(Box::pin(self.social(shutdown.clone())).await?),
+            Part::Blog => Service::Blog(Box::pin(self.blog(shutdown.clone())).await?),
+        };
+        Ok(Running { service, shutdown })
+    }
+
+    async fn sso(&self, shutdown: Shutdown) -> Result<sso::Service, sso::StartError> {
+        let deps = sso::Deps {
+            clock: self.edge.clock.clone(),
+            random: self.edge.random.clone(),
+            master_key: sso::MasterKey::new(self.data.master),
+            keyring: self.keyring(),
+            sms: self.channel(Part::Sms, Part::Sso),
+            social: self.channel(Part::Social, Part::Sso),
+            blog: self.channel(Part::Blog, Part::Sso),
+            inline: self.edge.inline,
+            shutdown,
+        };
+        sso::build(self.config.sso.clone(), deps).await
+    }
+
+    async fn sms(&self, shutdown: Shutdown) -> Result<sms::Service, sms::StartError> {
+        let tokens = &self.config.sso.tokens;
+        let clock = self.edge.clock.clone();
+        let verifier =
+            Verifier::new(self.keyring(), &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
+        let limits = Limits { drain: self.config.drain, ..Limits::default() };
+        let deps = sms::Deps {
+            clock,
+            random: self.edge.random.clone(),
+            master_key: self.data.master,
+            stack: Stack { verifier: Arc::new(verifier), limits },
+            carrier: self.edge.carrier.clone(),
+            inline: self.edge.inline,
+            shutdown,
+        };
+        sms::build(self.config.sms.clone(), deps).await
+    }
+
+    async fn social(&self, shutdown: Shutdown) -> Result<social::Service, social::StartError> {
+        let deps = social::Deps {
+            clock: self.edge.clock.clone(),
+            keyring: self.keyring(),
+            sso: self.channel(Part::Sso, Part::Social),
+            inline: self.edge.inline,
+            shutdown,
+        };
+        social::build(self.config.social.clone(), deps).await
+    }
+
+    async fn blog(&self, shutdown: Shutdown) -> Result<blog::Service, blog::StartError> {
+        let deps = blog::Deps {
+            clock: self.edge.clock.clone(),
+            keyring: self.keyring(),
+            sso: self.channel(Part::Sso, Part::Blog),
+            inline: self.edge.inline,
+            shutdown,
+        };
+        blog::build(self.config.blog.clone(), deps).await
+    }
+
+    /// Each part has a keyring of its own, as it would in a process of its own: SSO's keys reach the others by its contract alone.
+    fn keyring(&self) -> Keyring {
+        self.data.mesh.keyring()
+    }
+
+    fn channel(&self, callee: Part, caller: Part) -> mesh::Channel {
+        self.local.channel(callee.name(), caller.name(), self.edge.channel_options())
+    }
+}
+
+impl Edge {
+    pub(crate) fn channel_options(&self) -> ChannelOptions {
+        ChannelOptions { random: self.random.clone(), ..ChannelOptions::default() }
+    }
+}
+
+impl Running {
+    pub(crate) fn router(&self) -> Router {
+        match &self.service {
+            Service::Sso(service) => service.router(),
+            Service::Sms(service) => service.router(),
+            Service::Social(service) => service.router(),
+            Service::Blog(service) => service.router(),
+        }
+    }
+
+    /// Ends the work in the background, and closes the database.
+    pub(crate) async fn close(self) {
+        self.shutdown.begin();
+        match self.service {
+            Service::Sso(service) => service.close().await,
+            Service::Sms(service) => {
+                // Its work in the background holds the database, and ends when it next looks.
+                drop(service);
+                tokio::task::yield_now().await;
+            }
+            Service::Social(service) => service.close().await,
+            Service::Blog(service) => service.close().await,
+        }
+    }
+}
