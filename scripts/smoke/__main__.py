@@ -1,0 +1,67 @@
+"""`python3 scripts/smoke FOLDER` with PLAZA_BIN and grpcurl: see smoke.sh."""
+
+import os
+import sys
+
+import edges
+import flows
+from checks import Checks
+from people import CUSTOMER, OFFICIAL
+from plaza import Plaza
+
+
+def main():
+    checks = Checks()
+    plaza = Plaza(os.environ["PLAZA_BIN"], sys.argv[1])
+    try:
+        everything(checks, plaza)
+    finally:
+        if plaza.process and plaza.process.poll() is None:
+            plaza.process.kill()
+            plaza.process.wait()
+    return checks.end()
+
+
+def everything(checks, plaza):
+    took = []
+    with checks.about("it starts"):
+        took.append(plaza.start())
+    if not took:
+        return
+    with checks.about("the lines of the welcome work as they stand"):
+        edges.welcome_lines(checks, plaza)
+    person = None
+    for by in ["email", "phone"]:
+        for kind in [CUSTOMER, OFFICIAL]:
+            with checks.about(f"sign-up by {by}, {kind}"):
+                person = flows.signs_up(checks, plaza, by, kind)
+                flows.uses_the_token(checks, plaza, person)
+                flows.signs_in_verified(checks, person)
+            with checks.about(f"sign-in before the identifier is verified, by {by}, {kind}"):
+                flows.signs_in_unverified(checks, plaza, by, kind)
+    with checks.about("guesses run out"):
+        flows.guesses_run_out(checks, plaza)
+    with checks.about("operators"):
+        edges.operators(checks, plaza, person)
+    with checks.about("strangers"):
+        edges.strangers(checks, plaza)
+    with checks.about("bad input"):
+        edges.bad_input(checks, plaza)
+    with checks.about("health and reflection"):
+        edges.discovery(checks, plaza)
+    with checks.about("what does not start says why"):
+        edges.does_not_start(checks, plaza)
+    with checks.about("stopped and started again"):
+        edges.ends(checks, plaza, person)
+    for by, kind in [("email", CUSTOMER), ("phone", OFFICIAL)]:
+        with checks.about(f"killed after a sign-up by {by}, {kind}"):
+            edges.killed(checks, plaza, by, kind)
+    with checks.about("started within a second"):
+        plaza.stop()
+        took.append(plaza.start())
+        checks.that(min(took) < 1, f"the welcome came after {min(took):.2f} s at best")
+    with checks.about("nothing leaks"):
+        edges.private(checks, plaza)
+
+
+sys.exit(main())
