@@ -161,3 +161,28 @@ impl Onebox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Edge, Onebox};
+    use crate::{Config, Part};
+
+    #[tokio::test]
+    async fn each_part_stops_and_starts_again_on_its_data() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::embedded(&folder.path().join("data")).expect("the defaults");
+        config.sso.passwords.cost = 4;
+        for inline in [true, false] {
+            let edge = Edge { inline, ..Edge::system() };
+            let mut plaza = Onebox::start(config.clone(), edge.clone()).await.expect("it starts");
+            for part in Part::ALL {
+                plaza.stop_part(part).await;
+                assert!(plaza.router(part).is_none());
+                plaza.start_part(part).await.expect("it starts again");
+                // One that runs is stopped first.
+                plaza.start_part(part).await.expect("and again");
+            }
+            plaza.stop().await;
+        }
+    }
+}

@@ -131,11 +131,7 @@ impl Running {
         self.shutdown.begin();
         match self.service {
             Service::Sso(service) => service.close().await,
-            Service::Sms(service) => {
-                // Its work in the background holds the database, and ends when it next looks.
-                drop(service);
-                tokio::task::yield_now().await;
-            }
+            Service::Sms(service) => service.close().await,
             Service::Social(service) => service.close().await,
             Service::Blog(service) => service.close().await,
         }
