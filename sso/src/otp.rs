@@ -86,10 +86,18 @@ pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid
         return Err(Error::VerificationNotFound);
     }
     let sent = match sso.peers.send_otp(request_id, &verification, owner.is_some()).await {
-        Err(status) if peers::is_open(&status) => sso.peers.resend_otp(request_id, verification_id).await,
+        Err(status) if peers::is_open(&status) => {
+            sso.peers.resend_otp(resend_id(sso, request_id), verification_id).await
+        }
         sent => sent,
     };
     sent.map(|sent| Pending::after(sso, &verification, sent)).map_err(|status: Status| peers::refused(&status))
+}
+
+/// SMS holds one id to one request, and this is another: a repeat finds the verification open again, and then the resend under this id.
+fn resend_id(sso: &Sso, request_id: Uuid) -> Uuid {
+    let digest = crate::digest::keyed(&sso.digest_key, &[b"resend", request_id.as_bytes()]);
+    uuid::Builder::from_custom_bytes(std::array::from_fn(|at| digest[at])).into_uuid()
 }
 
 /// Has a code checked. The right one verifies the user and opens a session; a repeat of the request gets tokens of that session again.

@@ -1,1 +1,13 @@
-//! stub
+//! Everything that is shown through gRPC, in one test binary: stories told through the generated clients, against the real services on real
+//! databases.
+
+mod access;
+mod bad_input;
+mod contracts;
+mod durable;
+mod otp;
+mod provisioning;
+mod signin;
+mod signup;
+mod wire;
+mod world;

@@ -1,0 +1,112 @@
+//! Who may call what: every method, tried as everybody. A method without a row here fails.
+
+use mesh::Channel;
+use onebox::Part;
+use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use crate::world::{Person, World, bearer};
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum May {
+    Anyone,
+    Person,
+    Operator,
+    Peers(&'static [&'static str]),
+}
+
+const SSO: May = May::Peers(&["sso"]);
+
+/// Every method there is, in the order of the policy table.
+const TABLE: &[(&str, May)] = &[
+    ("/blog.v1.AuthorService/GetAuthor", May::Anyone),
+    ("/blog.v1.AuthorService/UpdateAuthor", May::Person),
+    ("/blog.v1.UserService/CreateUser", SSO),
+    ("/blog.v1.UserService/DeleteUser", SSO),
+    ("/blog.v1.UserService/GetUser", SSO),
+    ("/blog.v1.UserService/UpdateUser", SSO),
+    ("/sms.v1.InboxService/ListMessages", May::Anyone),
+    ("/sms.v1.OtpService/AcknowledgeOtp", SSO),
+    ("/sms.v1.OtpService/ResendOtp", SSO),
+    ("/sms.v1.OtpService/SendOtp", SSO),
+    ("/sms.v1.OtpService/VerifyOtp", SSO),
+    ("/social.v1.ProfileService/GetProfile", May::Anyone),
+    ("/social.v1.ProfileService/UpdateProfile", May::Person),
+    ("/social.v1.UserService/CreateUser", SSO),
+    ("/social.v1.UserService/DeleteUser", SSO),
+    ("/social.v1.UserService/GetUser", SSO),
+    ("/social.v1.UserService/UpdateUser", SSO),
+    ("/sso.v1.AccountService/GetAccount", May::Person),
+    ("/sso.v1.AuthService/SendOtp", May::Anyone),
+    ("/sso.v1.AuthService/SignIn", May::Anyone),
+    ("/sso.v1.AuthService/SignUp", May::Anyone),
+    ("/sso.v1.AuthService/VerifyOtp", May::Anyone),
+    ("/sso.v1.TokenService/ListPublicKeys", May::Peers(&["sms", "social", "blog"])),
+    ("/sso.v1.UserService/CreateUser", May::Operator),
+    ("/sso.v1.UserService/GetProvisioning", May::Operator),
+    ("/sso.v1.UserService/GetUser", May::Operator),
+];
+
+#[test]
+fn every_method_has_a_row() {
+    let rows: Vec<_> = TABLE.iter().map(|(path, _)| *path).collect();
+    let methods: Vec<_> = proto::POLICIES.iter().map(|policy| policy.path).collect();
+    assert_eq!(rows, methods);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_tries_everything() {
+    let world = World::start().await;
+    let (_, tokens) = world.join(&Person::with_email("anna")).await;
+    let operator = world.plaza().operator_token("root", std::time::Duration::from_secs(900)).expect("a token");
+    for (path, may) in TABLE {
+        let part = Part::ALL.into_iter().find(|part| path.starts_with(&format!("/{part}."))).expect("a service");
+        let outside = || world.plaza().client(part).expect("it runs");
+
+        let nobody = call(outside(), path, None).await;
+        match may {
+            May::Anyone => assert!(admitted(&nobody), "{path} refuses nobody: {nobody:?}"),
+            May::Person => assert_eq!(code(&nobody), Code::Unauthenticated, "{path} as nobody"),
+            // To an outsider a door for others is shut, with or without a key.
+            May::Operator | May::Peers(_) => assert!(refused(&nobody), "{path} admits nobody: {nobody:?}"),
+        }
+        let person = call(outside(), path, Some(&tokens.access_token)).await;
+        assert_eq!(admitted(&person), matches!(may, May::Anyone | May::Person), "{path} as a person: {person:?}");
+        let as_operator = call(outside(), path, Some(&operator)).await;
+        let expected = matches!(may, May::Anyone | May::Operator);
+        assert_eq!(admitted(&as_operator), expected, "{path} as an operator: {as_operator:?}");
+        for caller in Part::ALL {
+            let name = caller.name();
+            let peer = call(world.plaza().peer(part, caller).expect("it runs"), path, None).await;
+            let expected = match may {
+                May::Anyone => true,
+                May::Peers(names) => names.contains(&name),
+                May::Person | May::Operator => false,
+            };
+            assert_eq!(admitted(&peer), expected, "{path} as {name}: {peer:?}");
+        }
+    }
+}
+
+/// Calls with an empty message: whether it gets past the door is all that is asked.
+async fn call(channel: Channel, path: &'static str, token: Option<&str>) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await?;
+    let request = token.map_or_else(|| Request::new(()), |token| bearer((), token));
+    grpc.unary(request, PathAndQuery::from_static(path), ProstCodec::<(), ()>::default()).await.map(drop)
+}
+
+fn code(answer: &Result<(), Status>) -> Code {
+    answer.as_ref().map_or_else(Status::code, |()| Code::Ok)
+}
+
+/// The mesh's own refusal; a service's INVALID_ARGUMENT comes from behind the door.
+fn refused(answer: &Result<(), Status>) -> bool {
+    let reason = answer.as_ref().err().and_then(mesh::failure::reason);
+    matches!(reason.as_deref(), Some("ACCESS_DENIED" | "TOKEN_INVALID"))
+}
+
+fn admitted(answer: &Result<(), Status>) -> bool {
+    !refused(answer)
+}

@@ -1,0 +1,53 @@
+//! Social and Blog know every user, whatever is down when.
+
+use std::time::Duration;
+
+use onebox::Part;
+use proto::{
+    social::v1 as social,
+    sso::v1::{ProvisioningState, Target},
+};
+use tonic::Code;
+
+use crate::world::{Person, World, state};
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_down_leaves_it_pending_and_learns_of_it_later() {
+    let world = World::start().await;
+    world.plaza().withdraw(Part::Social);
+    let signed_up = world.sign_up(&Person::with_email("anna")).await.expect("signs up all the same");
+    let user_id = signed_up.user.expect("a user").id;
+    assert_eq!(state(&signed_up.provisioning, Target::Social), ProvisioningState::Pending);
+    assert_eq!(state(&signed_up.provisioning, Target::Blog), ProvisioningState::Done);
+    let owed = signed_up.provisioning.iter().find(|one| one.target() == Target::Social).expect("named");
+    assert_eq!((owed.attempts, owed.last_error.as_str()), (1, "UNAVAILABLE"));
+
+    world.pass(Duration::from_secs(120)).await;
+    let owed = world.provisioning(&user_id).await;
+    assert_eq!(state(&owed, Target::Social), ProvisioningState::Pending, "it is never given up");
+    assert!(owed[0].attempts > 3, "it was not tried again: {owed:?}");
+
+    world.plaza().publish(Part::Social);
+    world.provisioned(&user_id).await;
+    let key = Some(social::get_profile_request::Key::UserId(user_id));
+    let profile = world.profiles().get_profile(social::GetProfileRequest { key }).await.expect("known now");
+    assert_eq!(profile.into_inner().profile.expect("a profile").username, "anna");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_survives_a_restart() {
+    let mut world = World::start().await;
+    world.plaza().withdraw(Part::Blog);
+    world.plaza().withdraw(Part::Social);
+    let signed_up = world.sign_up(&Person::with_email("anna")).await.expect("signs up");
+    world.restart().await;
+    world.provisioned(&signed_up.user.expect("a user").id).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_nobody_knows_is_not_found() {
+    let world = World::start().await;
+    let request = world.as_operator(proto::sso::v1::GetProvisioningRequest { user_id: crate::world::nobody() });
+    let refused = world.users().get_provisioning(request).await.expect_err("nobody");
+    assert_eq!(refused.code(), Code::NotFound);
+}

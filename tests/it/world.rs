@@ -1,0 +1,293 @@
+//! A whole Plaza for one test, and people in it.
+//!
+//! Time is tokio's, paused: nothing here waits, and a test moves the clock itself. Databases and hashing run on the test's own thread, so that paused
+//! time never runs ahead of them.
+
+use std::time::{Duration, SystemTime};
+
+use ::sms::CarrierConfig;
+use mesh::Channel;
+use onebox::{Config, Edge, Onebox, Part};
+use proto::{
+    blog::v1::author_service_client::AuthorServiceClient,
+    sms::v1::{self as sms, inbox_service_client::InboxServiceClient},
+    social::v1::profile_service_client::ProfileServiceClient,
+    sso::v1::{
+        self as sso, AccountType, Provisioning, ProvisioningState, SendOtpRequest, SendOtpResponse, SignInRequest,
+        SignInResponse, SignUpRequest, SignUpResponse, Target, Tokens, VerifyOtpRequest, VerifyOtpResponse,
+        account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient, sign_in_request,
+        sign_up_request, user_service_client::UserServiceClient, verify_otp_response::Outcome,
+    },
+};
+use tempfile::TempDir;
+use tonic::{Request, Status, metadata::MetadataMap};
+use uuid::Uuid;
+
+/// When every world begins.
+pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
+
+/// Four services on databases of their own.
+pub(crate) struct World {
+    plaza: Option<Onebox>,
+    folder: TempDir,
+}
+
+/// Somebody who signs up: an address and what they would type.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) address: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) account_type: AccountType,
+}
+
+impl Person {
+    /// A customer with an e-mail address.
+    pub(crate) fn with_email(name: &str) -> Self {
+        Self::new(name, format!("{name}@example.com"))
+    }
+
+    /// A customer with a phone number.
+    pub(crate) fn with_phone(name: &str, number: &str) -> Self {
+        Self::new(name, number.to_owned())
+    }
+
+    fn new(name: &str, address: String) -> Self {
+        let (username, password) = (name.to_owned(), "correct horse battery".to_owned());
+        Self { address, username, password, account_type: AccountType::Customer }
+    }
+
+    /// The same, as an official account.
+    pub(crate) fn official(self) -> Self {
+        Self { account_type: AccountType::Official, ..self }
+    }
+
+    /// The request of a sign-up, with a fresh id.
+    pub(crate) fn sign_up(&self) -> SignUpRequest {
+        use sign_up_request::Identifier;
+        let address = self.address.clone();
+        let identifier =
+            if address.contains('@') { Identifier::Email(address) } else { Identifier::PhoneNumber(address) };
+        SignUpRequest {
+            request_id: id(),
+            identifier: Some(identifier),
+            password: self.password.clone(),
+            username: self.username.clone(),
+            account_type: self.account_type.into(),
+        }
+    }
+
+    /// The request of a sign-in, with a fresh id.
+    pub(crate) fn sign_in(&self) -> SignInRequest {
+        use sign_in_request::Identifier;
+        let address = self.address.clone();
+        let identifier =
+            if address.contains('@') { Identifier::Email(address) } else { Identifier::PhoneNumber(address) };
+        SignInRequest { request_id: id(), identifier: Some(identifier), password: self.password.clone() }
+    }
+}
+
+/// A fresh request id.
+pub(crate) fn id() -> String {
+    let bytes = mesh::Random::system().bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// The request with a bearer token.
+pub(crate) fn bearer<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    authorize(request.metadata_mut(), token);
+    request
+}
+
+fn authorize(metadata: &mut MetadataMap, token: &str) {
+    metadata.insert("authorization", format!("Bearer {token}").parse().expect("a token is ASCII"));
+}
+
+impl World {
+    /// A world where nobody has signed up.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plaza = Onebox::start(config(&folder), edge(1)).await.expect("plaza starts");
+        Self { plaza: Some(plaza), folder }
+    }
+
+    /// Stops all four services and starts them again on the same data.
+    pub(crate) async fn restart(&mut self) {
+        // The clock goes on where it was.
+        let edge = self.plaza().edge().clone();
+        self.plaza.take().expect("it runs").stop().await;
+        self.plaza = Some(Onebox::start(config(&self.folder), edge).await.expect("plaza starts again"));
+    }
+
+    /// The whole, to take parts away and bring them back.
+    pub(crate) fn plaza(&self) -> &Onebox {
+        self.plaza.as_ref().expect("it runs")
+    }
+
+    /// Passes time, and lets what falls due happen.
+    pub(crate) async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Passes a long time at once: what falls due in between happens once, at its end.
+    pub(crate) async fn leap(&self, time: Duration) {
+        tokio::time::advance(time).await;
+    }
+
+    /// The time of day in this world.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.plaza().edge().clock.now()
+    }
+
+    fn client(&self, part: Part) -> Channel {
+        self.plaza().client(part).expect("it runs")
+    }
+
+    pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.client(Part::Sso))
+    }
+
+    pub(crate) fn account(&self) -> AccountServiceClient<Channel> {
+        AccountServiceClient::new(self.client(Part::Sso))
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.client(Part::Sso))
+    }
+
+    pub(crate) fn profiles(&self) -> ProfileServiceClient<Channel> {
+        ProfileServiceClient::new(self.client(Part::Social))
+    }
+
+    pub(crate) fn authors(&self) -> AuthorServiceClient<Channel> {
+        AuthorServiceClient::new(self.client(Part::Blog))
+    }
+
+    /// A request by an operator.
+    pub(crate) fn as_operator<T>(&self, message: T) -> Request<T> {
+        let token = self.plaza().operator_token("root", Duration::from_secs(900)).expect("a token");
+        bearer(message, &token)
+    }
+
+    /// Signs somebody up.
+    pub(crate) async fn sign_up(&self, person: &Person) -> Result<SignUpResponse, Status> {
+        self.auth().sign_up(person.sign_up()).await.map(tonic::Response::into_inner)
+    }
+
+    /// Signs somebody in.
+    pub(crate) async fn sign_in(&self, person: &Person) -> Result<SignInResponse, Status> {
+        self.auth().sign_in(person.sign_in()).await.map(tonic::Response::into_inner)
+    }
+
+    /// Asks for a code.
+    pub(crate) async fn send(&self, verification_id: &str) -> Result<SendOtpResponse, Status> {
+        let request = SendOtpRequest { request_id: id(), verification_id: verification_id.to_owned() };
+        self.auth().send_otp(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Gives a code.
+    pub(crate) async fn verify(&self, verification_id: &str, code: &str) -> Result<VerifyOtpResponse, Status> {
+        self.auth().verify_otp(guess(verification_id, code)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Signs somebody up and gives the code that reached them.
+    pub(crate) async fn join(&self, person: &Person) -> (sso::User, Tokens) {
+        let signed_up = self.sign_up(person).await.expect("signs up");
+        let code = self.code(&person.address).await;
+        success(self.verify(&verification(&signed_up), &code).await.expect("verifies"))
+    }
+
+    /// All messages to an address, newest first.
+    pub(crate) async fn messages(&self, address: &str) -> Vec<sms::Message> {
+        let request =
+            sms::ListMessagesRequest { destination: canonical(address), page_size: 100, ..Default::default() };
+        let mut inbox = InboxServiceClient::new(self.client(Part::Sms));
+        inbox.list_messages(request).await.expect("the inbox answers").into_inner().messages
+    }
+
+    /// The last code that reached an address.
+    pub(crate) async fn code(&self, address: &str) -> String {
+        self.messages(address).await.into_iter().find(|message| !message.code.is_empty()).expect("a code came").code
+    }
+
+    /// How far the targets know a user, as an operator sees it.
+    pub(crate) async fn provisioning(&self, user_id: &str) -> Vec<Provisioning> {
+        let request = self.as_operator(sso::GetProvisioningRequest { user_id: user_id.to_owned() });
+        self.users().get_provisioning(request).await.expect("it answers").into_inner().provisioning
+    }
+
+    /// Lets time pass until every target knows the user; a minute at most.
+    pub(crate) async fn provisioned(&self, user_id: &str) {
+        for _ in 0..120 {
+            if self.provisioning(user_id).await.iter().all(|one| one.state() == ProvisioningState::Done) {
+                return;
+            }
+            self.pass(Duration::from_millis(500)).await;
+        }
+        panic!("still owed after a minute: {:?}", self.provisioning(user_id).await);
+    }
+}
+
+/// A guess, with a fresh id.
+pub(crate) fn guess(verification_id: &str, code: &str) -> VerifyOtpRequest {
+    VerifyOtpRequest { request_id: id(), verification_id: verification_id.to_owned(), code: code.to_owned() }
+}
+
+/// A code that is not this one.
+pub(crate) fn wrong(code: &str) -> String {
+    let first = if code.starts_with('0') { '1' } else { '0' };
+    format!("{first}{}", &code[1..])
+}
+
+/// The verification id of a sign-up.
+pub(crate) fn verification(signed_up: &SignUpResponse) -> String {
+    signed_up.verification.as_ref().expect("a verification").verification_id.clone()
+}
+
+/// The user and tokens of a right code.
+pub(crate) fn success(answer: VerifyOtpResponse) -> (sso::User, Tokens) {
+    match answer.outcome {
+        Some(Outcome::Success(success)) => (success.user.expect("a user"), success.tokens.expect("tokens")),
+        other => panic!("the code was not accepted: {other:?}"),
+    }
+}
+
+/// The failure of a code that was not accepted.
+pub(crate) fn failure(answer: VerifyOtpResponse) -> sso::VerifyOtpFailure {
+    match answer.outcome {
+        Some(Outcome::Failure(failure)) => failure,
+        other => panic!("the code was accepted: {other:?}"),
+    }
+}
+
+/// The state of one target.
+pub(crate) fn state(all: &[Provisioning], target: Target) -> ProvisioningState {
+    all.iter().find(|one| one.target() == target).expect("the target is named").state()
+}
+
+/// The reason of a refusal.
+pub(crate) fn reason(status: &Status) -> String {
+    mesh::failure::reason(status).unwrap_or_else(|| panic!("no reason in {status:?}"))
+}
+
+/// An id of nobody.
+pub(crate) fn nobody() -> String {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).to_string()
+}
+
+fn canonical(address: &str) -> String {
+    if address.contains('@') { address.to_lowercase() } else { address.replace([' ', '-', '(', ')'], "") }
+}
+
+fn config(folder: &TempDir) -> Config {
+    let mut config = Config::embedded(&folder.path().join("data")).expect("the defaults hold");
+    // What is shown here does not depend on the cost, and 12 takes a quarter of a second each.
+    config.sso.passwords.cost = 4;
+    config.sms.carrier = CarrierConfig::Development { console: false };
+    config
+}
+
+fn edge(seed: u64) -> Edge {
+    Edge::simulated(SystemTime::UNIX_EPOCH + START, seed)
+}
