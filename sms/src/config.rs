@@ -1,8 +1,15 @@
 //! The configuration: parsed into types that hold valid values alone. Every key is explained in `default.toml`.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use mesh::{config::Secret, telemetry::LogConfig};
+use mesh::{
+    config::{ConfigError, Secret},
+    telemetry::LogConfig,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -21,9 +28,12 @@ pub struct Config {
     pub listen: String,
     /// Which database. It may hold a password.
     pub database_url: Secret,
-    /// Where the program of its own finds its master key.
+    /// How long calls under way may take to end once a process of its own is told to stop.
+    #[serde(rename = "drain_seconds")]
+    pub drain: Drain,
+    /// Where a process of its own finds its keys.
     pub keys: KeysConfig,
-    /// Where the program of its own finds what the mesh shares.
+    /// What a process of its own shares with the others.
     pub mesh: MeshConfig,
     /// Who delivers.
     pub carrier: CarrierConfig,
@@ -37,13 +47,25 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Where the master key is.
+impl Config {
+    /// The embedded defaults, overridden by `file` and by `PLAZA_SMS__…` in the environment.
+    ///
+    /// # Errors
+    /// As [`mesh::config::load`], and for values out of their bounds.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        mesh::config::load("sms", DEFAULT, file)
+    }
+}
+
+/// Where the keys are.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeysConfig {
-    /// A file of 32 bytes, readable by its owner alone.
+    /// The file of the master key.
     pub master_file: PathBuf,
-    /// Whether to make it if there is none.
+    /// The file of the mesh key.
+    pub mesh_file: PathBuf,
+    /// Whether to make what is missing.
     pub create: bool,
 }
 
@@ -51,10 +73,23 @@ pub struct KeysConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeshConfig {
-    /// The file of the shared secret.
-    pub key_file: PathBuf,
     /// The name of the deployment.
     pub deployment: String,
+}
+
+/// How long calls may go on after the shutdown has begun.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Drain(pub Duration);
+
+impl TryFrom<u64> for Drain {
+    type Error = String;
+
+    fn try_from(seconds: u64) -> Result<Self, String> {
+        let mut bounds = Bounds::default();
+        bounds.hold("drain_seconds", seconds, 1..=300);
+        bounds.finish(Self(Duration::from_secs(seconds)))
+    }
 }
 
 /// Who delivers. The inbox is part of the development carrier: no value of this type has a real carrier and an inbox.
@@ -227,7 +262,7 @@ mod tests {
     fn with(lines: &str) -> Result<Config, String> {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(lines.as_bytes()).expect("written");
-        mesh::config::load("sms", DEFAULT, Some(file.path())).map_err(|error| error.to_string())
+        Config::load(Some(file.path())).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -236,7 +271,7 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:50052");
         assert_eq!(config.carrier, CarrierConfig::Development { console: true });
         assert_eq!(config.limits.limits.cool_downs, [30, 60, 120, 300].map(Duration::from_secs));
-        assert!(!config.keys.create);
+        assert_eq!(config.drain.0, Duration::from_secs(10));
     }
 
     #[test]

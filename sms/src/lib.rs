@@ -11,7 +11,6 @@ mod destination;
 mod development;
 mod error;
 mod limits;
-mod master;
 mod message;
 mod schema;
 mod send;
@@ -39,8 +38,10 @@ pub use crate::{
     config::{CarrierConfig, Config},
     destination::{Destination, DestinationError},
     error::DOMAIN,
-    master::load_master_key,
 };
+
+/// The name of this service in the mesh.
+pub const NAME: &str = "sms";
 
 const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
@@ -112,17 +113,18 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         deadline: || mesh::deadline::current().map(mesh::Deadline::instant),
         ..db::Options::new(config.database_url.expose())
     };
+    let db = Db::open(options, MIGRATIONS).await?;
     let core = Arc::new(Core {
         clock: deps.clock,
         random: deps.random,
-        db: Db::open(options, MIGRATIONS).await?,
+        db: db.clone(),
         keys: Keys::derive(&deps.master_key),
         limits: Arc::new(config.limits.limits),
         code_digits: config.limits.code_digits,
         carrier,
         carrier_timeout: config.delivery.timeout,
     });
-    let mut server = Server::new("sms", deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core))));
+    let mut server = Server::new(NAME, deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core))));
     if let Some(inbox) = inbox {
         tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
         server = server.add(InboxServiceServer::new(Messages(inbox)));

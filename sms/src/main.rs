@@ -1,54 +1,47 @@
-//! SMS as a program of its own: `sms [configuration.toml]`.
+//! SMS as a process of its own.
 
-use std::{env, error::Error, fs, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
 
 use mesh::{
-    Clock, Random, Shutdown, Stack, server,
-    token::{MeshKey, Verifier},
+    Limits, Stack,
+    process::{self, Process, Settings},
+    token::Verifier,
 };
-use sms::{Config, Deps, config};
+use sms::{Config, Deps, NAME};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the last word of a program that cannot start")]
-            {
-                eprintln!("sms: {error}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::run(serve).await
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let file = env::args_os().nth(1).map(PathBuf::from);
-    let config: Config = mesh::config::load("sms", config::DEFAULT, file.as_deref())?;
-    mesh::telemetry::init(&config.log);
-    let shutdown = Shutdown::on_signals()?;
-    let listener = server::bind(&config.listen).await?;
-
-    let (clock, random) = (Clock::system(), Random::system());
+async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(file.as_deref())?;
+    let settings = Settings {
+        log: &config.log,
+        listen: config.listen.clone(),
+        mesh_file: &config.keys.mesh_file,
+        create: config.keys.create,
+        deployment: &config.mesh.deployment,
+    };
+    let process = Process::start(NAME, settings).await?;
     let deps = Deps {
-        master_key: sms::load_master_key(&config.keys, &random)?,
-        stack: stack(&config.mesh, &clock, &random)?,
-        clock,
-        random,
+        clock: process.clock.clone(),
+        random: process.random.clone(),
+        master_key: process.secret(&config.keys.master_file, config.keys.create)?,
+        stack: stack(&config, &process),
         carrier: None,
         inline: false,
-        shutdown: shutdown.clone(),
+        shutdown: process.shutdown.clone(),
     };
     let service = sms::build(config, deps).await?;
-    service.router().serve(listener, shutdown).await?;
+    process.serve(service.router()).await?;
+    service.close().await;
     Ok(())
 }
 
-fn stack(config: &config::MeshConfig, clock: &Clock, random: &Random) -> Result<Stack, Box<dyn Error>> {
-    if let Some(folder) = config.key_file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let key = MeshKey::load_or_create(&config.key_file, &config.deployment, random)?;
-    let verifier = Verifier::new(key.keyring(), &config.deployment, "plaza", "sso", clock.clone());
-    Ok(Stack { verifier: Arc::new(verifier), limits: server::Limits::default() })
+/// No method of SMS is for persons, so that nobody's access token is believed here: only what the mesh key signs.
+fn stack(config: &Config, process: &Process) -> Stack {
+    let keyring = process.mesh_key.keyring();
+    let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
+    Stack { verifier: Arc::new(verifier), limits: Limits { drain: config.drain.0, ..Limits::default() } }
 }

@@ -10,10 +10,15 @@ use crate::{core::Core, error::Error, store};
 /// How many rows of a table one job deletes: what waits behind it must not notice.
 const PAGE: i64 = 500;
 
-/// Sweeps every `every`, until the shutdown begins.
-pub(crate) async fn run(core: Arc<Core>, every: Duration, shutdown: Shutdown) {
-    // Not all replicas at once.
-    let mut pause = core.random.between(Duration::ZERO..every);
+/// Sweeps every `every`, until the shutdown begins: first after some part of it, so that replicas do not all sweep at once.
+pub(crate) fn run(core: Arc<Core>, every: Duration, shutdown: Shutdown) -> impl Future<Output = ()> + Send {
+    // Drawn before anything else is: one seed is to give one history.
+    let first = core.random.between(Duration::ZERO..every);
+    keep(core, first, every, shutdown)
+}
+
+async fn keep(core: Arc<Core>, first: Duration, every: Duration, shutdown: Shutdown) {
+    let mut pause = first;
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
@@ -53,7 +58,7 @@ mod tests {
     use crate::{
         carrier::{Carrier, Delivering, Message, Outcome},
         code::{Code, Keys},
-        config::{Config, DEFAULT},
+        config::Config,
         destination::Destination,
         send::{self, Opening, Purpose},
         verify::{self, Guess},
@@ -71,7 +76,7 @@ mod tests {
     }
 
     async fn core(folder: &tempfile::TempDir, keeper: &Arc<Keeper>) -> Arc<Core> {
-        let config: Config = mesh::config::load("sms", DEFAULT, None).expect("the default");
+        let config = Config::load(None).expect("the default");
         let url = format!("sqlite:{}", folder.path().join("sms.db").display());
         let options = db::Options { inline: true, ..db::Options::new(url) };
         Arc::new(Core {

@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use proto::sms::v1::{Verdict, VerifyOtpRequest};
+use proto::sms::v1::{SendOtpRequest, Verdict, VerifyOtpRequest};
 use tokio::task::JoinSet;
+use tonic::Code;
 
 use crate::world::{Engine, World, on_both_engines_at_once, other, refused};
 
@@ -12,6 +13,7 @@ on_both_engines_at_once! {
     of_fifty_wrong_guesses_five_are_compared,
     one_guess_repeated_at_once_is_counted_once,
     of_eight_sends_to_one_destination_one_goes_out,
+    of_eight_openings_of_one_verification_one_succeeds,
 }
 
 /// The verdicts on guesses made at the same moment, counted.
@@ -71,4 +73,22 @@ async fn of_eight_sends_to_one_destination_one_goes_out(engine: Engine) {
     assert_eq!(answers[0], "OTP_RESEND_TOO_SOON");
     assert_eq!(answers.iter().filter(|answer| *answer == "sent").count(), 1);
     assert_eq!(world.messages("anna@example.com").await.len(), 1);
+}
+
+async fn of_eight_openings_of_one_verification_one_succeeds(engine: Engine) {
+    let world = Arc::new(World::threaded(engine).await);
+    for _ in 0..5 {
+        let id = world.id();
+        let openings = (0..8).map(|number| world.opening(&format!("anna{number}-{id}@example.com")));
+        let openings: Vec<_> =
+            openings.map(|opening| SendOtpRequest { verification_id: id.clone(), ..opening }).collect();
+        let mut tasks = JoinSet::new();
+        for opening in openings {
+            let world = Arc::clone(&world);
+            tasks.spawn(async move { world.send(&opening).await.map_err(|status| status.code()) });
+        }
+        let answers = tasks.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|code| *code == Code::AlreadyExists));
+    }
 }

@@ -21,6 +21,7 @@ on_both_engines! {
     a_resend_replaces_the_code_and_restores_no_guess,
     there_is_no_resend_without_a_use_for_it,
     a_decoy_cannot_be_told_from_a_verification,
+    the_code_a_decoy_would_have_had_is_wrong,
 }
 
 async fn a_send_answers_with_everything_but_the_code(engine: Engine) {
@@ -186,4 +187,15 @@ async fn a_decoy_cannot_be_told_from_a_verification(engine: Engine) {
     assert_eq!(alike(&as_real), alike(&as_decoy));
     assert!(world.messages("bert@example.com").await.iter().all(|message| message.code.is_empty()));
     assert_eq!(world.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), 1_767_225_630);
+}
+
+/// Two worlds draw the same from one seed: the first shows what the second would have sent.
+async fn the_code_a_decoy_would_have_had_is_wrong(engine: Engine) {
+    let (real, other) = (World::new(engine).await, World::new(engine).await);
+    let mut opening = real.opening("anna@example.com");
+    let as_real = real.send(&opening).await.unwrap();
+    let code = real.code("anna@example.com").await;
+    opening.decoy = true;
+    assert_eq!(other.send(&opening).await.unwrap().reference, as_real.reference, "the same draws");
+    assert_eq!(other.verify(&other.guess(&opening, &code)).await.unwrap(), (Verdict::WrongCode, 4));
 }

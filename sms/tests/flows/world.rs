@@ -21,7 +21,6 @@ use proto::sms::v1::{
 use sms::{
     Config, Deps,
     carrier::{self, Carrier, Delivering, Outcome},
-    config,
 };
 use tempfile::TempDir;
 use tokio::time::{advance, sleep};
@@ -148,7 +147,7 @@ impl World {
         let url = format!("database_url = \"{url}\"\n");
         let quiet = if toml.contains("[carrier]") { "" } else { "[carrier]\nconsole = false\n" };
         std::fs::write(&file, [&url, toml, quiet].concat()).unwrap();
-        let config: Config = mesh::config::load("sms", config::DEFAULT, Some(&file)).unwrap();
+        let config = Config::load(Some(&file)).unwrap();
 
         let clock = if inline { Clock::simulated(start()) } else { Clock::system() };
         let key = MeshKey::new([7; 32], "test");
