@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http::{HeaderValue, header::USER_AGENT};
-use tonic::{Status, body::Body};
+use tonic::body::Body;
 
 use super::{
+    error::Loss,
     identity::{Minter, PeerIdentity},
     memory::{Memory, Place},
     socket::Socket,
@@ -39,7 +40,7 @@ impl Transport {
         mut request: http::Request<Body>,
         deadline: Deadline,
         previous: u32,
-    ) -> Result<http::Response<Body>, Status> {
+    ) -> Result<http::Response<Body>, Loss> {
         let headers = request.headers_mut();
         headers.insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
         headers.insert(USER_AGENT, AGENT);
@@ -47,7 +48,7 @@ impl Transport {
             headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
         }
         match self {
-            Self::Memory(memory) => memory.send(request).await,
+            Self::Memory(memory) => Ok(memory.send(request).await?),
             Self::Socket(socket, minter) => {
                 request.headers_mut().insert(wire::PEER, minter.token());
                 socket.send(request).await

@@ -12,6 +12,30 @@ use crate::{
     wire,
 };
 
+/// A call that the transport lost.
+#[derive(Debug)]
+pub(super) struct Loss {
+    pub(super) status: Status,
+    /// Whether it is certain that the callee saw nothing of the call: it never left, or the callee refused it unread.
+    pub(super) unseen: bool,
+}
+
+impl<E: Into<Status>> From<E> for Loss {
+    fn from(status: E) -> Self {
+        Self { status: status.into(), unseen: false }
+    }
+}
+
+/// Whether the callee says that it did not look at this call (RFC 9113, 8.7): it refused the stream, or said goodbye before it.
+pub(super) fn refused_unread(error: &(dyn Error + 'static)) -> bool {
+    find::<h2::Error>(error).filter(|error| error.is_remote()).is_some_and(|error| match error.reason() {
+        Some(Reason::REFUSED_STREAM) => error.is_reset(),
+        // h2 says this to streams above the goodbye's last one alone; those below go on, or break as the connection does.
+        Some(Reason::NO_ERROR) => error.is_go_away(),
+        _ => false,
+    })
+}
+
 /// The status of an error of hyper, h2 or the operating system.
 pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
     match find::<h2::Error>(error).filter(|error| error.is_reset() && error.is_remote()).and_then(h2::Error::reason) {

@@ -115,12 +115,12 @@ impl Inner {
             return Err(Failure::late().into());
         }
         let policy = self.contracts.find(path);
-        let repeatable =
-            policy.is_some_and(|policy| policy.repeatable && !policy.client_streaming && !policy.server_streaming);
+        let streams = policy.is_none_or(|policy| policy.client_streaming);
+        let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
-            match repeatable {
-                true => retry::call(&self.transport, &self.throttle, &self.random, request, deadline).await,
-                false => self.transport.attempt(request, deadline, 0).await,
+            match streams {
+                true => self.transport.attempt(request, deadline, 0).await.map_err(|loss| loss.status),
+                false => retry::call(self, request, repeatable, deadline).await,
             }
         };
         let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;

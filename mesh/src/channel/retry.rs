@@ -1,5 +1,5 @@
-//! Calls that are sent again (gRFC A6): methods marked repeatable, one message each way, on UNAVAILABLE alone, and only until
-//! response headers have come.
+//! Calls that are sent again (gRFC A6). Of one message each way: methods marked repeatable, on UNAVAILABLE alone, only until
+//! response headers have come. Of any method whose caller sends one message: once, at once, if the callee saw nothing of it.
 
 use std::time::Duration;
 
@@ -9,9 +9,8 @@ use tokio::time::sleep;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    attempt::Transport,
+    Inner,
     replay::{Buffered, buffer},
-    throttle::Throttle,
 };
 use crate::{clock::Random, deadline::Deadline, wire};
 
@@ -23,46 +22,41 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends the request until it is answered, or may not be sent again; the last outcome is returned.
 pub(super) async fn call(
-    transport: &Transport,
-    throttle: &Throttle,
-    random: &Random,
+    channel: &Inner,
     request: http::Request<Body>,
+    repeatable: bool,
     deadline: Deadline,
 ) -> Result<http::Response<Body>, Status> {
     let (head, body) = request.into_parts();
+    let send = async |body, previous| {
+        channel.transport.attempt(http::Request::from_parts(head.clone(), body), deadline, previous).await
+    };
     let message = match buffer(body).await? {
         Buffered::Whole(message) => message,
-        Buffered::Once(body) => return transport.attempt(http::Request::from_parts(head, body), deadline, 0).await,
+        Buffered::Once(body) => return send(body, 0).await.map_err(|loss| loss.status),
     };
-    let mut ceiling = FIRST_PAUSE;
-    let mut previous = 0;
+    let mut pauses = Pauses { ceiling: FIRST_PAUSE };
+    let (mut previous, mut unseen) = (0, 0);
     loop {
-        let body = Body::new(Full::new(message.clone()));
-        let outcome = transport.attempt(http::Request::from_parts(head.clone(), body), deadline, previous).await;
+        let outcome = match send(Body::new(Full::new(message.clone())), previous).await {
+            // No attempt in A6's sense: nothing was asked of the callee yet.
+            Err(loss) if loss.unseen && unseen == 0 => {
+                unseen += 1;
+                continue;
+            }
+            outcome => outcome.map_err(|loss| loss.status),
+        };
         let Some(headers) = unavailable(&outcome) else {
-            throttle.succeeded();
+            channel.throttle.succeeded();
             return outcome;
         };
-        let pushback = pushback(headers);
-        if !throttle.failed() || previous + 1 >= MAX_ATTEMPTS {
+        if !repeatable || !channel.throttle.failed() || previous + 1 >= MAX_ATTEMPTS {
             return outcome;
         }
-        let pause = match pushback {
-            Pushback::Never => return outcome,
-            Pushback::After(pause) => {
-                ceiling = FIRST_PAUSE;
-                pause
-            }
-            Pushback::Unsaid => {
-                let pause = random.between(Duration::ZERO..ceiling);
-                ceiling = (ceiling * 2).min(LONGEST_PAUSE);
-                pause
-            }
-        };
         // The failure at hand says more than a deadline would, and says it now.
-        if pause >= deadline.left() {
+        let Some(pause) = pauses.next(&headers, &channel.random).filter(|pause| *pause < deadline.left()) else {
             return outcome;
-        }
+        };
         sleep(pause).await;
         previous += 1;
     }
@@ -76,19 +70,20 @@ fn unavailable(outcome: &Result<http::Response<Body>, Status>) -> Option<HeaderM
     }
 }
 
-enum Pushback {
-    /// The callee left it to the caller.
-    Unsaid,
-    /// Exactly this long.
-    After(Duration),
-    /// Negative, or not to be understood: not again.
-    Never,
+/// Exponential, with full jitter, unless the callee says how long.
+struct Pauses {
+    ceiling: Duration,
 }
 
-fn pushback(headers: HeaderMap) -> Pushback {
-    let Some(value) = headers.get(wire::PUSHBACK) else { return Pushback::Unsaid };
-    match value.to_str().ok().and_then(|text| text.parse().ok()) {
-        Some(millis) => Pushback::After(Duration::from_millis(millis)),
-        None => Pushback::Never,
+impl Pauses {
+    /// How long to wait, or `None` for not again: `grpc-retry-pushback-ms` is negative, or not to be understood.
+    fn next(&mut self, headers: &HeaderMap, random: &Random) -> Option<Duration> {
+        if let Some(value) = headers.get(wire::PUSHBACK) {
+            self.ceiling = FIRST_PAUSE;
+            return value.to_str().ok()?.parse().ok().map(Duration::from_millis);
+        }
+        let pause = random.between(Duration::ZERO..self.ceiling);
+        self.ceiling = (self.ceiling * 2).min(LONGEST_PAUSE);
+        Some(pause)
     }
 }
