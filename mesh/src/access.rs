@@ -1,5 +1,7 @@
 //! Who is calling. The server stack finds out before a handler runs; a handler only asks.
 
+use std::net::IpAddr;
+
 use tonic::Request;
 use uuid::Uuid;
 
@@ -47,6 +49,16 @@ pub fn person<T>(request: &Request<T>) -> Result<Person, Failure> {
         Caller::Person { user_id, session_id } => Ok(Person { user_id: *user_id, session_id: *session_id }),
         _ => Err(Failure::token_invalid("an access token is wanted")),
     }
+}
+
+/// The network address a call came from: the other end of its socket, and never what a header says, for anybody can write one. In the extensions
+/// of a request that came over a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Where this call came from; `None` in memory.
+pub fn client_address<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.extensions().get().map(|ClientAddress(address)| *address)
 }
 
 /// A peer that is known by how the call came here, in the extensions of a request that crossed no socket.

@@ -31,6 +31,8 @@ pub struct Config {
     pub peers: Peers,
     /// What access tokens say.
     pub tokens: Tokens,
+    /// How long sign-ins last.
+    pub sessions: Sessions,
     /// How passwords are hashed.
     pub passwords: hashing::Config,
 }
@@ -81,4 +83,18 @@ pub struct Tokens {
     pub deployment: String,
     /// The life of an access token, in seconds, 60 to 3600.
     pub access_seconds: u64,
+}
+
+/// How long sign-ins last.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Days a session lasts without a refresh, 1 to 90.
+    pub idle_days: u64,
+    /// Days it lasts at all, 1 to 365.
+    pub absolute_days: u64,
+    /// Seconds in which the last refresh may be repeated, 0 to 60.
+    pub grace_seconds: u64,
+    /// Sessions of one user, 1 to 500.
+    pub per_user: u32,
 }

@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// Unknown, over, or somebody else's.
     #[error("there is no such verification, or it is over")]
     VerificationNotFound,
+    /// The session has ended, or never was.
+    #[error("the session has ended")]
+    SessionEnded,
     /// No user has this id.
     #[error("there is no such user")]
     UserNotFound,
@@ -66,6 +69,7 @@ impl From<Error> for Failure {
             Error::UsernameTaken => refuse(Code::AlreadyExists, ErrorReason::UsernameTaken),
             Error::IdentifierTaken => refuse(Code::AlreadyExists, ErrorReason::IdentifierTaken),
             Error::CredentialsInvalid => refuse(Code::Unauthenticated, ErrorReason::CredentialsInvalid),
+            Error::SessionEnded => refuse(Code::Unauthenticated, ErrorReason::SessionEnded),
             Error::VerificationNotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
             Error::UserNotFound => refuse(Code::NotFound, ErrorReason::UserNotFound),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),

@@ -14,16 +14,18 @@ use crate::{
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes request ids and verifications that are older than a day, every ten minutes, until `shutdown`.
+/// Deletes request ids and verifications that are older than a day and sessions that have ended, every ten minutes, until `shutdown`.
 pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = time::sleep(PERIOD) => {}
             () = shutdown.begun() => return,
         }
-        let until = sso.clock.now() - DAY;
+        let now = sso.clock.now();
+        let (until, idle, begun) = (now - DAY, now - sso.sessions.idle, now - sso.sessions.absolute);
         let forgotten = sso.db.write("forget", move |c| {
-            Ok::<_, Error>(store::requests::forget(c, until)? + store::verifications::forget(c, until)?)
+            let sessions = store::sessions::forget(c, idle, begun)?;
+            Ok::<_, Error>(sessions + store::requests::forget(c, until)? + store::verifications::forget(c, until)?)
         });
         match forgotten.await {
             Ok(rows) => tracing::debug!(rows, "forgotten"),

@@ -2,6 +2,7 @@
 //!
 //! `service` (the wire) → a flow (`signup`, `otp`, `signin`, `create`, `provision`) → `store` (the database); `peers` calls the others.
 
+mod account;
 mod config;
 mod create;
 mod digest;
@@ -10,12 +11,15 @@ mod hashing;
 mod identifier;
 mod janitor;
 mod model;
+mod origin;
 mod otp;
 mod password;
 mod peers;
 mod provision;
+mod refresh;
 mod schema;
 mod service;
+mod session;
 mod signin;
 mod signup;
 mod sso;
@@ -32,7 +36,7 @@ use mesh::{
 };
 use tokio::{sync::Notify, task::JoinSet};
 
-pub use config::{Config, DEFAULT, Keys, Peers, Tokens};
+pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Tokens};
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
 pub use tokens::KeyError;
@@ -99,6 +103,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
             .ok_or_else(|| StartError::Setting(format!("{setting} is {value}; it may be {low} to {high}")))
     };
     in_bounds("tokens.access_seconds", config.tokens.access_seconds, 60, 3600)?;
+    in_bounds("sessions.idle_days", config.sessions.idle_days, 1, 90)?;
+    in_bounds("sessions.absolute_days", config.sessions.absolute_days, 1, 365)?;
+    in_bounds("sessions.grace_seconds", config.sessions.grace_seconds, 0, 60)?;
+    in_bounds("sessions.per_user", config.sessions.per_user.into(), 1, 500)?;
     in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
@@ -124,7 +132,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         owed: Notify::new(),
     });
     let digest_key = master_key.derive("plaza/sso/request-digests");
-    let sso = Arc::new(sso::Sso { db, clock, random, hasher, issuer, peers, provisioner, digest_key });
+    let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
+    let sessions = session::Limits::new(&config.sessions);
+    let sso =
+        Arc::new(sso::Sso { db, clock, random, hasher, issuer, peers, provisioner, digest_key, refresh_key, sessions });
     let router = service::router(&sso, stack)?;
     let mut workers = JoinSet::new();
     for target in model::Target::ALL {

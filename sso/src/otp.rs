@@ -10,10 +10,11 @@ use crate::{
     error::Error,
     identifier::Identifier,
     model::{Outcome, User, Verification},
+    origin::Origin,
     peers::{self, Sent, Verdict},
+    session::{self, Session, Tokens},
     sso::{DAY, Sso},
     store,
-    tokens::AccessToken,
 };
 
 /// Guesses of a verification that has had no send yet.
@@ -31,7 +32,7 @@ pub(crate) struct Pending {
 
 /// What came of a guess.
 pub(crate) enum Checked {
-    Verified { user: User, token: AccessToken },
+    Verified { user: User, tokens: Tokens },
     Failed(Verdict),
 }
 
@@ -100,24 +101,30 @@ fn resend_id(sso: &Sso, request_id: Uuid) -> Uuid {
     uuid::Builder::from_custom_bytes(std::array::from_fn(|at| digest[at])).into_uuid()
 }
 
+/// A code to be checked, and where it comes from.
+pub(crate) struct Guess {
+    pub(crate) request_id: Uuid,
+    pub(crate) verification_id: Uuid,
+    pub(crate) code: String,
+    pub(crate) origin: Origin,
+}
+
 /// Has a code checked. The right one verifies the user and opens a session; a repeat of the request gets tokens of that session again.
 ///
 /// # Errors
-/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
-pub(crate) async fn verify(
-    sso: &Arc<Sso>,
-    request_id: Uuid,
-    verification_id: Uuid,
-    code: String,
-) -> Result<Checked, Error> {
-    let digest = crate::digest::keyed(&sso.digest_key, &[b"verify", verification_id.as_bytes(), code.as_bytes()]);
+/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer;
+/// [`Error::SessionEnded`] on a repeat after the session has.
+pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Error> {
+    let Guess { request_id, verification_id, code, origin } = guess;
+    let parts: [&[u8]; 4] = [b"verify", verification_id.as_bytes(), code.as_bytes(), origin.device_label.as_bytes()];
+    let digest = crate::digest::keyed(&sso.digest_key, &parts);
     if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
         return signed_in(sso, outcome).await;
     }
     let (verification, _) = find(sso, verification_id).await?;
     match sso.peers.verify_otp(request_id, &verification, &code).await? {
         Verdict::Approved => {
-            let outcome = approve(sso, request_id, digest, &verification).await?;
+            let outcome = approve(sso, request_id, digest, &verification, &origin).await?;
             acknowledge(sso, verification_id);
             signed_in(sso, outcome).await
         }
@@ -126,15 +133,25 @@ pub(crate) async fn verify(
 }
 
 /// Makes the approval so: the identifier is the user's, the user is verified, nobody else's claim lives on.
-async fn approve(sso: &Sso, request_id: Uuid, digest: [u8; 32], verification: &Verification) -> Result<Outcome, Error> {
-    let (now, verification) = (sso.clock.now(), verification.clone());
-    let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(sso.id()) };
+async fn approve(
+    sso: &Sso,
+    request_id: Uuid,
+    digest: [u8; 32],
+    verification: &Verification,
+    origin: &Origin,
+) -> Result<Outcome, Error> {
+    let (now, verification, limits) = (sso.clock.now(), verification.clone(), sso.sessions);
+    let session = Session::begin(sso.id(), verification.user_id, origin, now);
+    let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(session.id) };
     let made = sso.db.write("verify_user", move |c| {
         if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
             return Ok(first);
         }
+        // It may have been ended while the code was on its way: by a rival, or by a change of the password.
+        store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
         store::users::verify(c, verification.user_id, &verification.identifier, now)?;
         create::drop_rivals(c, verification.user_id, &verification.identifier)?;
+        session::open(c, &session, &limits)?;
         Ok(outcome.clone())
     });
     match made.await {
@@ -156,9 +173,16 @@ fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
 
 async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
     let Outcome { user_id, session_id, .. } = outcome;
-    let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::UserNotFound)).await?;
-    let token = sso.issuer.issue(user_id, session_id.ok_or(Error::RequestIdReused)?);
-    Ok(Checked::Verified { user, token })
+    let session_id = session_id.ok_or(Error::RequestIdReused)?;
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (user, session) = sso
+        .db
+        .read("signed_in", move |c| {
+            let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
+            Ok::<_, Error>((user, session::alive(c, session_id, &limits, now)?))
+        })
+        .await?;
+    Ok(Checked::Verified { user, tokens: session::tokens(sso, &session) })
 }
 
 /// A verification that has not ended, and who has its identifier verified.

@@ -84,4 +84,19 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, identifiers, verifications, provisioning, requests);
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    sessions (id) {
+        id -> Id,
+        user_id -> Id,
+        generation -> BigInt,
+        device_label -> Text,
+        network -> Text,
+        created_at -> At,
+        refreshed_at -> At,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(users, identifiers, verifications, provisioning, requests, sessions);

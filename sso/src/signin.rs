@@ -1,12 +1,19 @@
 //! Flow 3: a person signs in. Tokens if verified; otherwise a verification, and no message.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use uuid::Uuid;
 
 use crate::{
-    error::Error, identifier::Identifier, model::Outcome, otp::Pending, password::Password, sso::Sso, store,
-    tokens::AccessToken,
+    error::Error,
+    identifier::Identifier,
+    model::Outcome,
+    origin::Origin,
+    otp::Pending,
+    password::Password,
+    session::{self, Session, Tokens},
+    sso::Sso,
+    store,
 };
 
 /// Who wants to sign in.
@@ -15,59 +22,81 @@ pub(crate) struct SignIn {
     pub(crate) request_id: Uuid,
     pub(crate) identifier: Identifier,
     pub(crate) password: Password,
+    pub(crate) origin: Origin,
 }
 
 /// What came of a sign-in.
 pub(crate) enum SignedIn {
-    Tokens(AccessToken),
+    Tokens(Tokens),
     Unverified(Pending),
 }
 
 /// Signs a person in. An unknown identifier takes the road, and the time, of a wrong password.
 ///
 /// # Errors
-/// [`Error::CredentialsInvalid`], [`Error::RequestIdReused`], overload.
+/// [`Error::CredentialsInvalid`], [`Error::RequestIdReused`], overload; [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Error> {
     let identifier = ask.identifier.clone();
     let found = sso.db.read("sign_in", move |c| Ok::<_, Error>(store::users::by_identifier(c, &identifier)?)).await?;
     let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
     let right = sso.hasher.check(&ask.password, stored.clone()).await?;
     let Some((user_id, Some(hash))) = found.filter(|_| right) else { return Err(Error::CredentialsInvalid) };
+    let begun = commit(sso, &ask, user_id, hash.clone()).await?;
     if sso.hasher.is_outdated(&hash) {
         rehash(sso, user_id, hash, ask.password.clone());
     }
-    let outcome = commit(sso, &ask, user_id).await?;
-    Ok(match (outcome.session_id, outcome.verification_id) {
-        (Some(session_id), _) => SignedIn::Tokens(sso.issuer.issue(user_id, session_id)),
-        (None, Some(id)) => SignedIn::Unverified(Pending::unsent(sso, id, &ask.identifier)),
-        (None, None) => return Err(Error::RequestIdReused),
+    Ok(match begun {
+        Begun::Session(session) => SignedIn::Tokens(session::tokens(sso, &session)),
+        Begun::Verification(id) => SignedIn::Unverified(Pending::unsent(sso, id, &ask.identifier)),
     })
 }
 
+/// What the commit of a sign-in opened.
+enum Begun {
+    Session(Session),
+    Verification(Uuid),
+}
+
 /// Opens a session, or a verification for a user who is not verified.
-async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid) -> Result<Outcome, Error> {
+async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String) -> Result<Begun, Error> {
     let digest = ask.digest(&sso.digest_key);
-    let (request_id, identifier, now) = (ask.request_id, ask.identifier.clone(), sso.clock.now());
-    let (session_id, verification_id) = (sso.id(), sso.opaque_id());
+    let (request_id, identifier, now, limits) = (ask.request_id, ask.identifier.clone(), sso.clock.now(), sso.sessions);
+    let session = Session::begin(sso.id(), user_id, &ask.origin, now);
+    let verification_id = sso.opaque_id();
     sso.db
         .write("sign_in", move |c| {
+            // Once more, now that nobody else can change it: the password may have been changed since it was found right.
+            if store::users::lock(c, user_id)? != Some(Some(hash.clone())) {
+                return Err(Error::CredentialsInvalid);
+            }
             let user = store::users::find(c, user_id)?.ok_or(Error::CredentialsInvalid)?;
             let claim = user.identifiers.iter().find(|claim| claim.identifier == identifier);
             let claim = claim.ok_or(Error::CredentialsInvalid)?;
-            let outcome = if user.is_verified && claim.is_verified {
-                Outcome { user_id, verification_id: None, session_id: Some(session_id) }
-            } else {
-                Outcome { user_id, verification_id: Some(verification_id), session_id: None }
+            let is_verified = user.is_verified && claim.is_verified;
+            let outcome = Outcome {
+                user_id,
+                verification_id: (!is_verified).then_some(verification_id),
+                session_id: is_verified.then_some(session.id),
             };
-            if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
-                return Ok(first);
+            match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+                None if is_verified => session::open(c, &session, &limits)?,
+                None => drop(store::verifications::insert(c, verification_id, user_id, claim.id, now)?),
+                Some(first) => return first.begun(c, &limits, now),
             }
-            if outcome.verification_id.is_some() {
-                store::verifications::insert(c, verification_id, user_id, claim.id, now)?;
-            }
-            Ok(outcome)
+            outcome.begun(c, &limits, now)
         })
         .await
+}
+
+impl Outcome {
+    /// What a sign-in came to, now or when its request id first came.
+    fn begun(&self, c: &mut db::Conn, limits: &session::Limits, now: SystemTime) -> Result<Begun, Error> {
+        match (self.session_id, self.verification_id) {
+            (Some(id), _) => session::alive(c, id, limits, now).map(Begun::Session),
+            (None, Some(id)) => Ok(Begun::Verification(id)),
+            (None, None) => Err(Error::RequestIdReused),
+        }
+    }
 }
 
 /// Hashes the password at today's cost, in a task of its own: it only helps the next sign-in.
@@ -85,6 +114,7 @@ fn rehash(sso: &Arc<Sso>, user_id: Uuid, old: String, password: Password) {
 
 impl SignIn {
     fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
-        crate::digest::keyed(key, &[b"sign_in", self.identifier.value().as_bytes(), self.password.bytes()])
+        let label = self.origin.device_label.as_bytes();
+        crate::digest::keyed(key, &[b"sign_in", self.identifier.value().as_bytes(), self.password.bytes(), label])
     }
 }

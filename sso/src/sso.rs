@@ -6,7 +6,7 @@ use db::Db;
 use mesh::{Clock, Random, uuid_v7};
 use uuid::Uuid;
 
-use crate::{hashing::Hasher, peers::Peers, provision::Provisioner, tokens::Issuer};
+use crate::{hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,6 +21,8 @@ pub(crate) struct Sso {
     pub(crate) peers: Peers,
     pub(crate) provisioner: Arc<Provisioner>,
     pub(crate) digest_key: [u8; 32],
+    pub(crate) refresh_key: [u8; 32],
+    pub(crate) sessions: session::Limits,
 }
 
 impl Sso {

@@ -79,10 +79,10 @@ impl Issuer {
         Ok(Self { signer, clock, random, settings })
     }
 
-    /// An access token for a user, in a session.
-    pub(crate) fn issue(&self, user_id: Uuid, session_id: Uuid) -> AccessToken {
+    /// An access token for a user, in a session that ends at `last` at the latest.
+    pub(crate) fn issue(&self, user_id: Uuid, session_id: Uuid, last: SystemTime) -> AccessToken {
         let now = self.clock.now();
-        let expires_at = now + Duration::from_secs(self.settings.access_seconds);
+        let expires_at = last.min(now + Duration::from_secs(self.settings.access_seconds));
         let claims = Claims {
             kind: Kind::Access,
             issuer: self.settings.issuer.clone(),

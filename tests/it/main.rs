@@ -7,6 +7,7 @@ mod contracts;
 mod durable;
 mod otp;
 mod provisioning;
+mod sessions;
 mod signin;
 mod signup;
 mod wire;

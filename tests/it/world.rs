@@ -83,7 +83,12 @@ impl Person {
         let address = self.address.clone();
         let identifier =
             if address.contains('@') { Identifier::Email(address) } else { Identifier::PhoneNumber(address) };
-        SignInRequest { request_id: id(), identifier: Some(identifier), password: self.password.clone() }
+        SignInRequest {
+            request_id: id(),
+            identifier: Some(identifier),
+            password: self.password.clone(),
+            device_label: "a phone".to_owned(),
+        }
     }
 }
 
@@ -231,7 +236,12 @@ impl World {
 
 /// A guess, with a fresh id.
 pub(crate) fn guess(verification_id: &str, code: &str) -> VerifyOtpRequest {
-    VerifyOtpRequest { request_id: id(), verification_id: verification_id.to_owned(), code: code.to_owned() }
+    VerifyOtpRequest {
+        request_id: id(),
+        verification_id: verification_id.to_owned(),
+        code: code.to_owned(),
+        device_label: "a phone".to_owned(),
+    }
 }
 
 /// A code that is not this one.

@@ -8,6 +8,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tonic::body::Body;
 
 use super::Router;
+use crate::access::ClientAddress;
 
 /// How long a peer that connected may stay silent before its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -21,10 +22,15 @@ pub(super) async fn serve(stream: TcpStream, router: Router) {
     if stream.set_nodelay(true).is_err() || !speaks(&stream, &router).await {
         return;
     }
+    // A connection whose other end is gone already has none.
+    let Ok(address) = stream.peer_addr() else { return };
+    let client = ClientAddress(address.ip().to_canonical());
     let handler = router.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let router = handler.clone();
-        async move { Ok::<_, Infallible>(router.handle(request.map(Body::new)).await) }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(client);
+        async move { Ok::<_, Infallible>(router.handle(request).await) }
     });
     let limits = router.limits();
     let served = http2::Builder::new(TokioExecutor::new())

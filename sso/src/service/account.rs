@@ -3,19 +3,51 @@
 use std::sync::Arc;
 
 use mesh::access;
-use proto::sso::v1::{GetAccountRequest, GetAccountResponse, account_service_server::AccountService};
+use proto::sso::v1::{
+    GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RevokeOtherSessionsRequest,
+    RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, account_service_server::AccountService,
+};
 use tonic::{Request, Response, Status};
 
-use super::render;
-use crate::{create, sso::Sso};
+use super::{parse, render};
+use crate::{account, session, sso::Sso};
 
 pub(super) struct Account(pub(super) Arc<Sso>);
 
 #[tonic::async_trait]
 impl AccountService for Account {
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<GetAccountResponse>, Status> {
-        let person = access::person(&request)?;
-        let (user, _) = create::user_and_provisioning(&self.0, person.user_id).await?;
+        let user = account::get(&self.0, access::person(&request)?).await?;
         Ok(Response::new(GetAccountResponse { user: Some(render::user(&user)) }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let person = access::person(&request)?;
+        let sessions = session::list(&self.0, person).await?.into_iter().map(|one| {
+            let end = self.0.sessions.end(&one);
+            render::session(one, end, person.session_id)
+        });
+        Ok(Response::new(ListSessionsResponse { sessions: sessions.collect() }))
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
+        let person = access::person(&request)?;
+        let id = parse::id("session_id", &request.into_inner().session_id)?;
+        session::revoke(&self.0, person, id).await?;
+        Ok(Response::new(RevokeSessionResponse {}))
+    }
+
+    async fn revoke_other_sessions(
+        &self,
+        request: Request<RevokeOtherSessionsRequest>,
+    ) -> Result<Response<RevokeOtherSessionsResponse>, Status> {
+        let revoked = session::revoke_others(&self.0, access::person(&request)?).await?;
+        Ok(Response::new(RevokeOtherSessionsResponse { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use mesh::access::client_address;
 use proto::sso::v1::{
-    SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse, SignUpRequest, SignUpResponse, VerifyOtpRequest,
-    VerifyOtpResponse, auth_service_server::AuthService,
+    RefreshTokenRequest, RefreshTokenResponse, SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse,
+    SignOutRequest, SignOutResponse, SignUpRequest, SignUpResponse, VerifyOtpRequest, VerifyOtpResponse,
+    auth_service_server::AuthService,
 };
 use tonic::{Request, Response, Status};
 
 use super::{parse, render};
-use crate::{otp, signin, signup, sso::Sso};
+use crate::{otp, refresh, session, signin, signup, sso::Sso};
 
 pub(super) struct Auth(pub(super) Arc<Sso>);
 
@@ -32,13 +34,32 @@ impl AuthService for Auth {
     }
 
     async fn verify_otp(&self, request: Request<VerifyOtpRequest>) -> Result<Response<VerifyOtpResponse>, Status> {
-        let ask: parse::VerifyOtp = request.into_inner().try_into()?;
-        let checked = otp::verify(&self.0, ask.request_id, ask.verification_id, ask.code).await?;
+        let address = client_address(&request);
+        let mut guess: otp::Guess = request.into_inner().try_into()?;
+        guess.origin.address = address;
+        let checked = otp::verify(&self.0, guess).await?;
         Ok(Response::new(render::checked(checked)))
     }
 
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
-        let ask = request.into_inner().try_into()?;
+        let address = client_address(&request);
+        let mut ask: signin::SignIn = request.into_inner().try_into()?;
+        ask.origin.address = address;
         Ok(Response::new(render::signed_in(signin::sign_in(&self.0, ask).await?)))
+    }
+
+    async fn refresh_token(
+        &self,
+        request: Request<RefreshTokenRequest>,
+    ) -> Result<Response<RefreshTokenResponse>, Status> {
+        let request = request.into_inner();
+        let tokens = refresh::refresh(&self.0, parse::refresh_token(&request.refresh_token)?).await?;
+        Ok(Response::new(RefreshTokenResponse { tokens: Some(render::tokens(tokens)) }))
+    }
+
+    async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        let request = request.into_inner();
+        session::sign_out(&self.0, parse::refresh_token(&request.refresh_token)?).await?;
+        Ok(Response::new(SignOutResponse {}))
     }
 }

@@ -11,6 +11,8 @@ use crate::{
     create::Create,
     identifier::Identifier,
     model::{AccountKind, Tier},
+    origin::{Origin, device_label},
+    otp::Guess,
     password::Password,
     signin::SignIn,
     username::Username,
@@ -20,13 +22,6 @@ use crate::{
 pub(super) struct SendOtp {
     pub(super) request_id: Uuid,
     pub(super) verification_id: Uuid,
-}
-
-/// A code to be checked.
-pub(super) struct VerifyOtp {
-    pub(super) request_id: Uuid,
-    pub(super) verification_id: Uuid,
-    pub(super) code: String,
 }
 
 /// The fields of one `oneof identifier`, whichever message it stands in.
@@ -89,7 +84,11 @@ impl TryFrom<SignInRequest> for SignIn {
         let request_id = fields.request_id("request_id", &request.request_id);
         let identifier = identifier(&mut fields, given);
         let password = fields.take("password", Password::given(&request.password));
-        let parsed = (|| Some(Self { request_id: request_id?, identifier: identifier?, password: password? }))();
+        let label = fields.take("device_label", device_label(&request.device_label));
+        let parsed = (|| {
+            let origin = Origin { device_label: label?, address: None };
+            Some(Self { request_id: request_id?, identifier: identifier?, password: password?, origin })
+        })();
         fields.finish(parsed)
     }
 }
@@ -106,7 +105,7 @@ impl TryFrom<SendOtpRequest> for SendOtp {
     }
 }
 
-impl TryFrom<VerifyOtpRequest> for VerifyOtp {
+impl TryFrom<VerifyOtpRequest> for Guess {
     type Error = Failure;
 
     fn try_from(request: VerifyOtpRequest) -> Result<Self, Failure> {
@@ -114,16 +113,31 @@ impl TryFrom<VerifyOtpRequest> for VerifyOtp {
         let request_id = fields.request_id("request_id", &request.request_id);
         let verification_id = fields.id("verification_id", &request.verification_id);
         let code = fields.take("code", code(&request.code));
-        let parsed = (|| Some(Self { request_id: request_id?, verification_id: verification_id?, code: code? }))();
+        let label = fields.take("device_label", device_label(&request.device_label));
+        let parsed = (|| {
+            let origin = Origin { device_label: label?, address: None };
+            Some(Self { request_id: request_id?, verification_id: verification_id?, code: code?, origin })
+        })();
         fields.finish(parsed)
     }
 }
 
-/// A user id by itself.
-pub(super) fn user_id(text: &str) -> Result<Uuid, Failure> {
+/// An id by itself.
+pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Failure> {
     let mut fields = Fields::default();
-    let id = fields.id("user_id", text);
+    let id = fields.id(field, text);
     fields.finish(id)
+}
+
+/// A refresh token by itself: whether it is one is for the flow to say.
+pub(super) fn refresh_token(text: &str) -> Result<&str, Failure> {
+    let mut fields = Fields::default();
+    let token = match text.len() {
+        0 => refuse(&mut fields, "refresh_token", "is required"),
+        1..=256 => Some(text),
+        _ => refuse(&mut fields, "refresh_token", "is longer than 256 bytes"),
+    };
+    fields.finish(token)
 }
 
 /// The fields that SignUp and CreateUser share.

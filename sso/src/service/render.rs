@@ -3,14 +3,15 @@
 use std::time::SystemTime;
 
 use proto::sso::v1::{self as pb, CodeDelivery, VerifyOtpFailureReason};
+use uuid::Uuid;
 
 use crate::{
     identifier::Identifier,
     model::{Claim, Provisioning, ProvisioningState, Target, User},
     otp::{Checked, Pending},
     peers::Verdict,
+    session::{Session, Tokens},
     signin::SignedIn,
-    tokens::AccessToken,
 };
 
 pub(super) fn user(user: &User) -> pb::User {
@@ -86,8 +87,8 @@ pub(super) fn verification(pending: Pending) -> pb::Verification {
 pub(super) fn checked(checked: Checked) -> pb::VerifyOtpResponse {
     use pb::verify_otp_response::Outcome;
     let outcome = match checked {
-        Checked::Verified { user: verified, token } => {
-            Outcome::Success(pb::VerifyOtpSuccess { user: Some(user(&verified)), tokens: Some(tokens(token)) })
+        Checked::Verified { user: verified, tokens: given } => {
+            Outcome::Success(pb::VerifyOtpSuccess { user: Some(user(&verified)), tokens: Some(tokens(given)) })
         }
         Checked::Failed(verdict) => Outcome::Failure(failure(verdict)),
     };
@@ -107,14 +108,31 @@ fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
 pub(super) fn signed_in(signed_in: SignedIn) -> pb::SignInResponse {
     use pb::sign_in_response::Outcome;
     let outcome = match signed_in {
-        SignedIn::Tokens(token) => Outcome::Tokens(tokens(token)),
+        SignedIn::Tokens(given) => Outcome::Tokens(tokens(given)),
         SignedIn::Unverified(pending) => Outcome::Verification(verification(pending)),
     };
     pb::SignInResponse { outcome: Some(outcome) }
 }
 
-fn tokens(token: AccessToken) -> pb::Tokens {
-    pb::Tokens { access_token: token.text, access_expire_time: stamp(token.expires_at) }
+pub(super) fn tokens(tokens: Tokens) -> pb::Tokens {
+    pb::Tokens {
+        access_token: tokens.access.text,
+        access_expire_time: stamp(tokens.access.expires_at),
+        refresh_token: tokens.refresh,
+        refresh_expire_time: stamp(tokens.refresh_expires_at),
+    }
+}
+
+pub(super) fn session(session: Session, expires_at: SystemTime, current: Uuid) -> pb::Session {
+    pb::Session {
+        id: session.id.to_string(),
+        device_label: session.device_label,
+        network: session.network,
+        create_time: stamp(session.created_at),
+        refresh_time: stamp(session.refreshed_at),
+        expire_time: stamp(expires_at),
+        current: session.id == current,
+    }
 }
 
 fn stamp(time: SystemTime) -> Option<prost_types::Timestamp> {

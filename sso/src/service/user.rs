@@ -26,7 +26,7 @@ impl UserService for Users {
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
-        let id = parse::user_id(&request.into_inner().user_id)?;
+        let id = parse::id("user_id", &request.into_inner().user_id)?;
         let (user, _) = create::user_and_provisioning(&self.0, id).await?;
         Ok(Response::new(GetUserResponse { user: Some(render::user(&user)) }))
     }
@@ -35,7 +35,7 @@ impl UserService for Users {
         &self,
         request: Request<GetProvisioningRequest>,
     ) -> Result<Response<GetProvisioningResponse>, Status> {
-        let id = parse::user_id(&request.into_inner().user_id)?;
+        let id = parse::id("user_id", &request.into_inner().user_id)?;
         let (_, provisioning) = create::user_and_provisioning(&self.0, id).await?;
         Ok(Response::new(GetProvisioningResponse { provisioning: render::provisioning(&provisioning) }))
     }

@@ -3,6 +3,7 @@
 pub(crate) mod keys;
 pub(crate) mod provisioning;
 pub(crate) mod requests;
+pub(crate) mod sessions;
 pub(crate) mod users;
 pub(crate) mod verifications;
 

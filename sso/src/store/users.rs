@@ -157,6 +157,14 @@ pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) ->
         .execute(c))
 }
 
+/// The stored hash of a user, whom nobody else changes before this transaction is over; `None` if there is no such user.
+pub(crate) fn lock(c: &mut Conn, id: Uuid) -> QueryResult<Option<Option<String>>> {
+    match c {
+        Conn::Sqlite(c) => users::table.find(Id(id)).select(users::password_hash).first(c).optional(),
+        Conn::Postgres(c) => users::table.find(Id(id)).select(users::password_hash).for_update().first(c).optional(),
+    }
+}
+
 /// Puts a fresh hash in place of `old`, unless the password has changed meanwhile.
 pub(crate) fn rehash(c: &mut Conn, user_id: Uuid, old: &str, fresh: &str) -> QueryResult<usize> {
     on!(c => diesel::update(users::table.find(Id(user_id)))

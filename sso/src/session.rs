@@ -1,0 +1,154 @@
+//! Sessions: how they begin, what they are worth, how they are listed and ended.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use db::Conn;
+use mesh::Person;
+use uuid::Uuid;
+
+use crate::{config, error::Error, origin::Origin, refresh::RefreshToken, sso::Sso, store, tokens::AccessToken};
+
+/// A sign-in that lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// `sid` of its access tokens.
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    /// That of the newest refresh token; the first is 1.
+    pub(crate) generation: i64,
+    pub(crate) device_label: String,
+    pub(crate) network: String,
+    pub(crate) created_at: SystemTime,
+    pub(crate) refreshed_at: SystemTime,
+}
+
+/// What a person shows to be known by every service, and to be given more of the same.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    pub(crate) access: AccessToken,
+    pub(crate) refresh: String,
+    pub(crate) refresh_expires_at: SystemTime,
+}
+
+/// How long sessions last, and how many there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) per_user: u32,
+}
+
+impl Limits {
+    /// From the settings, which are within their bounds.
+    pub(crate) fn new(settings: &config::Sessions) -> Self {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        Self {
+            idle: days(settings.idle_days),
+            absolute: days(settings.absolute_days),
+            grace: Duration::from_secs(settings.grace_seconds),
+            per_user: settings.per_user,
+        }
+    }
+
+    /// When a session ends unless it is refreshed before.
+    pub(crate) fn end(&self, session: &Session) -> SystemTime {
+        (session.refreshed_at + self.idle).min(session.created_at + self.absolute)
+    }
+}
+
+impl Session {
+    /// A session that begins now.
+    pub(crate) fn begin(id: Uuid, user_id: Uuid, origin: &Origin, now: SystemTime) -> Self {
+        let (device_label, network) = (origin.device_label.clone(), origin.network());
+        Self { id, user_id, generation: 1, device_label, network, created_at: now, refreshed_at: now }
+    }
+}
+
+/// Keeps a session that begins, and drops what was idle the longest if the user has too many then.
+pub(crate) fn open(c: &mut Conn, session: &Session, limits: &Limits) -> Result<(), Error> {
+    store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1)?;
+    store::sessions::insert(c, session)?;
+    Ok(())
+}
+
+/// The newest tokens of a session, made anew. An access token does not outlive its session's longest life.
+pub(crate) fn tokens(sso: &Sso, session: &Session) -> Tokens {
+    let last = session.created_at + sso.sessions.absolute;
+    let token = RefreshToken { session_id: session.id, generation: session.generation };
+    Tokens {
+        access: sso.issuer.issue(session.user_id, session.id, last),
+        refresh: token.text(&sso.refresh_key),
+        refresh_expires_at: sso.sessions.end(session),
+    }
+}
+
+/// A session that has not ended.
+///
+/// # Errors
+/// [`Error::SessionEnded`].
+pub(crate) fn alive(c: &mut Conn, id: Uuid, limits: &Limits, now: SystemTime) -> Result<Session, Error> {
+    store::sessions::find(c, id)?.filter(|session| limits.end(session) > now).ok_or(Error::SessionEnded)
+}
+
+/// That the caller's session has not ended: SSO asks, and needs not wait for the access token to expire.
+///
+/// # Errors
+/// [`Error::SessionEnded`].
+pub(crate) fn require(c: &mut Conn, person: Person, limits: &Limits, now: SystemTime) -> Result<Session, Error> {
+    alive(c, person.session_id, limits, now).and_then(|session| {
+        let is_theirs = session.user_id == person.user_id;
+        is_theirs.then_some(session).ok_or(Error::SessionEnded)
+    })
+}
+
+/// Ends the session of a refresh token. What is no token has none.
+pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str) -> Result<(), Error> {
+    let Some(RefreshToken { session_id, .. }) = RefreshToken::open(&sso.refresh_key, token) else { return Ok(()) };
+    sso.db
+        .write("sign_out", move |c| {
+            let Some(session) = store::sessions::lock(c, session_id)? else { return Ok(()) };
+            store::sessions::end(c, session.user_id, session.id)?;
+            Ok(())
+        })
+        .await
+}
+
+/// The caller's sessions that have not ended, the one used last first.
+pub(crate) async fn list(sso: &Arc<Sso>, person: Person) -> Result<Vec<Session>, Error> {
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    sso.db
+        .read("list_sessions", move |c| {
+            require(c, person, &limits, now)?;
+            let mut sessions = store::sessions::of_user(c, person.user_id)?;
+            sessions.retain(|session| limits.end(session) > now);
+            Ok(sessions)
+        })
+        .await
+}
+
+/// Ends one of the caller's sessions.
+pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid) -> Result<(), Error> {
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    sso.db
+        .write("revoke_session", move |c| {
+            require(c, person, &limits, now)?;
+            store::sessions::end(c, person.user_id, id)?;
+            Ok(())
+        })
+        .await
+}
+
+/// Ends all of the caller's sessions but the one that asks, and says how many that were.
+pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person) -> Result<usize, Error> {
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    sso.db
+        .write("revoke_other_sessions", move |c| {
+            require(c, person, &limits, now)?;
+            Ok(store::sessions::end_all(c, person.user_id, Some(person.session_id))?)
+        })
+        .await
+}
