@@ -14,8 +14,8 @@ use crate::Part;
 /// The defaults, and what each setting means.
 pub const DEFAULT: &str = include_str!("../default.toml");
 
-/// What onebox settles for every service, so that a section that says it otherwise would be ignored: refused instead.
-const SETTLED: [&str; 4] = ["keys", "mesh", "peers", "log"];
+/// What onebox settles for every service. A section that says it otherwise is refused.
+const SETTLED: [&str; 5] = ["keys", "mesh", "peers", "log", "drain_seconds"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
@@ -143,8 +143,7 @@ impl Layers {
         section: Map<String, Value>,
         environment: Map<String, Value>,
     ) -> Result<Self, ConfigError> {
-        let settled = SETTLED.iter().find(|key| section.contains_key(**key) || environment.contains_key(**key));
-        if let Some(key) = settled {
+        if let Some(key) = SETTLED.iter().find(|key| section.contains_key(**key)) {
             return Err(ConfigError(format!("{part}.{key}: in one process this is not the service's to say")));
         }
         let data = data.to_str().ok_or_else(|| ConfigError(format!("{}: not Unicode", data.display())))?;
@@ -152,10 +151,7 @@ impl Layers {
         let mut layers =
             Self { part, default, onebox: Layer::default(), section: Layer(section), environment: Layer(environment) };
         layers = layers.say("database_url", format!("sqlite:{data}/{part}.db"));
-        if part != Part::Sms {
-            layers = layers.say("drain_seconds", drain.as_secs());
-        }
-        Ok(layers)
+        Ok(layers.say("drain_seconds", drain.as_secs()))
     }
 
     fn say(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -195,9 +191,12 @@ impl Layers {
     }
 }
 
-/// What the environment says to a service under its own name: `PLAZA_SSO__…`.
+/// What the environment says to a service under its own name: `PLAZA_SSO__…`. What is settled here is left out rather than refused: it is
+/// there for a process of the service's own.
 fn environment(part: Part) -> Result<Map<String, Value>, ConfigError> {
-    mesh::config::load(part.name(), "", None).map_err(refusal)
+    let mut said: Map<String, Value> = mesh::config::load(part.name(), "", None).map_err(refusal)?;
+    said.retain(|key, _| !SETTLED.contains(&key.as_str()));
+    Ok(said)
 }
 
 fn refusal(error: impl std::fmt::Display) -> ConfigError {
@@ -247,6 +246,7 @@ mod tests {
             ("colour = 1", "colour"),
             ("[sso]\ncolour = 1", "colour"),
             ("[sms.carrier]\ninbox = true", "inbox"),
+            ("[sms]\ndrain_seconds = 5", "sms.drain_seconds"),
             ("[social.peers]\nsso = \"http://elsewhere\"", "social.peers"),
             ("drain_seconds = 0", "drain_seconds"),
         ] {
