@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The real program through a real grpcurl: the three flows, by e-mail and by phone, for customers and official accounts; what is
-# refused; and what a kill leaves behind. The last line is `N passed, N failed`.
+# The real programs through a real grpcurl: the three flows, by e-mail and by phone, for customers and official accounts; what is
+# refused; what a kill leaves behind; and the same with each service in a process of its own, one of them gone at a time. The last
+# line is `N passed, N failed`.
 #
-# It builds the program unless PLAZA_BIN names one, and gets grpcurl by pip into a folder of its own unless there is one on the path.
-# It starts the program in a temporary folder, on free ports.
+# It builds the programs unless PLAZA_BIN names `plaza`, with the others beside it, and gets grpcurl by pip into a folder of its own
+# unless there is one on the path. It starts them in a temporary folder, on free ports.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
@@ -13,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if [ -z "${PLAZA_BIN:-}" ]; then
-  cargo build --locked --package onebox --bin plaza
+  cargo build --locked --package onebox --package sso --package sms --package social --package blog --bins
   PLAZA_BIN=${CARGO_TARGET_DIR:-target}/debug/plaza
 fi
 if ! command -v grpcurl >/dev/null; then

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from pathlib import Path
 
+import apart
 import edges
 import flows
 from checks import Checks
@@ -11,18 +13,20 @@ from plaza import Plaza
 
 
 def main():
-    checks = Checks()
-    plaza = Plaza(os.environ["PLAZA_BIN"], sys.argv[1])
+    checks, program, folder = Checks(), os.environ["PLAZA_BIN"], Path(sys.argv[1])
+    plaza, mesh = Plaza(program, folder / "one"), apart.Apart(program, folder / "four")
     try:
-        everything(checks, plaza)
+        in_one_process(checks, plaza)
+        in_four_processes(checks, mesh)
     finally:
-        if plaza.process and plaza.process.poll() is None:
-            plaza.process.kill()
-            plaza.process.wait()
+        for process in [plaza.process, *mesh.processes.values()]:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
     return checks.end()
 
 
-def everything(checks, plaza):
+def in_one_process(checks, plaza):
     took = []
     with checks.about("it starts"):
         took.append(plaza.start())
@@ -62,6 +66,18 @@ def everything(checks, plaza):
         checks.that(min(took) < 1, f"the welcome came after {min(took):.2f} s at best")
     with checks.about("nothing leaks"):
         edges.private(checks, plaza)
+
+
+def in_four_processes(checks, mesh):
+    with checks.about("the flows between four processes"):
+        mesh.start()
+        apart.together(checks, mesh)
+    for gone in [apart.social_is_gone, apart.sms_is_gone, apart.sso_is_gone]:
+        with checks.about(f"four processes: {gone.__name__.replace('_', ' ')}"):
+            gone(checks, mesh)
+    with checks.about("four processes: they stop, and nothing leaks"):
+        apart.ends(checks, mesh)
+        edges.private(checks, mesh)
 
 
 sys.exit(main())

@@ -35,7 +35,8 @@ def operators(checks, plaza, person):
         checks.fields(known, officialTier="OFFICIAL_TIER_PREMIUM", displayName=someone.username, about="")
     taken = Someone(plaza, "phone", CUSTOMER)
     taken.phone = someone.phone
-    checks.refused(taken.created(operator), "ALREADY_EXISTS", "IDENTIFIER_TAKEN")
+    for vouched in [True, False]:
+        checks.refused(taken.created(operator, vouch_identifier=vouched), "ALREADY_EXISTS", "IDENTIFIER_TAKEN")
     checks.refused(plaza.call("sso", "sso.v1.UserService/GetUser", {"user_id": fresh()}, operator), "NOT_FOUND", "USER_NOT_FOUND")
     for arguments in (["--ttl", "2h"], ["two words"]):
         refused = plaza.run("token", "--operator", *arguments)
@@ -93,6 +94,7 @@ def discovery(checks, plaza):
 def welcome_lines(checks, plaza):
     """The lines of the welcome, pasted one after the other, with nothing put in but what an answer said."""
     text = plaza.welcome()
+    checks.equal(oct(plaza.data.stat().st_mode & 0o777), "0o700", "mode of the data folder")
     for said in [str(plaza.data), *(f"127.0.0.1:{port}" for port in plaza.ports.values()), "sms.v1.InboxService"]:
         checks.that(said in text, f"{said} is not in the welcome")
     line = {name: next((row for row in text.splitlines() if row.startswith("grpcurl") and f"/{name}" in row), "false")
@@ -184,10 +186,9 @@ def does_not_start(checks, plaza):
 
 
 def private(checks, plaza):
-    """The data folder is its owner's alone, and nothing secret is in the log."""
-    checks.equal(oct(plaza.data.stat().st_mode & 0o777), "0o700", "mode of the data folder")
-    for key in ["master.key", "mesh.key"]:
-        checks.equal(oct((plaza.data / key).stat().st_mode & 0o777), "0o600", f"mode of {key}")
+    """What is stored is its owner's alone, and nothing secret is in the log."""
+    for path in [plaza.data / "master.key", plaza.data / "mesh.key", *plaza.data.glob("*.db*")]:
+        checks.equal(oct(path.stat().st_mode & 0o777), "0o600", f"mode of {path.name}")
     log = re.sub(r"\x1b\[\d*m", "", "".join(path.read_text() for path in Path(plaza.folder).glob("log.*")))
     for secret in ["v4.public.", "a quiet morning", "@example.com", "+8491"]:
         checks.that(secret not in log, f"{secret} is in the log")

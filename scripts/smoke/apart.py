@@ -1,0 +1,118 @@
+"""The four services as four processes, which find one another by address; and what happens while one of them is gone."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import flows
+from checks import ANY, Broken
+from people import CUSTOMER, OFFICIAL, Someone
+from plaza import SERVICES, Plaza
+
+
+class Apart(Plaza):
+    """One deployment of four processes."""
+
+    def __init__(self, program, folder):
+        super().__init__(program, folder)
+        self.processes = {}
+        peers = {"SSO": ["sms", "social", "blog"], "SOCIAL": ["sso"], "BLOG": ["sso"]}
+        for caller, callees in peers.items():
+            for callee in callees:
+                self.settings[f"PLAZA_{caller}__PEERS__{callee.upper()}"] = f"http://127.0.0.1:{self.ports[callee]}"
+
+    def start(self, names=SERVICES):
+        """Starts services, and waits until each answers."""
+        for name in names:
+            program = Path(self.program).with_name(name)
+            if not program.exists():
+                raise Broken(f"{program} is not built")
+            out, log = (self.folder / f"{kind}.{name}" for kind in ("out", "log"))
+            with out.open("a") as stdout, log.open("a") as stderr:
+                self.processes[name] = subprocess.Popen(
+                    [program], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr
+                )
+        for name in names:
+            patience = time.monotonic() + 30
+            while self.call(name, "grpc.health.v1.Health/Check").code != "OK":
+                if time.monotonic() > patience:
+                    raise Broken(f"{name} does not answer: {(self.folder / f'log.{name}').read_text()}")
+                time.sleep(0.05)
+
+    def stop(self, how=signal.SIGTERM, names=SERVICES):
+        """Sends services a signal; their exit codes."""
+        running = [self.processes.pop(name) for name in names if name in self.processes]
+        for process in running:
+            process.send_signal(how)
+        return [process.wait(timeout=30) for process in running]
+
+    def welcome(self):
+        """What appeared on the console of SMS."""
+        return (self.folder / "out.sms").read_text()
+
+
+def together(checks, mesh):
+    """The flows, over sockets."""
+    for by, kind in [("email", OFFICIAL), ("phone", CUSTOMER)]:
+        person = flows.signs_up(checks, mesh, by, kind)
+        flows.uses_the_token(checks, mesh, person)
+        flows.signs_in_verified(checks, person)
+        flows.signs_in_unverified(checks, mesh, by, kind)
+
+
+def social_is_gone(checks, mesh):
+    """A sign-up while Social is down is answered all the same, and Social is told when it is back."""
+    mesh.stop(signal.SIGKILL, ["social"])
+    someone = Someone(mesh, "email", CUSTOMER)
+    body = checks.ok(someone.sign_up())
+    states = {row["target"]: row["state"] for row in body["provisioning"]}
+    wanted = {"TARGET_SOCIAL": "PROVISIONING_STATE_PENDING", "TARGET_BLOG": "PROVISIONING_STATE_DONE"}
+    checks.equal(states, wanted, "who knows the user while Social is down")
+    owed = next(row for row in body["provisioning"] if row["target"] == "TARGET_SOCIAL")
+    checks.fields(owed, attempts=lambda count: count >= 1, lastError="UNAVAILABLE", nextAttemptTime=ANY)
+
+    mesh.start(["social"])
+    operator, user_id = mesh.operator(), {"user_id": body["user"]["id"]}
+    patience = time.monotonic() + 60
+    while True:
+        rows = checks.ok(mesh.call("sso", "sso.v1.UserService/GetProvisioning", user_id, operator))["provisioning"]
+        if all(row["state"] == "PROVISIONING_STATE_DONE" for row in rows) or time.monotonic() > patience:
+            break
+        time.sleep(0.2)
+    flows.provisioned(checks, rows)
+    profile = checks.ok(mesh.call("social", "social.v1.ProfileService/GetProfile", user_id))["profile"]
+    checks.fields(profile, username=someone.username)
+
+
+def sms_is_gone(checks, mesh):
+    """A sign-up while SMS is down creates the user and says that no code went out; SendOtp works later."""
+    mesh.stop(signal.SIGKILL, ["sms"])
+    someone = Someone(mesh, "phone", CUSTOMER)
+    body = checks.ok(someone.sign_up())
+    flows.user_is(checks, body["user"], someone, verified=False)
+    flows.provisioned(checks, body["provisioning"])
+    checks.fields(body["verification"], delivery="CODE_DELIVERY_NOT_SENT", verificationId=ANY)
+    verification_id = body["verification"]["verificationId"]
+    checks.refused(someone.send_otp(verification_id), "UNAVAILABLE")
+
+    mesh.start(["sms"])
+    checks.fields(checks.ok(someone.send_otp(verification_id))["verification"], delivery="CODE_DELIVERY_SENT")
+    success = checks.ok(someone.verify_otp(verification_id, someone.messages()[0]["code"])).get("success")
+    flows.user_is(checks, (success or {}).get("user"), someone, verified=True)
+
+
+def sso_is_gone(checks, mesh):
+    """Tokens are honoured while SSO is down: nobody asks it for each."""
+    person = flows.signs_up(checks, mesh, "email", CUSTOMER)
+    update = ("social", "social.v1.ProfileService/UpdateProfile", {"about": "before"}, person.token)
+    checks.ok(mesh.call(*update))
+    mesh.stop(signal.SIGKILL, ["sso"])
+    checks.ok(mesh.call(*update))
+    mesh.start(["sso"])
+    checks.ok(mesh.call("sso", "sso.v1.AccountService/GetAccount", {}, person.token))
+
+
+def ends(checks, mesh):
+    """Each stops when told to."""
+    checks.equal(mesh.stop(), [0, 0, 0, 0], "exit codes")
