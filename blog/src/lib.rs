@@ -1,13 +1,7 @@
 //! Blog: the users of Plaza as authors. SSO tells it who they are; anyone may look, and persons change their own.
 
-mod authors;
 mod config;
-mod error;
-mod schema;
 mod service;
-mod store;
-mod text;
-mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +12,11 @@ use mesh::{
     token::{Keyring, Verifier},
 };
 use proto::blog::v1::{author_service_server::AuthorServiceServer, user_service_server::UserServiceServer};
+use roster::Roster;
 use tokio::time::Instant;
 
 pub use crate::config::{Config, DEFAULT, Keys, Peers, Tokens};
-use crate::{authors::Authors, users::Users};
+use crate::service::{Authors, Users};
 
 /// The name of this service in the mesh.
 pub const NAME: &str = "blog";
@@ -87,9 +82,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let roster = Roster::new(db.clone(), deps.clock);
     let router = Server::new(NAME, stack)
-        .add(UserServiceServer::new(Users::new(db.clone(), deps.clock)))
-        .add(AuthorServiceServer::new(Authors::new(db.clone())))
+        .add(UserServiceServer::new(Users(roster.clone())))
+        .add(AuthorServiceServer::new(Authors(roster)))
         .build()?;
     tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
     Ok(Service { router, db })

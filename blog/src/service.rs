@@ -1,14 +1,21 @@
-//! Each call in three steps: parse, call the flow, render.
+//! Each call in three steps: parse, ask the roster, render.
 
-mod parse;
-mod render;
-
-use db::Id;
-use mesh::access;
-use proto::blog::v1::{self as pb, author_service_server::AuthorService, user_service_server::UserService};
+use mesh::{Failure, access};
+use proto::blog::v1::{
+    self as pb, author_service_server::AuthorService, get_author_request::Key as PbKey,
+    user_service_server::UserService,
+};
+use roster::{Change, Error, Key, Roster, Told, User};
 use tonic::{Request, Response, Status};
 
-use crate::{authors::Authors, users::Users};
+/// `ErrorInfo.domain` of the reasons in `blog.v1.ErrorReason`.
+const DOMAIN: &str = "blog.plaza";
+
+/// What SSO calls.
+pub(crate) struct Users(pub(crate) Roster);
+
+/// What people call.
+pub(crate) struct Authors(pub(crate) Roster);
 
 #[tonic::async_trait]
 impl UserService for Users {
@@ -16,32 +23,30 @@ impl UserService for Users {
         &self,
         request: Request<pb::CreateUserRequest>,
     ) -> Result<Response<pb::CreateUserResponse>, Status> {
-        let told = parse::told(request.into_inner().user)?;
-        let user = self.tell(told).await?;
-        Ok(Response::new(pb::CreateUserResponse { user: Some(render::user(user)) }))
+        let user = self.0.tell(told(request.into_inner().user)?).await.map_err(failure)?;
+        Ok(Response::new(pb::CreateUserResponse { user: Some(render_user(user)) }))
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
-        let id = parse::id(&request.into_inner().user_id)?;
-        let user = self.get(id).await?;
-        Ok(Response::new(pb::GetUserResponse { user: Some(render::user(user)) }))
+        let user = self.0.get(Key::id(&request.into_inner().user_id)?).await.map_err(failure)?;
+        Ok(Response::new(pb::GetUserResponse { user: Some(render_user(user)) }))
     }
 
     async fn update_user(
         &self,
         request: Request<pb::UpdateUserRequest>,
     ) -> Result<Response<pb::UpdateUserResponse>, Status> {
-        let told = parse::told(request.into_inner().user)?;
-        let user = self.tell(told).await?;
-        Ok(Response::new(pb::UpdateUserResponse { user: Some(render::user(user)) }))
+        let user = self.0.tell(told(request.into_inner().user)?).await.map_err(failure)?;
+        Ok(Response::new(pb::UpdateUserResponse { user: Some(render_user(user)) }))
     }
 
     async fn delete_user(
         &self,
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
-        let (id, version) = parse::deletion(&request.into_inner())?;
-        self.delete(id, version).await?;
+        let request = request.into_inner();
+        let (id, version) = Told::deletion(&request.user_id, request.version)?;
+        self.0.delete(id, version).await.map_err(failure)?;
         Ok(Response::new(pb::DeleteUserResponse {}))
     }
 }
@@ -52,9 +57,8 @@ impl AuthorService for Authors {
         &self,
         request: Request<pb::GetAuthorRequest>,
     ) -> Result<Response<pb::GetAuthorResponse>, Status> {
-        let key = parse::key(request.into_inner())?;
-        let user = self.get(key).await?;
-        Ok(Response::new(pb::GetAuthorResponse { author: Some(render::author(user)) }))
+        let user = self.0.get(key(request.into_inner().key)?).await.map_err(failure)?;
+        Ok(Response::new(pb::GetAuthorResponse { author: Some(render_author(user)) }))
     }
 
     async fn update_author(
@@ -62,8 +66,48 @@ impl AuthorService for Authors {
         request: Request<pb::UpdateAuthorRequest>,
     ) -> Result<Response<pb::UpdateAuthorResponse>, Status> {
         let person = access::person(&request)?;
-        let change = parse::change(request.get_ref())?;
-        let user = self.update(Id(person.user_id), change).await?;
-        Ok(Response::new(pb::UpdateAuthorResponse { author: Some(render::author(user)) }))
+        let request = request.into_inner();
+        let change = Change::parse(request.display_name.as_deref(), request.about.as_deref())?;
+        let user = self.0.update(person.user_id, change).await.map_err(failure)?;
+        Ok(Response::new(pb::UpdateAuthorResponse { author: Some(render_author(user)) }))
     }
+}
+
+fn told(user: Option<pb::User>) -> Result<Told, Failure> {
+    let user = user.ok_or_else(Told::missing)?;
+    Told::parse(&user.id, &user.username, user.account_type, user.official_tier, user.version)
+}
+
+fn key(key: Option<PbKey>) -> Result<Key, Failure> {
+    match key {
+        Some(PbKey::UserId(id)) => Key::id(&id),
+        Some(PbKey::Username(name)) => Key::username(&name),
+        None => Err(Key::missing()),
+    }
+}
+
+fn render_user(user: User) -> pb::User {
+    pb::User {
+        id: user.id.to_string(),
+        username: user.username,
+        account_type: user.account_type,
+        official_tier: user.official_tier,
+        version: user.version,
+    }
+}
+
+fn render_author(user: User) -> pb::Author {
+    pb::Author {
+        user_id: user.id.to_string(),
+        username: user.username,
+        account_type: user.account_type,
+        official_tier: user.official_tier,
+        display_name: user.display_name,
+        about: user.about,
+        create_time: Some(user.created_at.into()),
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    error.of(DOMAIN)
 }

@@ -1,13 +1,7 @@
 //! Social: the profiles of Plaza's users. SSO tells it who they are; anyone may look, and persons change their own.
 
 mod config;
-mod error;
-mod profiles;
-mod schema;
 mod service;
-mod store;
-mod text;
-mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +12,11 @@ use mesh::{
     token::{Keyring, Verifier},
 };
 use proto::social::v1::{profile_service_server::ProfileServiceServer, user_service_server::UserServiceServer};
+use roster::Roster;
 use tokio::time::Instant;
 
 pub use crate::config::{Config, DEFAULT, Keys, Peers, Tokens};
-use crate::{profiles::Profiles, users::Users};
+use crate::service::{Profiles, Users};
 
 /// The name of this service in the mesh.
 pub const NAME: &str = "social";
@@ -87,9 +82,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let roster = Roster::new(db.clone(), deps.clock);
     let router = Server::new(NAME, stack)
-        .add(UserServiceServer::new(Users::new(db.clone(), deps.clock)))
-        .add(ProfileServiceServer::new(Profiles::new(db.clone())))
+        .add(UserServiceServer::new(Users(roster.clone())))
+        .add(ProfileServiceServer::new(Profiles(roster)))
         .build()?;
     tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
     Ok(Service { router, db })

@@ -3,6 +3,7 @@
 
 mod access;
 mod bad_input;
+mod blog;
 mod contracts;
 mod durable;
 mod otp;

@@ -1,18 +1,18 @@
-//! The statements of Social, each written once for both engines.
+//! The statements, each written once for both engines.
 
 use db::{At, Conn, Id, on};
 use diesel::{prelude::*, upsert::excluded};
 
 use crate::{
-    profiles::Change,
+    roster::Change,
     schema::users,
-    users::{Account, Told},
+    told::{Account, Told},
 };
 
 /// A user as it is kept: a live one, or a tombstone.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = users)]
-pub(crate) struct User {
+pub(crate) struct Row {
     pub(crate) id: Id,
     pub(crate) version: i64,
     pub(crate) username: String,
@@ -26,7 +26,7 @@ pub(crate) struct User {
 
 #[derive(Insertable)]
 #[diesel(table_name = users)]
-struct Row<'a> {
+struct NewRow<'a> {
     id: Id,
     version: i64,
     username: &'a str,
@@ -44,8 +44,8 @@ pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
     // QueryDsl has a filter too, but none for upserts.
     use diesel::query_dsl::methods::FilterDsl as _;
 
-    let row = Row {
-        id: told.id,
+    let row = NewRow {
+        id: Id(told.id),
         version: told.version,
         username: told.username.as_str(),
         username_key: told.username.key(),
@@ -78,7 +78,7 @@ pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
 pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<()> {
     use diesel::query_dsl::methods::FilterDsl as _;
 
-    let row = Row {
+    let row = NewRow {
         id,
         version,
         username: "",
@@ -110,36 +110,36 @@ pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<(
 }
 
 /// What is known under this id: a user or a tombstone.
-pub(crate) fn find(c: &mut Conn, id: Id) -> QueryResult<Option<User>> {
-    on!(c => users::table.find(id).select(User::as_select()).first(c).optional())
+pub(crate) fn find(c: &mut Conn, id: Id) -> QueryResult<Option<Row>> {
+    on!(c => users::table.find(id).select(Row::as_select()).first(c).optional())
 }
 
 /// The user of this id, unless it is deleted.
-pub(crate) fn find_live(c: &mut Conn, id: Id) -> QueryResult<Option<User>> {
+pub(crate) fn find_live(c: &mut Conn, id: Id) -> QueryResult<Option<Row>> {
     Ok(find(c, id)?.filter(|user| user.deleted_at.is_none()))
 }
 
 /// The user of this name, unless it is deleted. While a rename or a swap is under way two may hold it: of these the one told last, as far
 /// as versions tell.
-pub(crate) fn find_by_username(c: &mut Conn, key: &str) -> QueryResult<Option<User>> {
+pub(crate) fn find_by_username(c: &mut Conn, key: &str) -> QueryResult<Option<Row>> {
     on!(c => users::table
         .filter(users::username_key.eq(key))
         .filter(users::deleted_at.is_null())
         .order((users::version.desc(), users::id.desc()))
-        .select(User::as_select())
+        .select(Row::as_select())
         .first(c)
         .optional())
 }
 
 /// Changes the fields that are set; `None` if there is no such live user.
-pub(crate) fn change(c: &mut Conn, id: Id, change: &Change) -> QueryResult<Option<User>> {
+pub(crate) fn change(c: &mut Conn, id: Id, change: &Change) -> QueryResult<Option<Row>> {
     let set = Set {
         display_name: change.display_name.as_ref().map(|name| name.as_str()),
         about: change.about.as_ref().map(|about| about.as_str()),
     };
     on!(c => diesel::update(users::table.find(id).filter(users::deleted_at.is_null()))
         .set(&set)
-        .returning(User::as_returning())
+        .returning(Row::as_returning())
         .get_result(c)
         .optional())
 }

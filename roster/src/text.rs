@@ -2,42 +2,49 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest username, in characters: more than SSO gives out, since Blog must take whatever SSO took.
+/// The longest username, in characters: more than SSO gives out, since a service must take whatever SSO took.
 const MAX_USERNAME: usize = 128;
 
 /// The longest look-up key, in bytes: what an index of either engine holds with ease. Only a name that is not NFKC, and so
 /// not from SSO, grows this much.
 const MAX_KEY: usize = 1024;
 
-/// The longest display name, in characters; `blog.v1.UpdateAuthorRequest`.
+/// The longest display name, in characters.
 const MAX_DISPLAY_NAME: usize = 100;
 
-/// The longest text about oneself, in characters; `blog.v1.UpdateAuthorRequest`.
+/// The longest text about oneself, in characters.
 const MAX_ABOUT: usize = 1000;
 
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TextError {
+pub enum TextError {
+    /// There is none.
     #[error("is required")]
     Missing,
+    /// It is white space alone.
     #[error("shows nothing")]
     Blank,
+    /// It has more characters than this.
     #[error("is longer than {0} characters")]
     Long(usize),
+    /// It has characters that do not show.
     #[error("has control characters")]
     Control,
 }
 
 /// The public name of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Username {
+pub struct Username {
     text: String,
     key: String,
 }
 
 impl Username {
     /// Takes any name there is to show: SSO alone decides what a username may be.
-    pub(crate) fn parse(text: &str) -> Result<Self, TextError> {
+    ///
+    /// # Errors
+    /// What [`TextError`] names.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
         let text = line(text, MAX_USERNAME)?;
         let key = key(text);
         if key.len() > MAX_KEY {
@@ -47,12 +54,12 @@ impl Username {
     }
 
     /// The name as it was written.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// What two spellings of one name have in common.
-    pub(crate) fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         &self.key
     }
 }
@@ -65,32 +72,38 @@ fn key(text: &str) -> String {
 
 /// The name a person wants shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DisplayName(String);
+pub struct DisplayName(String);
 
 impl DisplayName {
     /// 1 to 100 characters in any script, not all of them white space, none of them control characters.
-    pub(crate) fn parse(text: &str) -> Result<Self, TextError> {
+    ///
+    /// # Errors
+    /// What [`TextError`] names.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
         line(text, MAX_DISPLAY_NAME).map(|text| Self(text.to_owned()))
     }
 
     /// The name as it was written.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// What a person says of themselves; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct About(String);
+pub struct About(String);
 
 impl About {
     /// At most 1000 characters in any script, no control characters but line breaks.
-    pub(crate) fn parse(text: &str) -> Result<Self, TextError> {
+    ///
+    /// # Errors
+    /// What [`TextError`] names.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
         bounded(text, MAX_ABOUT, |c| c.is_control() && c != '\n').map(|text| Self(text.to_owned()))
     }
 
     /// The text as it was written.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

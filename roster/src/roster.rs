@@ -1,0 +1,179 @@
+//! The users, and what may be done with them.
+
+use std::time::SystemTime;
+
+use db::{At, Db, Id};
+use mesh::{Clock, Failure, Fields};
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    store,
+    text::{About, DisplayName, Username},
+    told::Told,
+};
+
+/// A user as everyone sees it.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The user in SSO.
+    pub id: Uuid,
+    /// SSO's version of the user.
+    pub version: i64,
+    /// The public name.
+    pub username: String,
+    /// The number of the contract's AccountType.
+    pub account_type: i32,
+    /// The number of the contract's OfficialTier.
+    pub official_tier: i32,
+    /// What the person wants to be called; the username until they say.
+    pub display_name: String,
+    /// What they say of themselves.
+    pub about: String,
+    /// When the service first knew the user.
+    pub created_at: SystemTime,
+}
+
+/// Which user is wanted.
+#[derive(Debug, Clone)]
+pub enum Key {
+    /// The one with this id.
+    Id(Uuid),
+    /// The one who has this name, without regard to case.
+    Username(Username),
+}
+
+/// What a person changes of their own; what is `None` stays.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub(crate) display_name: Option<DisplayName>,
+    pub(crate) about: Option<About>,
+}
+
+/// A service's users. Clones are one.
+#[derive(Clone)]
+pub struct Roster {
+    db: Db,
+    clock: Clock,
+}
+
+impl Roster {
+    /// The users in `db`, whose table `users` the service's migrations have made.
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Self { db, clock }
+    }
+
+    /// Keeps what was told if it is newer, and answers with what is known then.
+    ///
+    /// # Errors
+    /// [`Error::UserDeleted`] if a deletion at this version or a later one is known.
+    pub async fn tell(&self, told: Told) -> Result<User, Error> {
+        let now = At(self.clock.micros());
+        self.db
+            .write("tell_user", move |c| {
+                store::upsert(c, &told, now)?;
+                // A row once written never goes, so there is one now: ours or the one ours did not beat.
+                let known = store::find(c, Id(told.id))?.ok_or(Error::UserNotFound)?;
+                if known.deleted_at.is_some() { Err(Error::UserDeleted(known.version)) } else { Ok(known.into()) }
+            })
+            .await
+    }
+
+    /// Forgets the user, known or not, unless a newer version of it is known.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn delete(&self, id: Uuid, version: i64) -> Result<(), Error> {
+        let now = At(self.clock.micros());
+        self.db.write("delete_user", move |c| Ok(store::bury(c, Id(id), version, now)?)).await
+    }
+
+    /// The user of this key.
+    ///
+    /// # Errors
+    /// [`Error::UserNotFound`] if no live user has it.
+    pub async fn get(&self, key: Key) -> Result<User, Error> {
+        self.db
+            .read("get_user", move |c| {
+                let found = match &key {
+                    Key::Id(id) => store::find_live(c, Id(*id))?,
+                    Key::Username(username) => store::find_by_username(c, username.key())?,
+                };
+                found.map(User::from).ok_or(Error::UserNotFound)
+            })
+            .await
+    }
+
+    /// Changes what this user says of themselves, and answers with the whole of it.
+    ///
+    /// # Errors
+    /// [`Error::UserNotFound`] if SSO did not tell of the user yet, or it is deleted.
+    pub async fn update(&self, id: Uuid, change: Change) -> Result<User, Error> {
+        // SQL knows no UPDATE of nothing.
+        if change.display_name.is_none() && change.about.is_none() {
+            return self.get(Key::Id(id)).await;
+        }
+        self.db
+            .write("update_user", move |c| {
+                store::change(c, Id(id), &change)?.map(User::from).ok_or(Error::UserNotFound)
+            })
+            .await
+    }
+}
+
+impl Key {
+    /// Reads a user id in the field `user_id`.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT.
+    pub fn id(text: &str) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let id = fields.id("user_id", text);
+        fields.finish(id.map(Self::Id))
+    }
+
+    /// Reads a username in the field `username`.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT.
+    pub fn username(text: &str) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let name = fields.take("username", Username::parse(text));
+        fields.finish(name.map(Self::Username))
+    }
+
+    /// A request without its key.
+    pub fn missing() -> Failure {
+        let mut fields = Fields::default();
+        fields.refuse("key", "is required: user_id or username");
+        fields.finish::<()>(None).err().unwrap_or_else(Failure::access_denied)
+    }
+}
+
+impl Change {
+    /// Reads the fields `display_name` and `about`.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, naming all bad fields.
+    pub fn parse(display_name: Option<&str>, about: Option<&str>) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let display_name = fields.take("display_name", display_name.map(DisplayName::parse).transpose());
+        let about = fields.take("about", about.map(About::parse).transpose());
+        fields.finish((|| Some(Self { display_name: display_name?, about: about? }))())
+    }
+}
+
+impl From<store::Row> for User {
+    fn from(row: store::Row) -> Self {
+        Self {
+            id: row.id.0,
+            version: row.version,
+            display_name: row.display_name.unwrap_or_else(|| row.username.clone()),
+            username: row.username,
+            account_type: row.account_type.into(),
+            official_tier: row.official_tier.into(),
+            about: row.about,
+            created_at: row.created_at.into(),
+        }
+    }
+}
