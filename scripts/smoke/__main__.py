@@ -60,6 +60,8 @@ def in_one_process(checks, plaza):
     for by, kind in [("email", CUSTOMER), ("phone", OFFICIAL)]:
         with checks.about(f"killed after a sign-up by {by}, {kind}"):
             edges.killed(checks, plaza, by, kind)
+    with checks.about("killed in the middle of a sign-up"):
+        edges.killed_midway(checks, plaza)
     with checks.about("started within a second"):
         plaza.stop()
         took.append(plaza.start())

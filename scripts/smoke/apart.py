@@ -7,6 +7,7 @@ from pathlib import Path
 
 import flows
 from checks import ANY, Broken
+from edges import eventually_told
 from people import CUSTOMER, OFFICIAL, Someone
 from plaza import SERVICES, Plaza
 
@@ -73,14 +74,8 @@ def social_is_gone(checks, mesh):
     checks.fields(owed, attempts=lambda count: count >= 1, lastError="UNAVAILABLE", nextAttemptTime=ANY)
 
     mesh.start(["social"])
-    operator, user_id = mesh.operator(), {"user_id": body["user"]["id"]}
-    patience = time.monotonic() + 60
-    while True:
-        rows = checks.ok(mesh.call("sso", "sso.v1.UserService/GetProvisioning", user_id, operator))["provisioning"]
-        if all(row["state"] == "PROVISIONING_STATE_DONE" for row in rows) or time.monotonic() > patience:
-            break
-        time.sleep(0.2)
-    flows.provisioned(checks, rows)
+    user_id = {"user_id": body["user"]["id"]}
+    flows.provisioned(checks, eventually_told(checks, mesh, user_id))
     profile = checks.ok(mesh.call("social", "social.v1.ProfileService/GetProfile", user_id))["profile"]
     checks.fields(profile, username=someone.username)
 

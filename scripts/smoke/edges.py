@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -132,13 +133,7 @@ def killed(checks, plaza, by, kind):
     plaza.start()
     operator, user_id = plaza.operator(), {"user_id": body["user"]["id"]}
     checks.equal(checks.ok(plaza.call("sso", "sso.v1.UserService/GetUser", user_id, operator))["user"], body["user"], "the user")
-    patience = time.monotonic() + 20
-    while True:
-        rows = checks.ok(plaza.call("sso", "sso.v1.UserService/GetProvisioning", user_id, operator))["provisioning"]
-        if all(row["state"] == "PROVISIONING_STATE_DONE" for row in rows) or time.monotonic() > patience:
-            break
-        time.sleep(0.2)
-    provisioned(checks, rows)
+    provisioned(checks, eventually_told(checks, plaza, user_id))
     checks.equal(checks.ok(plaza.call("social", "social.v1.ProfileService/GetProfile", user_id))["profile"]["username"],
                  someone.username, "username in Social")
     checks.equal(checks.ok(plaza.call("blog", "blog.v1.AuthorService/GetAuthor", user_id))["author"]["username"],
@@ -149,6 +144,35 @@ def killed(checks, plaza, by, kind):
     verified = checks.ok(someone.verify_otp(body["verification"]["verificationId"], code)).get("success")
     user_is(checks, (verified or {}).get("user"), someone, verified=True)
     signed_in(checks, checks.ok(someone.sign_in()).get("tokens") or {})
+
+
+def killed_midway(checks, plaza):
+    """SIGKILL at any moment of a sign-up. The same request, repeated, comes to one user whom every service knows."""
+    for delay in [0.1, 0.2, 0.3, 0.35, 0.4, 0.5]:
+        someone, request_id = Someone(plaza, "email", CUSTOMER), fresh()
+        asking = threading.Thread(target=someone.sign_up, args=[request_id])
+        asking.start()
+        time.sleep(delay)
+        plaza.stop(signal.SIGKILL)
+        asking.join()
+        plaza.start()
+        body = checks.ok(someone.sign_up(request_id))
+        user_is(checks, body["user"], someone, verified=False)
+        user_id = {"user_id": body["user"]["id"]}
+        provisioned(checks, eventually_told(checks, plaza, user_id))
+        known = checks.ok(plaza.call("blog", "blog.v1.AuthorService/GetAuthor", user_id))["author"]
+        checks.fields(known, username=someone.username)
+
+
+def eventually_told(checks, plaza, user_id):
+    """The provisioning of a user, once nothing is owed any more, or after a minute."""
+    operator, patience = plaza.operator(), time.monotonic() + 60
+    while True:
+        answer = plaza.call("sso", "sso.v1.UserService/GetProvisioning", user_id, operator)
+        rows = checks.ok(answer)["provisioning"]
+        if all(row["state"] == "PROVISIONING_STATE_DONE" for row in rows) or time.monotonic() > patience:
+            return rows
+        time.sleep(0.2)
 
 
 def ends(checks, plaza, person):
