@@ -2,7 +2,7 @@
 
 use crate::job::{Access, Answer, Task};
 use crate::worker::Workers;
-use crate::{Conn, Error, Migrations, OpenError, Options, postgres, sqlite};
+use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options, postgres, sqlite};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ struct Shared {
     workers: Workers,
     patience: Duration,
     deadline: fn() -> Option<Instant>,
+    faults: Faults,
 }
 
 impl Drop for Shared {
@@ -36,6 +37,7 @@ impl Db {
     pub async fn open(options: Options, migrations: Migrations) -> Result<Self, OpenError> {
         let options = options.bounded();
         let (patience, deadline, inline) = (options.patience, options.deadline, options.inline);
+        let faults = options.faults.clone();
         let workers = if inline {
             open(&options, &migrations)?
         } else {
@@ -43,7 +45,7 @@ impl Db {
                 .await
                 .unwrap_or_else(|panic| Err(OpenError::Connect(panic.to_string())))?
         };
-        Ok(Self { shared: Arc::new(Shared { workers, patience, deadline }) })
+        Ok(Self { shared: Arc::new(Shared { workers, patience, deadline, faults }) })
     }
 
     /// Runs `f` in a transaction that sees one state of the data and may not change it. `name` tells it apart in
@@ -95,6 +97,10 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let fate = self.shared.faults.fate(name);
+        if fate == Fate::Refuse {
+            return Err(Error::Unavailable.into());
+        }
         let (task, answer) = Task::new(access, name, self.left(), f);
         self.shared.workers.submit(Box::new(task));
         // A job that was dropped unanswered was in the hands of a worker that died.
@@ -105,7 +111,7 @@ impl Db {
             Access::Read => tracing::debug!(parent: &span, operation = name, queue_us, engine_us, ok, "db.read"),
             Access::Write => tracing::debug!(parent: &span, operation = name, queue_us, engine_us, ok, "db.write"),
         }
-        result
+        if fate == Fate::Lose { Err(Error::OutcomeUnknown.into()) } else { result }
     }
 
     /// What is left for a job handed in now. Asked in tokio's time, which tests may have paused.

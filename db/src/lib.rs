@@ -13,6 +13,7 @@
 mod conn;
 mod db;
 mod error;
+mod faults;
 mod job;
 mod migrate;
 mod names;
@@ -29,6 +30,7 @@ pub use conn::Conn;
 pub use db::Db;
 pub use diesel_migrations::EmbeddedMigrations;
 pub use error::{Error, OpenError};
+pub use faults::{Fate, Faults};
 pub use options::{Migrations, Options};
 pub use postgres::PgConn;
 pub use value::{At, Id};

@@ -1,5 +1,6 @@
 //! What a database is opened with.
 
+use crate::Faults;
 use diesel_migrations::EmbeddedMigrations;
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Options {
     pub inline: bool,
     /// When the call being handled must be answered: asked once for each job, as it is handed in.
     pub deadline: fn() -> Option<tokio::time::Instant>,
+    /// What is to go wrong, in tests of faults. Nothing by default.
+    pub faults: Faults,
 }
 
 impl Options {
@@ -40,6 +43,7 @@ impl Options {
             patience: Duration::from_secs(5),
             inline: false,
             deadline: || None,
+            faults: Faults::default(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod failure;
 pub mod keyfile;
 pub mod keys;
+pub mod page;
 pub mod parse;
 pub mod policy;
 pub mod process;

@@ -22,7 +22,7 @@ pub mod welcome;
 pub use crate::{
     config::{Config, ConfigError, DEFAULT},
     data::DataError,
-    onebox::{Edge, Onebox, StartError},
+    onebox::{Edge, Faults, Onebox, StartError},
     operator::{MAX_TTL, OperatorError, operator_token},
     part::Part,
     serve::{Ports, ServeError},

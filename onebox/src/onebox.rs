@@ -22,17 +22,40 @@ pub struct Edge {
     pub inline: bool,
     /// What takes messages to people where `sms.carrier.kind` is "embedded".
     pub carrier: Option<Arc<dyn sms::carrier::Carrier>>,
+    /// What is to go wrong, in tests of faults. Nothing by default.
+    pub faults: Faults,
+}
+
+/// What is to go wrong.
+#[derive(Clone, Default)]
+pub struct Faults {
+    /// Between the parts.
+    pub calls: mesh::channel::Faults,
+    /// In SSO's database.
+    pub sso_database: sso::StoreFaults,
 }
 
 impl Edge {
     /// The real world.
     pub fn system() -> Self {
-        Self { clock: Clock::system(), random: Random::system(), inline: false, carrier: None }
+        Self {
+            clock: Clock::system(),
+            random: Random::system(),
+            inline: false,
+            carrier: None,
+            faults: Faults::default(),
+        }
     }
 
     /// A world that begins at `start`, moves with tokio's time, and has one history for each seed.
     pub fn simulated(start: SystemTime, seed: u64) -> Self {
-        Self { clock: Clock::simulated(start), random: Random::seeded(seed), inline: true, carrier: None }
+        Self {
+            clock: Clock::simulated(start),
+            random: Random::seeded(seed),
+            inline: true,
+            carrier: None,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -84,7 +107,8 @@ impl Onebox {
     /// If the folder cannot be used, or another process uses it.
     pub fn prepare(config: Config, edge: Edge) -> Result<Self, StartError> {
         let data = Data::take(&config.data, &config.sso.tokens.deployment, &edge.random)?;
-        Ok(Self { config, edge, data, local: Local::new(), parts: BTreeMap::new() })
+        let local = Local::with_faults(edge.faults.calls.clone());
+        Ok(Self { config, edge, data, local, parts: BTreeMap::new() })
     }
 
     /// Builds a part on its data and publishes it. One that runs already is stopped first.

@@ -55,6 +55,7 @@ impl Site<'_> {
             social: self.channel(Part::Social, Part::Sso),
             blog: self.channel(Part::Blog, Part::Sso),
             inline: self.edge.inline,
+            faults: self.edge.faults.sso_database.clone(),
             shutdown,
         };
         sso::build(self.config.sso.clone(), deps).await

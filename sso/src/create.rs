@@ -10,7 +10,7 @@ use crate::{
     model::{AccountKind, Outcome, Provisioning, User},
     password::Password,
     sso::Sso,
-    store::{self, provisioning::Lease, users::NewUser},
+    store::{self, provisioning::Debts, users::NewUser},
     username::Username,
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Created {
     pub(crate) user_id: Uuid,
     /// What proves the identifier; none if it is vouched for.
     pub(crate) verification_id: Option<Uuid>,
-    /// What is owed to the targets and held by this call. Empty on a replay: somebody has seen to it.
-    pub(crate) leases: Vec<Lease>,
+    /// What is owed to the targets. Nothing on a replay: somebody has seen to it.
+    pub(crate) debts: Debts,
 }
 
 /// Creates the user, or finds what the request id came to before.
@@ -72,8 +72,7 @@ async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: St
         now,
     };
     let verification_id = (!ask.vouched).then(|| sso.opaque_id());
-    let leases = sso.provisioner.leases(user.id);
-    let lease_end = sso.provisioner.lease_end(now);
+    let debts = sso.provisioner.held(user.id, now);
     let request_id = ask.request_id;
     sso.db
         .write("create_user", move |c| {
@@ -86,10 +85,8 @@ async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: St
                 Some(id) => drop(store::verifications::insert(c, id, user.id, user.identifier_id, now)?),
                 None => drop_rivals(c, user.id, &user.identifier)?,
             }
-            for lease in &leases {
-                store::provisioning::insert(c, lease, lease_end, now)?;
-            }
-            Ok(Created { user_id: user.id, verification_id, leases: leases.clone() })
+            debts.owe(c, now)?;
+            Ok(Created { user_id: user.id, verification_id, debts: debts.clone() })
         })
         .await
 }
@@ -134,6 +131,6 @@ impl Create {
 
 impl Created {
     fn replayed(outcome: Outcome) -> Self {
-        Self { user_id: outcome.user_id, verification_id: outcome.verification_id, leases: Vec::new() }
+        Self { user_id: outcome.user_id, verification_id: outcome.verification_id, debts: Debts::default() }
     }
 }

@@ -3,16 +3,20 @@
 //! `service` (the wire) → a flow (`signup`, `otp`, `signin`, `create`, `provision`) → `store` (the database); `peers` calls the others.
 
 mod account;
+mod change;
 mod config;
 mod create;
+mod delete;
 mod digest;
 mod error;
+mod gate;
 mod hashing;
 mod identifier;
 mod janitor;
 mod model;
 mod origin;
 mod otp;
+mod owed;
 mod password;
 mod peers;
 mod provision;
@@ -34,9 +38,10 @@ use mesh::{
     Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
     token::{Keyring, Verifier},
 };
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::task::JoinSet;
 
 pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Tokens};
+pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
 pub use tokens::KeyError;
@@ -62,6 +67,8 @@ pub struct Deps {
     pub blog: Channel,
     /// Whether database and hashing run on the calling thread: for paused time and simulations.
     pub inline: bool,
+    /// What is to go wrong with the database, in tests of faults. Nothing by default.
+    pub faults: StoreFaults,
     /// Ends the background workers.
     pub shutdown: Shutdown,
 }
@@ -95,7 +102,7 @@ pub struct Service {
 /// # Errors
 /// Whatever [`StartError`] names.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
-    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, shutdown } = deps;
+    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, shutdown } = deps;
     let in_bounds = |setting: &str, value: u64, low: u64, high: u64| {
         let holds = (low..=high).contains(&value);
         holds
@@ -110,6 +117,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
+        faults,
         deadline: || deadline::current().map(mesh::Deadline::instant),
         ..db::Options::new(config.database_url.expose())
     };
@@ -129,7 +137,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         clock: clock.clone(),
         random: random.clone(),
         peers: peers.clone(),
-        owed: Notify::new(),
+        gates: gate::Gates::new(),
     });
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
@@ -141,6 +149,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     for target in model::Target::ALL {
         workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));
     }
+    workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
     Ok(Service { sso, router, workers })
 }

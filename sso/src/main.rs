@@ -30,6 +30,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         social: process.connect("social", &config.peers.social),
         blog: process.connect("blog", &config.peers.blog),
         inline: false,
+        faults: sso::StoreFaults::default(),
         shutdown: process.shutdown.clone(),
     };
     let service = sso::build(config, deps).await?;

@@ -95,6 +95,24 @@ pub(crate) struct Provisioning {
     pub(crate) state: ProvisioningState,
 }
 
+/// What the targets are to be told of a user.
+#[derive(Debug, Clone)]
+pub(crate) enum Truth {
+    /// This is the user.
+    Alive(Box<User>),
+    /// The user was deleted, as of this version.
+    Deleted { version: i64 },
+}
+
+/// A debt as operators see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Owed {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) provisioning: Provisioning,
+    pub(crate) since: SystemTime,
+}
+
 /// Done, owed, or parked until somebody looks.
 #[derive(Debug, Clone)]
 pub(crate) enum ProvisioningState {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     identifier::Identifier,
-    model::{Target, User, Verification},
+    model::{Target, Truth, Verification},
 };
 
 /// Typed clients of the other services.
@@ -52,20 +52,42 @@ impl Peers {
         Self { otp: OtpServiceClient::new(sms), social: SocialUsers::new(social), blog: BlogUsers::new(blog) }
     }
 
-    /// Tells a target of a user. The target keeps the higher of two versions, so it may be told at any time and any number of times.
-    pub(crate) async fn provision(&self, target: Target, user: &User) -> Result<(), Status> {
+    /// Tells a target what is true of a user. The target keeps the highest of all versions, so it may be told at any time and any number of times.
+    pub(crate) async fn provision(&self, target: Target, user_id: Uuid, truth: &Truth) -> Result<(), Status> {
+        let user = match truth {
+            Truth::Alive(user) => user,
+            Truth::Deleted { version } => return self.delete(target, user_id, *version).await,
+        };
         let (account_type, tier) = user.kind.stored();
-        let (id, username, version) = (user.id.to_string(), user.username.clone(), user.version);
+        let (id, username, version) = (user_id.to_string(), user.username.clone(), user.version);
         let (account_type, official_tier) = (i32::from(account_type), i32::from(tier));
         match target {
             Target::Social => {
-                let user = Some(social::User { id, username, account_type, official_tier, version });
-                self.social.clone().create_user(social::CreateUserRequest { user }).await.map(drop)
+                let (mut client, user) =
+                    (self.social.clone(), Some(social::User { id, username, account_type, official_tier, version }));
+                match version {
+                    1 => client.create_user(social::CreateUserRequest { user }).await.map(drop),
+                    _ => client.update_user(social::UpdateUserRequest { user }).await.map(drop),
+                }
             }
             Target::Blog => {
-                let user = Some(blog::User { id, username, account_type, official_tier, version });
-                self.blog.clone().create_user(blog::CreateUserRequest { user }).await.map(drop)
+                let (mut client, user) =
+                    (self.blog.clone(), Some(blog::User { id, username, account_type, official_tier, version }));
+                match version {
+                    1 => client.create_user(blog::CreateUserRequest { user }).await.map(drop),
+                    _ => client.update_user(blog::UpdateUserRequest { user }).await.map(drop),
+                }
             }
+        }
+    }
+
+    async fn delete(&self, target: Target, user_id: Uuid, version: i64) -> Result<(), Status> {
+        let user_id = user_id.to_string();
+        match target {
+            Target::Social => {
+                self.social.clone().delete_user(social::DeleteUserRequest { user_id, version }).await.map(drop)
+            }
+            Target::Blog => self.blog.clone().delete_user(blog::DeleteUserRequest { user_id, version }).await.map(drop),
         }
     }
 

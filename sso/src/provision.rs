@@ -10,23 +10,31 @@ use std::{
 
 use db::Db;
 use mesh::{Clock, Deadline, Random, Shutdown, deadline, uuid_v7};
-use tokio::{sync::Notify, task::JoinSet, time};
+use tokio::{task::JoinSet, time};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
     error::Error,
-    model::{Target, User},
+    gate::{Gate, Gates},
+    model::{Target, Truth},
     peers::Peers,
-    store::{self, provisioning::Lease},
+    store::{
+        self,
+        provisioning::{Debts, FREE, Lease},
+    },
 };
 
 /// How long whoever took a row may keep it: a call of 1 s with its retries, two commits, and room to spare.
 const LEASE: Duration = Duration::from_secs(10);
 /// Rows of one target that one worker has under way.
-const BATCH: i64 = 16;
+const BATCH: usize = 16;
+/// Rows that are brought forward at once when a target answers again, and nothing else is due.
+const FORWARD: i64 = 64;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pause of a row that found its target down.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// What a handler keeps of its deadline for its answer.
 const RESERVE: Duration = Duration::from_millis(250);
 
@@ -36,116 +44,185 @@ pub(crate) struct Provisioner {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) peers: Peers,
-    pub(crate) owed: Notify,
+    pub(crate) gates: Gates,
 }
 
 impl Provisioner {
-    /// The rows to be born with a user, leased to whoever commits them.
-    pub(crate) fn leases(&self, user_id: Uuid) -> Vec<Lease> {
+    /// What a change of a user owes, held by whoever commits it, so that nobody else begins with it. Of a target that is down nobody holds it: the
+    /// worker takes it once the target answers.
+    pub(crate) fn held(&self, user_id: Uuid, now: SystemTime) -> Debts {
         let token = uuid_v7(&self.clock, &self.random);
-        let lease = |target| Lease { id: uuid_v7(&self.clock, &self.random), user_id, target, token, attempts: 1 };
-        Target::ALL.map(lease).into()
+        let debt = |target| {
+            let id = uuid_v7(&self.clock, &self.random);
+            if self.gates.of(target).is_open() {
+                (Lease { id, user_id, target, token, attempts: 1 }, now + LEASE)
+            } else {
+                (Lease { id, user_id, target, token: FREE, attempts: 0 }, now)
+            }
+        };
+        Target::ALL.map(debt).into_iter().collect()
     }
 
-    /// When leases taken now run out.
-    pub(crate) fn lease_end(&self, now: SystemTime) -> SystemTime {
-        now + LEASE
+    /// What a change of a user owes, due now and held by nobody.
+    pub(crate) fn free(&self, user_id: Uuid, targets: &[Target], now: SystemTime) -> Debts {
+        let id = || uuid_v7(&self.clock, &self.random);
+        let debt = |target: &Target| (Lease { id: id(), user_id, target: *target, token: FREE, attempts: 0 }, now);
+        targets.iter().map(debt).collect()
     }
 
-    /// Settles the rows a handler has just committed, all targets at once, and waits for them while its deadline allows. The work is a task of its own: a
-    /// caller that goes away does not stop it.
-    pub(crate) async fn settle(self: &Arc<Self>, leases: Vec<Lease>) {
-        let deadline = deadline::current().unwrap_or_else(|| Deadline::after(LEASE / 2));
+    /// Wakes the workers: something is due.
+    pub(crate) fn stir(&self) {
+        Target::ALL.iter().for_each(|target| self.gates.of(*target).stir());
+    }
+
+    /// Settles the debts a handler has just committed, all targets at once, and waits for them while its deadline allows. The work is a task of its own,
+    /// with time of its own: a caller that goes away or is in a hurry does not stop it, and does not make a target look slow.
+    pub(crate) async fn settle(self: &Arc<Self>, debts: Debts) {
+        let left = deadline::current().map_or(LEASE / 2, Deadline::left);
         let mut attempts = JoinSet::new();
-        for lease in leases {
+        for lease in debts.held() {
             let this = Arc::clone(self);
-            attempts.spawn(deadline::within(deadline, async move { this.attempt(lease).await }));
+            attempts.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease).await }));
         }
         let wait = async { while attempts.join_next().await.is_some() {} };
-        if time::timeout(deadline.left().saturating_sub(RESERVE), wait).await.is_err() {
+        if time::timeout(left.saturating_sub(RESERVE), wait).await.is_err() {
             tracing::warn!("a target takes long; the worker will see to it");
         }
         attempts.detach_all();
     }
 
-    /// Settles the rows of `target` as they fall due, until `shutdown`.
+    async fn at_once(&self, lease: Lease) {
+        let gate = self.gates.of(lease.target);
+        match gate.fast() {
+            Some(_permit) => self.attempt(lease).await,
+            None => {
+                let untried = Lease { attempts: 0, ..lease };
+                self.record(untried, Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
+                gate.stir();
+            }
+        }
+    }
+
+    /// Settles the rows of `target` as they fall due, until `shutdown`; then waits for what is under way.
     pub(crate) async fn work(self: Arc<Self>, target: Target, shutdown: Shutdown) {
-        loop {
-            let settled = self.round(target).await;
-            if settled > 0 && !shutdown.is_begun() {
+        let gate = self.gates.of(target);
+        let mut underway = JoinSet::new();
+        while !shutdown.is_begun() {
+            while underway.try_join_next().is_some() {}
+            let most = gate.may_claim(i64::try_from(BATCH - underway.len()).unwrap_or(0));
+            let claimed = if most > 0 { self.claim(target, most).await } else { Vec::new() };
+            let more_may_be_due = most > 1 && usize::try_from(most) == Ok(claimed.len());
+            for lease in claimed {
+                let this = Arc::clone(&self);
+                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.attempt(lease).await }));
+            }
+            if more_may_be_due {
+                // Half a batch at a time: a claim is a commit.
+                while underway.len() > BATCH / 2 && underway.join_next().await.is_some() {}
+                continue;
+            }
+            if gate.is_recovering() && self.bring_forward(target, gate).await {
                 continue;
             }
             let pause = self.random.between(Duration::from_millis(200)..Duration::from_millis(1000));
             tokio::select! {
                 () = time::sleep(pause) => {}
-                () = self.owed.notified() => {}
-                () = shutdown.begun() => return,
+                () = gate.stirred() => {}
+                () = shutdown.begun() => {}
             }
         }
+        while underway.join_next().await.is_some() {}
     }
 
-    /// One claim and all its attempts. Returns how many rows there were.
-    async fn round(self: &Arc<Self>, target: Target) -> usize {
+    async fn claim(&self, target: Target, most: i64) -> Vec<Lease> {
         let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
-        let claimed = self
-            .db
-            .write("claim_provisioning", move |c| {
-                Ok::<_, Error>(store::provisioning::claim(c, target, BATCH, token, now + LEASE, now)?)
-            })
-            .await;
-        let leases = claimed.unwrap_or_else(|error| {
+        let claimed = self.db.write("claim_provisioning", move |c| {
+            Ok::<_, Error>(store::provisioning::claim(c, target, most, token, now + LEASE, now)?)
+        });
+        claimed.await.unwrap_or_else(|error| {
             tracing::warn!(%target, %error, "what is owed cannot be read");
             Vec::new()
+        })
+    }
+
+    /// The target answers again: what was put off need not wait. A little at a time, and only once nothing else is due.
+    async fn bring_forward(&self, target: Target, gate: &Gate) -> bool {
+        let now = self.clock.now();
+        let moved = self.db.write("bring_provisioning_forward", move |c| {
+            Ok::<_, Error>(store::provisioning::bring_forward(c, target, FORWARD, now)?)
         });
-        let mut attempts = JoinSet::new();
-        let count = leases.len();
-        for lease in leases {
-            let this = Arc::clone(self);
-            attempts.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.attempt(lease).await }));
+        match moved.await {
+            Ok(0) => gate.caught_up(),
+            Ok(rows) => tracing::info!(%target, rows, "brought forward"),
+            Err(error) => tracing::warn!(%target, %error, "nothing can be brought forward"),
         }
-        while attempts.join_next().await.is_some() {}
-        count
+        gate.is_recovering()
     }
 
     /// Calls the target once, and ends or postpones the row.
     async fn attempt(&self, lease: Lease) {
-        let outcome = match self.user(lease.user_id).await {
-            Ok(Some(user)) => self.peers.provision(lease.target, &user).await,
-            // Rows go with their user: there is nothing left to tell.
-            Ok(None) => return,
-            Err(error) => Err(mesh::Failure::from(error).into()),
-        };
         let Lease { user_id, target, attempts, .. } = lease;
-        let (step, due_at, error) = match outcome {
-            Ok(()) => (Step::Finish, None, String::new()),
+        let truth = match self.truth(user_id).await {
+            Ok(Some(truth)) => truth,
+            // Deleted, and somebody else has told the last target: there is nothing left to tell.
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%user_id, %target, %error, "not tried; the lease runs out"),
+        };
+        let outcome = self.peers.provision(target, user_id, &truth).await;
+        let was_open = self.heard(target, outcome.as_ref().err());
+        let step = match outcome {
+            Ok(()) if matches!(truth, Truth::Deleted { .. }) => Step::Bury,
+            Ok(()) => Step::Finish,
             Err(status) if is_permanent(&status) => {
                 tracing::error!(%user_id, %target, attempts, code = ?status.code(), "parked: the target refuses the user for good");
-                (Step::Postpone, None, code_name(&status))
+                Step::Postpone { due_at: None, error: code_name(&status) }
             }
             Err(status) => {
                 tracing::warn!(%user_id, %target, attempts, code = ?status.code(), "still owed");
-                (Step::Postpone, Some(self.clock.now() + self.pause(attempts)), code_name(&status))
+                let pause = if was_open { self.pause(attempts) } else { PROBE_PAUSE };
+                Step::Postpone { due_at: Some(self.clock.now() + pause), error: code_name(&status) }
             }
         };
-        let kept = self
-            .db
-            .write("settle_provisioning", move |c| {
-                let rows = match step {
-                    Step::Finish => store::provisioning::finish(c, &lease)?,
-                    Step::Postpone => store::provisioning::postpone(c, &lease, due_at, &error)?,
-                };
-                Ok::<_, Error>(rows)
-            })
-            .await;
-        match kept {
+        // The row is not to blame for a target that was known to be down.
+        let attempts = if was_open { attempts } else { attempts - 1 };
+        self.record(Lease { attempts, ..lease }, step).await;
+    }
+
+    /// Tells the gate how a call ended. Returns whether the target was held to be answering before.
+    fn heard(&self, target: Target, error: Option<&Status>) -> bool {
+        let gate = self.gates.of(target);
+        let was_open = gate.is_open();
+        if error.is_none_or(is_permanent) {
+            if gate.answered() {
+                tracing::info!(%target, "answers again");
+                gate.stir();
+            }
+        } else if gate.failed() {
+            tracing::error!(%target, "is down: tried once a second from now on");
+        }
+        was_open
+    }
+
+    async fn record(&self, lease: Lease, step: Step) {
+        let Lease { user_id, target, attempts, .. } = lease;
+        let ended = step.clone();
+        let kept = self.db.write("settle_provisioning", move |c| {
+            let rows = match &ended {
+                Step::Finish => store::provisioning::finish(c, &lease)?,
+                Step::Bury => store::deletion::finish(c, &lease)?,
+                Step::Postpone { due_at, error } => store::provisioning::postpone(c, &lease, *due_at, error)?,
+            };
+            Ok::<_, Error>(rows)
+        });
+        match kept.await {
             Ok(1) => tracing::debug!(%user_id, %target, attempts, ?step, "settled"),
             Ok(_) => tracing::info!(%user_id, %target, "somebody else holds the row by now"),
             Err(error) => tracing::warn!(%user_id, %target, %error, "not recorded; the lease runs out"),
         }
     }
 
-    async fn user(&self, id: Uuid) -> Result<Option<User>, Error> {
-        self.db.read("user", move |c| Ok(store::users::find(c, id)?)).await
+    async fn truth(&self, id: Uuid) -> Result<Option<Truth>, Error> {
+        self.db.read("truth", move |c| Ok(store::deletion::truth(c, id)?)).await
     }
 
     /// 0.5 s doubling to 30 s, with full jitter, so that what failed together does not come back together.
@@ -156,10 +233,15 @@ impl Provisioner {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+/// How an attempt ends.
+#[derive(Debug, Clone)]
 enum Step {
+    /// The target knows the user.
     Finish,
-    Postpone,
+    /// The target knows that the user is deleted.
+    Bury,
+    /// It is still owed: due at `due_at`, or parked.
+    Postpone { due_at: Option<SystemTime>, error: String },
 }
 
 /// What no repetition mends. Everything else may pass, UNIMPLEMENTED too: it does during a rolling deployment.

@@ -63,6 +63,17 @@ diesel::table! {
     use db::sql::{At, Id};
     use diesel::sql_types::*;
 
+    tombstones (user_id) {
+        user_id -> Id,
+        version -> BigInt,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
     requests (id) {
         id -> Id,
         digest -> Binary,
@@ -99,4 +110,12 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, identifiers, verifications, provisioning, requests, sessions);
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    identifiers,
+    verifications,
+    provisioning,
+    tombstones,
+    requests,
+    sessions
+);

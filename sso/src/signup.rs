@@ -30,7 +30,7 @@ pub(crate) async fn sign_up(sso: &Arc<Sso>, ask: Create) -> Result<SignedUp, Err
             None => Ok(None),
         }
     };
-    let ((), verification) = tokio::join!(sso.provisioner.settle(created.leases), send);
+    let ((), verification) = tokio::join!(sso.provisioner.settle(created.debts), send);
     let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
     Ok(SignedUp { user, provisioning, verification: verification? })
 }
@@ -42,7 +42,7 @@ pub(crate) async fn sign_up(sso: &Arc<Sso>, ask: Create) -> Result<SignedUp, Err
 pub(crate) async fn create_user(sso: &Arc<Sso>, ask: Create) -> Result<SignedUp, Error> {
     let identifier = ask.identifier.clone();
     let created = create::create(sso, ask).await?;
-    sso.provisioner.settle(created.leases).await;
+    sso.provisioner.settle(created.debts).await;
     let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
     let verification = created.verification_id.map(|id| Pending::unsent(sso, id, &identifier));
     Ok(SignedUp { user, provisioning, verification })

@@ -37,6 +37,7 @@ const TABLE: &[(&str, May)] = &[
     ("/social.v1.UserService/DeleteUser", SSO),
     ("/social.v1.UserService/GetUser", SSO),
     ("/social.v1.UserService/UpdateUser", SSO),
+    ("/sso.v1.AccountService/DeleteAccount", May::Person),
     ("/sso.v1.AccountService/GetAccount", May::Person),
     ("/sso.v1.AccountService/ListSessions", May::Person),
     ("/sso.v1.AccountService/RevokeOtherSessions", May::Person),
@@ -49,8 +50,12 @@ const TABLE: &[(&str, May)] = &[
     ("/sso.v1.AuthService/VerifyOtp", May::Anyone),
     ("/sso.v1.TokenService/ListPublicKeys", May::Peers(&["sms", "social", "blog"])),
     ("/sso.v1.UserService/CreateUser", May::Operator),
+    ("/sso.v1.UserService/DeleteUser", May::Operator),
     ("/sso.v1.UserService/GetProvisioning", May::Operator),
     ("/sso.v1.UserService/GetUser", May::Operator),
+    ("/sso.v1.UserService/ListProvisioning", May::Operator),
+    ("/sso.v1.UserService/RetryProvisioning", May::Operator),
+    ("/sso.v1.UserService/UpdateUser", May::Operator),
 ];
 
 #[test]

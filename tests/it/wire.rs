@@ -94,6 +94,7 @@ async fn routers(config: &Config, key: &MeshKey, ports: [u16; 4], shutdown: &Shu
         social: channel("sso", 2),
         blog: channel("sso", 3),
         inline: false,
+        faults: sso::StoreFaults::default(),
         shutdown: shutdown.clone(),
     };
     let tokens = &config.sso.tokens;

@@ -8,13 +8,16 @@ use std::{
 
 use tonic::{Status, body::Body};
 
-use super::{Channel, ChannelOptions, attempt::Transport};
+use super::{Channel, ChannelOptions, attempt::Transport, faults::Faults};
 use crate::{access::Known, failure::Failure, policy::Contracts, server::Router};
 
 /// The services of one process by name, each there or not: what DNS and sockets are between processes. Services may be
 /// published in any order, withdrawn, and published again; a call to one that is not there is UNAVAILABLE. Clones are one.
 #[derive(Clone, Default)]
-pub struct Local(Arc<RwLock<HashMap<&'static str, Router>>>);
+pub struct Local {
+    routers: Arc<RwLock<HashMap<&'static str, Router>>>,
+    faults: Faults,
+}
 
 impl Local {
     /// A process without services.
@@ -22,14 +25,19 @@ impl Local {
         Self::default()
     }
 
+    /// A process without services, and what is to go wrong between those that come: for tests.
+    pub fn with_faults(faults: Faults) -> Self {
+        Self { faults, ..Self::default() }
+    }
+
     /// From now on `name` is `router`, whatever it was before.
     pub fn publish(&self, name: &'static str, router: Router) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, router);
+        self.routers.write().unwrap_or_else(PoisonError::into_inner).insert(name, router);
     }
 
     /// From now on `name` is not there. Calls under way go on.
     pub fn withdraw(&self, name: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.routers.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Calls whatever `callee` is at the time, as the service `caller`.
@@ -39,13 +47,13 @@ impl Local {
     }
 
     fn find(&self, name: &str) -> Option<Router> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.routers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }
 
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.read().unwrap_or_else(PoisonError::into_inner).keys()).finish()
+        f.debug_set().entries(self.routers.read().unwrap_or_else(PoisonError::into_inner).keys()).finish()
     }
 }
 
@@ -66,17 +74,17 @@ impl Memory {
 
     /// Extensions cross no wire, in either direction.
     pub(super) async fn send(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
-        let router = match &self.place {
-            Place::Router(router) => router.clone(),
-            Place::Named(local, name) => {
-                local.find(name).ok_or_else(|| Failure::unreachable(format!("{name} is not there")))?
-            }
-        };
         request.extensions_mut().clear();
         if let Some(caller) = self.caller {
             request.extensions_mut().insert(caller);
         }
-        let mut response = router.handle(request).await;
+        let mut response = match &self.place {
+            Place::Router(router) => router.handle(request).await,
+            Place::Named(local, name) => {
+                let router = local.find(name).ok_or_else(|| Failure::unreachable(format!("{name} is not there")))?;
+                local.faults.handle(&router, request).await?
+            }
+        };
         response.extensions_mut().clear();
         Ok(response)
     }

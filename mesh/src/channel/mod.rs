@@ -4,6 +4,7 @@
 mod attempt;
 mod body;
 mod error;
+mod faults;
 mod identity;
 mod memory;
 mod replay;
@@ -25,6 +26,7 @@ use tokio::time::timeout_at;
 use tonic::{Status, body::Body};
 use tower::Service;
 
+pub use faults::{Fate, Faults};
 pub use identity::PeerIdentity;
 pub use memory::Local;
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use mesh::access;
 use proto::sso::v1::{
-    GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RevokeOtherSessionsRequest,
-    RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, account_service_server::AccountService,
+    DeleteAccountRequest, DeleteAccountResponse, GetAccountRequest, GetAccountResponse, ListSessionsRequest,
+    ListSessionsResponse, RevokeOtherSessionsRequest, RevokeOtherSessionsResponse, RevokeSessionRequest,
+    RevokeSessionResponse, account_service_server::AccountService,
 };
 use tonic::{Request, Response, Status};
 
-use super::{parse, render};
-use crate::{account, session, sso::Sso};
+use super::{operator, parse, render};
+use crate::{account, delete, session, sso::Sso};
 
 pub(super) struct Account(pub(super) Arc<Sso>);
 
@@ -49,5 +50,15 @@ impl AccountService for Account {
     ) -> Result<Response<RevokeOtherSessionsResponse>, Status> {
         let revoked = session::revoke_others(&self.0, access::person(&request)?).await?;
         Ok(Response::new(RevokeOtherSessionsResponse { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<DeleteAccountRequest>,
+    ) -> Result<Response<DeleteAccountResponse>, Status> {
+        let person = access::person(&request)?;
+        let ask: operator::DeleteOwn = request.into_inner().try_into()?;
+        let provisioning = delete::by_person(&self.0, ask.request_id, person, ask.password).await?;
+        Ok(Response::new(DeleteAccountResponse { provisioning: render::provisioning(&provisioning) }))
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod auth;
+mod operator;
 mod parse;
 mod render;
 mod token;

@@ -54,15 +54,7 @@ impl TryFrom<CreateUserRequest> for Create {
 
     fn try_from(request: CreateUserRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let kind = match (AccountType::try_from(request.account_type), OfficialTier::try_from(request.official_tier)) {
-            (Ok(AccountType::Customer), Ok(OfficialTier::Unspecified)) => Some(AccountKind::Customer),
-            (Ok(AccountType::Customer), _) => refuse(&mut fields, "official_tier", "is for official accounts"),
-            (Ok(AccountType::Official), Ok(OfficialTier::Verified)) => Some(AccountKind::Official(Tier::Verified)),
-            (Ok(AccountType::Official), Ok(OfficialTier::Premium)) => Some(AccountKind::Official(Tier::Premium)),
-            (Ok(AccountType::Official), Ok(_)) => Some(AccountKind::Official(Tier::Unverified)),
-            (Ok(AccountType::Official), Err(_)) => refuse(&mut fields, "official_tier", "is unknown"),
-            _ => refuse(&mut fields, "account_type", "is required"),
-        };
+        let kind = account_kind(&mut fields, request.account_type, request.official_tier);
         let given = request.identifier.map(|identifier| match identifier {
             pb::create_user_request::Identifier::Email(text) => Given::Email(text),
             pb::create_user_request::Identifier::PhoneNumber(text) => Given::Phone(text),
@@ -119,6 +111,19 @@ impl TryFrom<VerifyOtpRequest> for Guess {
             Some(Self { request_id: request_id?, verification_id: verification_id?, code: code?, origin })
         })();
         fields.finish(parsed)
+    }
+}
+
+/// The account type and tier that operators give.
+pub(super) fn account_kind(fields: &mut Fields, account_type: i32, official_tier: i32) -> Option<AccountKind> {
+    match (AccountType::try_from(account_type), OfficialTier::try_from(official_tier)) {
+        (Ok(AccountType::Customer), Ok(OfficialTier::Unspecified)) => Some(AccountKind::Customer),
+        (Ok(AccountType::Customer), _) => refuse(fields, "official_tier", "is for official accounts"),
+        (Ok(AccountType::Official), Ok(OfficialTier::Verified)) => Some(AccountKind::Official(Tier::Verified)),
+        (Ok(AccountType::Official), Ok(OfficialTier::Premium)) => Some(AccountKind::Official(Tier::Premium)),
+        (Ok(AccountType::Official), Ok(_)) => Some(AccountKind::Official(Tier::Unverified)),
+        (Ok(AccountType::Official), Err(_)) => refuse(fields, "official_tier", "is unknown"),
+        _ => refuse(fields, "account_type", "is required"),
     }
 }
 
@@ -186,7 +191,7 @@ fn code(text: &str) -> Result<String, &'static str> {
     if is_code && text.len() <= 40 { Ok(digits) } else { Err("must have 6 to 10 digits") }
 }
 
-fn refuse<T>(fields: &mut Fields, field: &str, description: &str) -> Option<T> {
+pub(super) fn refuse<T>(fields: &mut Fields, field: &str, description: &str) -> Option<T> {
     fields.refuse(field, description);
     None
 }

@@ -41,7 +41,7 @@ pub(super) fn provisioning(all: &[Provisioning]) -> Vec<pb::Provisioning> {
     all.iter().map(one_provisioning).collect()
 }
 
-fn one_provisioning(one: &Provisioning) -> pb::Provisioning {
+pub(super) fn one_provisioning(one: &Provisioning) -> pb::Provisioning {
     let target = match one.target {
         Target::Social => pb::Target::Social,
         Target::Blog => pb::Target::Blog,
@@ -135,6 +135,6 @@ pub(super) fn session(session: Session, expires_at: SystemTime, current: Uuid) -
     }
 }
 
-fn stamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+pub(super) fn stamp(time: SystemTime) -> Option<prost_types::Timestamp> {
     Some(time.into())
 }

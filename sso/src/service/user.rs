@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use proto::sso::v1::{
-    CreateUserRequest, CreateUserResponse, GetProvisioningRequest, GetProvisioningResponse, GetUserRequest,
-    GetUserResponse, user_service_server::UserService,
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetProvisioningRequest,
+    GetProvisioningResponse, GetUserRequest, GetUserResponse, ListProvisioningRequest, ListProvisioningResponse,
+    RetryProvisioningRequest, RetryProvisioningResponse, UpdateUserRequest, UpdateUserResponse,
+    user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
-use super::{parse, render};
-use crate::{create, signup, sso::Sso};
+use super::{operator, parse, render};
+use crate::{change, create, delete, owed, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
 
@@ -36,7 +38,38 @@ impl UserService for Users {
         request: Request<GetProvisioningRequest>,
     ) -> Result<Response<GetProvisioningResponse>, Status> {
         let id = parse::id("user_id", &request.into_inner().user_id)?;
-        let (_, provisioning) = create::user_and_provisioning(&self.0, id).await?;
+        let (_, provisioning) = owed::of_user(&self.0, id).await?;
         Ok(Response::new(GetProvisioningResponse { provisioning: render::provisioning(&provisioning) }))
+    }
+
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UpdateUserResponse>, Status> {
+        let ask = request.into_inner().try_into()?;
+        let (user, provisioning) = change::change(&self.0, ask).await?;
+        let provisioning = render::provisioning(&provisioning);
+        Ok(Response::new(UpdateUserResponse { user: Some(render::user(&user)), provisioning }))
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> {
+        let ask: operator::Delete = request.into_inner().try_into()?;
+        let provisioning = delete::by_operator(&self.0, ask.request_id, ask.user_id).await?;
+        Ok(Response::new(DeleteUserResponse { provisioning: render::provisioning(&provisioning) }))
+    }
+
+    async fn list_provisioning(
+        &self,
+        request: Request<ListProvisioningRequest>,
+    ) -> Result<Response<ListProvisioningResponse>, Status> {
+        let ask: operator::List = request.into_inner().try_into()?;
+        let (page, more) = owed::list(&self.0, ask.filter, ask.after, ask.limit).await?;
+        Ok(Response::new(operator::page(ask.filter, &page, more)))
+    }
+
+    async fn retry_provisioning(
+        &self,
+        request: Request<RetryProvisioningRequest>,
+    ) -> Result<Response<RetryProvisioningResponse>, Status> {
+        let scope = request.into_inner().try_into()?;
+        let retried = owed::retry(&self.0, scope).await?;
+        Ok(Response::new(RetryProvisioningResponse { retried: i32::try_from(retried).unwrap_or(i32::MAX) }))
     }
 }

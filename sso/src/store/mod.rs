@@ -1,6 +1,8 @@
 //! The statements of SSO, each written once for both engines. Only these files and `schema.rs` know diesel.
 
+pub(crate) mod deletion;
 pub(crate) mod keys;
+pub(crate) mod owed;
 pub(crate) mod provisioning;
 pub(crate) mod requests;
 pub(crate) mod sessions;

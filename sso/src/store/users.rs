@@ -139,10 +139,30 @@ pub(crate) fn verify(c: &mut Conn, user_id: Uuid, identifier: &Identifier, now: 
         .set(identifiers::is_verified.eq(true))
         .execute(c))
     .map_err(|error| refused(error, "identifiers_value_key", Error::IdentifierTaken))?;
-    on!(c => diesel::update(users::table.find(Id(user_id)))
+    let verified = on!(c => diesel::update(users::table.find(Id(user_id)))
         .set((users::is_verified.eq(true), users::updated_at.eq(at(now))))
         .execute(c))?;
-    Ok(())
+    // Deleted since its verification was read.
+    if verified == 0 { Err(Error::VerificationNotFound) } else { Ok(()) }
+}
+
+/// Makes the user an account of `kind`, with the next version. 0 if it is one already, or there is no such user.
+pub(crate) fn change_kind(c: &mut Conn, user_id: Uuid, kind: AccountKind, now: SystemTime) -> QueryResult<usize> {
+    let (account_type, official_tier) = kind.stored();
+    on!(c => diesel::update(users::table.find(Id(user_id)))
+        .filter(users::account_type.ne(account_type).or(users::official_tier.ne(official_tier)))
+        .set((
+            users::account_type.eq(account_type),
+            users::official_tier.eq(official_tier),
+            users::version.eq(users::version + 1),
+            users::updated_at.eq(at(now)),
+        ))
+        .execute(c))
+}
+
+/// The hash of a user's password, if it has one.
+pub(crate) fn password_hash(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Option<String>>> {
+    on!(c => users::table.find(Id(user_id)).select(users::password_hash).first(c).optional())
 }
 
 /// Takes the passwords of everybody else who claims the identifier and has nothing verified: whoever proved it first has it, and a

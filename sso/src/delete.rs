@@ -1,0 +1,128 @@
+//! Deleting a user: all that SSO holds of the person goes, and that the others are to be told is owed, in one commit.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use mesh::{Person, Shutdown};
+use tokio::time;
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    model::{Outcome, Provisioning, Target},
+    password::Password,
+    session,
+    sso::{DAY, Sso},
+    store::{self, provisioning::Debts},
+};
+
+/// How often the reaper looks.
+const PERIOD: Duration = Duration::from_secs(60);
+/// Sign-ups that it reaps in one transaction.
+const PAGE: i64 = 50;
+
+/// Deletes a user for an operator.
+///
+/// # Errors
+/// [`Error::UserNotFound`], [`Error::RequestIdReused`].
+pub(crate) async fn by_operator(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
+    let digest = crate::digest::keyed(&sso.digest_key, &[b"delete_user", user_id.as_bytes()]);
+    delete(sso, request_id, digest, user_id).await
+}
+
+/// Deletes the account of whoever has a session and knows the password.
+///
+/// # Errors
+/// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::RequestIdReused`], overload.
+pub(crate) async fn by_person(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    person: Person,
+    password: Password,
+) -> Result<Vec<Provisioning>, Error> {
+    let user_id = person.user_id;
+    let (limits, asked_at) = (sso.sessions, sso.clock.now());
+    let parts: [&[u8]; 3] = [b"delete_account", user_id.as_bytes(), password.bytes()];
+    let digest = crate::digest::keyed(&sso.digest_key, &parts);
+    let before = sso.db.read("delete_account_before", move |c| {
+        // A repeat finds neither session nor password any more.
+        if store::requests::find(c, request_id, &digest)?.is_some() {
+            return Ok(None);
+        }
+        session::require(c, person, &limits, asked_at)?;
+        store::users::password_hash(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
+    });
+    if let Some(hash) = before.await?
+        && !sso.hasher.check(&password, hash).await?
+    {
+        return Err(Error::CredentialsInvalid);
+    }
+    delete(sso, request_id, digest, user_id).await
+}
+
+async fn delete(sso: &Arc<Sso>, request_id: Uuid, digest: [u8; 32], user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
+    let now = sso.clock.now();
+    let debts = sso.provisioner.held(user_id, now);
+    let owed = sso.db.write("delete_user", move |c| {
+        let outcome = Outcome { user_id, verification_id: None, session_id: None };
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+            return Ok::<_, Error>(Debts::default());
+        }
+        store::deletion::delete(c, user_id, None, now)?.ok_or(Error::UserNotFound)?;
+        debts.owe(c, now)?;
+        Ok(debts.clone())
+    });
+    sso.provisioner.settle(owed.await?).await;
+    sso.db.read("provisioning", move |c| Ok(store::provisioning::of_user(c, user_id)?)).await
+}
+
+/// Deletes sign-ups that were not verified for a day, here and in the targets, every minute, until `shutdown`.
+pub(crate) async fn reap(sso: Arc<Sso>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = time::sleep(PERIOD) => {}
+            () = shutdown.begun() => return,
+        }
+        loop {
+            match reap_page(&sso, sso.clock.now() - DAY).await {
+                Ok(0) => break,
+                Ok(users) => tracing::info!(users, "never verified, and deleted"),
+                Err(error) => {
+                    tracing::warn!(%error, "sign-ups that were never verified could not be deleted");
+                    break;
+                }
+            }
+            if shutdown.is_begun() {
+                return;
+            }
+        }
+    }
+}
+
+async fn reap_page(sso: &Sso, until: SystemTime) -> Result<usize, Error> {
+    let ids = sso
+        .db
+        .read("never_verified", move |c| Ok::<_, Error>(store::deletion::never_verified(c, until, PAGE)?))
+        .await?;
+    let now = sso.clock.now();
+    let doomed: Vec<(Uuid, Debts)> =
+        ids.into_iter().map(|id| (id, sso.provisioner.free(id, &Target::ALL, now))).collect();
+    let reaped = sso.db.write("reap", move |c| {
+        let mut reaped = 0;
+        for (user_id, debts) in &doomed {
+            // Looked at again here: it may have been verified since it was read.
+            if store::deletion::delete(c, *user_id, Some(until), now)?.is_some() {
+                debts.owe(c, now)?;
+                reaped += 1;
+            }
+        }
+        Ok::<_, Error>(reaped)
+    });
+    let reaped = reaped.await?;
+    if reaped > 0 {
+        sso.provisioner.stir();
+    }
+    Ok(reaped)
+}

@@ -1,0 +1,88 @@
+//! What is owed to the targets, for operators: to look at, and to stir.
+
+use mesh::deadline;
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    model::{Owed, Target, Truth},
+    sso::Sso,
+    store::{self, owed::Filter},
+};
+
+/// Parked rows made due in one transaction.
+const PAGE: i64 = 100;
+/// What is kept of the deadline for the answer.
+const RESERVE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Which debts to make due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope {
+    /// All of a user.
+    User(Uuid),
+    /// All that is parked of a target.
+    ParkedOf(Target),
+}
+
+/// A page of debts: at most `limit` of them after `after`, and whether there are more.
+///
+/// # Errors
+/// Of the database alone.
+pub(crate) async fn list(sso: &Sso, filter: Filter, after: Uuid, limit: usize) -> Result<(Vec<Owed>, bool), Error> {
+    let ask = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let page = sso.db.read("list_provisioning", move |c| Ok::<_, Error>(store::owed::page(c, filter, after, ask)?));
+    let mut page = page.await?;
+    let more = page.len() > limit;
+    page.truncate(limit);
+    Ok((page, more))
+}
+
+/// Makes debts due at once. Returns how many; of a target with very many parked, those that could be reached in time.
+///
+/// # Errors
+/// [`Error::UserNotFound`].
+pub(crate) async fn retry(sso: &Sso, scope: Scope) -> Result<usize, Error> {
+    let retried = match scope {
+        Scope::User(user_id) => retry_user(sso, user_id).await?,
+        Scope::ParkedOf(target) => retry_parked(sso, target).await?,
+    };
+    sso.provisioner.stir();
+    Ok(retried)
+}
+
+async fn retry_user(sso: &Sso, user_id: Uuid) -> Result<usize, Error> {
+    let now = sso.clock.now();
+    let retried = sso.db.write("retry_provisioning", move |c| {
+        store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
+        Ok::<_, Error>(store::owed::retry_user(c, user_id, now)?)
+    });
+    retried.await
+}
+
+async fn retry_parked(sso: &Sso, target: Target) -> Result<usize, Error> {
+    let mut retried = 0;
+    while deadline::current().is_none_or(|deadline| deadline.left() > RESERVE) {
+        let now = sso.clock.now();
+        let page = sso.db.write("retry_parked_provisioning", move |c| {
+            Ok::<_, Error>(store::owed::retry_parked(c, target, PAGE, now)?)
+        });
+        match page.await? {
+            0 => break,
+            rows => retried += rows,
+        }
+    }
+    Ok(retried)
+}
+
+/// What the targets are to be told of a user, and how far they have been.
+///
+/// # Errors
+/// [`Error::UserNotFound`] if there is no such user, and no deletion of it that is still owed.
+pub(crate) async fn of_user(sso: &Sso, user_id: Uuid) -> Result<(Truth, Vec<crate::model::Provisioning>), Error> {
+    sso.db
+        .read("provisioning", move |c| {
+            let truth = store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
+            Ok((truth, store::provisioning::of_user(c, user_id)?))
+        })
+        .await
+}
