@@ -7,6 +7,7 @@ mod blog;
 mod contracts;
 mod deletion;
 mod durable;
+mod faults;
 mod otp;
 mod owed;
 mod provisioning;

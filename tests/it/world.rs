@@ -117,6 +117,18 @@ impl World {
         Self { plaza: Some(plaza), folder }
     }
 
+    /// A world where nobody has signed up, and things go wrong as asked.
+    pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plaza = Onebox::start(config(&folder), Edge { faults, ..edge(1) }).await.expect("plaza starts");
+        Self { plaza: Some(plaza), folder }
+    }
+
+    /// The whole, to stop parts of it.
+    pub(crate) fn plaza_mut(&mut self) -> &mut Onebox {
+        self.plaza.as_mut().expect("it runs")
+    }
+
     /// Stops all four services and starts them again on the same data.
     pub(crate) async fn restart(&mut self) {
         // The clock goes on where it was.

@@ -1,0 +1,365 @@
+//! Every flow, broken at each of its steps in turn, and then whole again: nothing lost, nothing twice.
+//!
+//! The steps of a flow are not listed here: a run without faults writes them down, every job of SSO's database and every call SSO makes. Then, for
+//! each step, the flow is run with each thing that can go wrong there. Whoever called repeats the same request, as clients do; a process that
+//! stopped is started again. In the end Social and Blog know the user as SSO does.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use mesh::channel::{Fate as CallFate, Faults as CallFaults};
+use onebox::{Faults, Part};
+use proto::sso::v1::{
+    self as sso, AccountType, OfficialTier, SendOtpRequest, SignUpRequest, VerifyOtpRequest, sign_in_response::Outcome,
+};
+use sso::{CreateUserRequest, DeleteAccountRequest, DeleteUserRequest, SignInRequest, UpdateUserRequest};
+use tonic::{Code, Request, Status};
+
+use crate::{
+    targets::change,
+    world::{Person, World, bearer, guess, id, verification},
+};
+
+/// Where something can go wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// A job of SSO's database, by its name.
+    Job(&'static str),
+    /// A call that SSO makes, by its path.
+    Call(String),
+}
+
+/// What goes wrong there, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// The peer, or the database, refuses, and nothing is done.
+    Refused(Code),
+    /// It is done, and the answer is lost.
+    Lost(Code),
+    /// No answer comes before the deadline, and nothing is done.
+    Silent,
+    /// No answer comes before the deadline, and it is done.
+    DoneAndSilent,
+    /// SSO stops just before.
+    StoppedBefore,
+    /// SSO stops just after.
+    StoppedAfter,
+}
+
+const AT_A_CALL: [Wrong; 9] = [
+    Wrong::Refused(Code::Unavailable),
+    Wrong::Refused(Code::Internal),
+    Wrong::Refused(Code::ResourceExhausted),
+    Wrong::Lost(Code::Unavailable),
+    Wrong::Lost(Code::Internal),
+    Wrong::Silent,
+    Wrong::DoneAndSilent,
+    Wrong::StoppedBefore,
+    Wrong::StoppedAfter,
+];
+
+const AT_A_JOB: [Wrong; 4] =
+    [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
+
+/// What the faults of a world are decided by.
+#[derive(Clone, Default)]
+struct Plan(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// The steps since the flow began, each as often as it came by.
+    steps: Vec<Step>,
+    /// What goes wrong at which step, the how-manieth time it comes by.
+    armed: Option<(Step, usize, Wrong)>,
+    /// SSO has stopped: nothing of it reaches anything.
+    stopped: bool,
+}
+
+impl Plan {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics here")
+    }
+
+    /// What becomes of a step.
+    fn meet(&self, step: Step) -> Option<Wrong> {
+        let mut state = self.state();
+        if state.stopped {
+            return Some(Wrong::StoppedBefore);
+        }
+        let nth = state.steps.iter().filter(|before| **before == step).count();
+        state.steps.push(step.clone());
+        let (_, _, wrong) = state.armed.take_if(|(armed, at, _)| *armed == step && *at == nth)?;
+        state.stopped = matches!(wrong, Wrong::StoppedBefore | Wrong::StoppedAfter);
+        Some(wrong)
+    }
+
+    /// The flow begins, and this is to go wrong in it.
+    fn begin(&self, armed: Option<(Step, usize, Wrong)>) {
+        let mut state = self.state();
+        state.steps.clear();
+        state.armed = armed;
+    }
+
+    fn faults(&self) -> Faults {
+        let (calls, jobs) = (self.clone(), self.clone());
+        let call = move |path: &str| {
+            // Keys are fetched from SSO by the others: none of its own steps.
+            if path.starts_with("/sso.") {
+                return CallFate::Pass;
+            }
+            match calls.meet(Step::Call(path.to_owned())) {
+                None => CallFate::Pass,
+                Some(Wrong::Refused(code)) => CallFate::Refuse(code),
+                Some(Wrong::Lost(code)) => CallFate::Lose(code),
+                Some(Wrong::Silent | Wrong::StoppedBefore) => CallFate::Hang,
+                Some(Wrong::DoneAndSilent | Wrong::StoppedAfter) => CallFate::ActAndHang,
+            }
+        };
+        let job = move |name| match jobs.meet(Step::Job(name)) {
+            None => db::Fate::Run,
+            Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
+            Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
+        };
+        Faults { calls: CallFaults::new(call), sso_database: db::Faults::new(job) }
+    }
+}
+
+/// What somebody does.
+#[derive(Debug, Clone, Copy)]
+enum Flow {
+    SignUp,
+    Create,
+    Send,
+    Verify,
+    SignIn,
+    Change,
+    Delete,
+    DeleteOwn,
+    Reap,
+}
+
+/// The request of one who does it, the same at each repeat; and whose it is, where that is known before.
+enum Scene {
+    SignUp(SignUpRequest),
+    Create(CreateUserRequest),
+    Send(SendOtpRequest),
+    Verify(VerifyOtpRequest),
+    SignIn(SignInRequest),
+    Change(UpdateUserRequest),
+    Delete(DeleteUserRequest),
+    DeleteOwn(DeleteAccountRequest, String),
+    Reap,
+}
+
+impl Flow {
+    /// What has to be before it can be done; and the user, if there is one.
+    async fn prepare(self, world: &World, person: &Person) -> (Scene, Option<String>) {
+        match self {
+            Self::SignUp => (Scene::SignUp(person.sign_up()), None),
+            Self::Create => (Scene::Create(create(person)), None),
+            Self::Send | Self::Verify | Self::Reap => {
+                let signed_up = world.sign_up(person).await.expect("signs up");
+                let verification_id = verification(&signed_up);
+                let user_id = signed_up.user.expect("a user").id;
+                let scene = match self {
+                    Self::Send => {
+                        // A code has gone out: the next may not follow at once.
+                        world.pass(Duration::from_secs(60)).await;
+                        Scene::Send(SendOtpRequest { request_id: id(), verification_id })
+                    }
+                    Self::Verify => Scene::Verify(guess(&verification_id, &world.code(&person.address).await)),
+                    _ => Scene::Reap,
+                };
+                (scene, Some(user_id))
+            }
+            Self::SignIn | Self::Change | Self::Delete | Self::DeleteOwn => {
+                let (user, tokens) = world.join(person).await;
+                let (request_id, user_id) = (id(), user.id.clone());
+                let scene = match self {
+                    Self::SignIn => Scene::SignIn(person.sign_in()),
+                    Self::Change => Scene::Change(change(&user.id, OfficialTier::Premium)),
+                    Self::Delete => Scene::Delete(DeleteUserRequest { request_id, user_id }),
+                    _ => {
+                        let password = person.password.clone();
+                        Scene::DeleteOwn(DeleteAccountRequest { request_id, password }, tokens.access_token)
+                    }
+                };
+                (scene, Some(user.id))
+            }
+        }
+    }
+
+    /// What is so in the end, besides that all three services agree.
+    async fn check(self, world: &World, person: &Person, user_id: &str, when: &str) {
+        let known = world.sso_knows(user_id).await;
+        match self {
+            Self::Delete | Self::DeleteOwn | Self::Reap => assert_eq!(known, None, "{when}"),
+            Self::Change => assert_eq!(known.expect("it is there").3, 2, "changed once, {when}"),
+            Self::SignUp | Self::Create => {
+                assert_eq!(known, Some((person.username.clone(), 1, 0, 1)), "{when}");
+                let twice = world.sign_up(&Person { address: format!("x{}", person.address), ..person.clone() }).await;
+                assert_eq!(twice.expect_err("the name is taken").code(), Code::AlreadyExists, "{when}");
+            }
+            Self::Send | Self::Verify | Self::SignIn => assert!(known.is_some(), "{when}"),
+        }
+        if let Self::Verify | Self::SignIn = self {
+            let outcome = world.sign_in(person).await.expect("signs in").outcome;
+            assert!(matches!(outcome, Some(Outcome::Tokens(_))), "verified, {when}");
+        }
+        if let Self::SignUp | Self::Send = self {
+            prove(world, person, when).await;
+        }
+    }
+}
+
+impl Scene {
+    /// Does it, and says whose it was if that is new.
+    async fn act(&self, world: &World) -> Result<Option<String>, Status> {
+        let id_of = |user: Option<sso::User>| Some(user.expect("a user").id);
+        match self {
+            Self::SignUp(request) => Ok(id_of(world.auth().sign_up(request.clone()).await?.into_inner().user)),
+            Self::Create(request) => {
+                let request = world.as_operator(request.clone());
+                Ok(id_of(world.users().create_user(request).await?.into_inner().user))
+            }
+            Self::Send(request) => world.auth().send_otp(request.clone()).await.map(|_| None),
+            Self::Verify(request) => {
+                let answer = world.auth().verify_otp(request.clone()).await?.into_inner();
+                crate::world::success(answer);
+                Ok(None)
+            }
+            Self::SignIn(request) => world.auth().sign_in(request.clone()).await.map(|_| None),
+            Self::Change(request) => world.users().update_user(world.as_operator(request.clone())).await.map(|_| None),
+            Self::Delete(request) => world.users().delete_user(world.as_operator(request.clone())).await.map(|_| None),
+            Self::DeleteOwn(request, token) => {
+                let request: Request<_> = bearer(request.clone(), token);
+                world.account().delete_account(request).await.map(|_| None)
+            }
+            Self::Reap => {
+                world.leap(Duration::from_secs(24 * 3600 + 60)).await;
+                world.pass(Duration::from_secs(5)).await;
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn create(person: &Person) -> CreateUserRequest {
+    CreateUserRequest {
+        request_id: id(),
+        identifier: Some(sso::create_user_request::Identifier::Email(person.address.clone())),
+        password: person.password.clone(),
+        username: person.username.clone(),
+        account_type: AccountType::Customer.into(),
+        official_tier: OfficialTier::Unspecified.into(),
+        vouch_identifier: true,
+    }
+}
+
+/// The person can still prove the address: a code goes out, and opens the account.
+async fn prove(world: &World, person: &Person, when: &str) {
+    world.leap(Duration::from_secs(600)).await;
+    let signed_in = world.sign_in(person).await.expect("signs in").outcome;
+    let Some(Outcome::Verification(pending)) = signed_in else { panic!("not yet verified, {when}: {signed_in:?}") };
+    world.send(&pending.verification_id).await.unwrap_or_else(|status| panic!("no code, {when}: {status:?}"));
+    let code = world.code(&person.address).await;
+    crate::world::success(world.verify(&pending.verification_id, &code).await.expect("verifies"));
+}
+
+/// What runs by itself now and then, whatever else is done.
+const BY_THEMSELVES: [&str; 4] = ["claim_provisioning", "never_verified", "reap", "forget"];
+
+/// The steps of a flow, as one run of it goes, each with how often it came by before.
+async fn steps(flow: Flow) -> Vec<(Step, usize)> {
+    let plan = Plan::default();
+    let world = World::with_faults(plan.faults()).await;
+    let (scene, _) = flow.prepare(&world, &Person::with_email("anna")).await;
+    plan.begin(None);
+    scene.act(&world).await.expect("nothing is in the way");
+    let all = plan.state().steps.clone();
+    let own = |step: &Step| match step {
+        Step::Job("forget") => false,
+        Step::Job(name) => matches!(flow, Flow::Reap) || !BY_THEMSELVES.contains(name),
+        Step::Call(_) => true,
+    };
+    let mut steps: Vec<(Step, usize)> = Vec::new();
+    for step in all.into_iter().filter(own) {
+        let before = steps.iter().filter(|(other, _)| *other == step).count();
+        // What runs by itself is the same each time.
+        if before == 0 || !matches!(step, Step::Job(name) if BY_THEMSELVES.contains(&name)) {
+            steps.push((step, before));
+        }
+    }
+    steps
+}
+
+async fn break_each_step(flow: Flow) {
+    let (plan, mut broken) = (Plan::default(), 0);
+    let mut world = World::with_faults(plan.faults()).await;
+    for (step, nth) in steps(flow).await {
+        let wrongs: &[Wrong] = if matches!(step, Step::Job(_)) { &AT_A_JOB } else { &AT_A_CALL };
+        for wrong in wrongs {
+            let when = format!("{flow:?} with {wrong:?} at {step:?}, time {nth}");
+            let person = Person::with_email(&format!("person{broken}"));
+            let (scene, user_id) = flow.prepare(&world, &person).await;
+            plan.begin(Some((step.clone(), nth, *wrong)));
+            let mut outcome = scene.act(&world).await;
+            if plan.state().stopped {
+                restart(&mut world, &plan).await;
+            }
+            let missed = plan.state().armed.take();
+            assert_eq!(missed, None, "the flow does not come by, {when}");
+            for _ in 0..3 {
+                let Err(status) = &outcome else { break };
+                let passing = matches!(
+                    status.code(),
+                    Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::ResourceExhausted
+                );
+                assert!(passing, "{when}: {status:?}");
+                world.pass(Duration::from_secs(1)).await;
+                outcome = scene.act(&world).await;
+            }
+            let found = outcome.unwrap_or_else(|status| panic!("{when}, three times over: {status:?}"));
+            let user_id = user_id.or(found).expect("a user");
+            if let Flow::Reap = flow {
+                world.pass(Duration::from_secs(120)).await;
+            }
+            world.settled().await;
+            world.agree(&user_id, &when).await;
+            flow.check(&world, &person, &user_id, &when).await;
+            broken += 1;
+        }
+    }
+    assert!(broken >= 8, "{flow:?} was broken {broken} times only");
+}
+
+/// SSO has stopped in the middle of things, and is started again once nothing of it is left.
+async fn restart(world: &mut World, plan: &Plan) {
+    world.plaza_mut().stop_part(Part::Sso).await;
+    world.pass(Duration::from_secs(6)).await;
+    plan.state().stopped = false;
+    world.plaza_mut().start_part(Part::Sso).await.expect("SSO starts again");
+}
+
+macro_rules! broken {
+    ($($name:ident: $flow:ident;)*) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            break_each_step(Flow::$flow).await;
+        }
+    )*};
+}
+
+broken! {
+    signing_up: SignUp;
+    creating_a_user: Create;
+    sending_a_code: Send;
+    verifying: Verify;
+    signing_in: SignIn;
+    changing_a_user: Change;
+    deleting_a_user: Delete;
+    deleting_ones_own_account: DeleteOwn;
+    reaping: Reap;
+}
