@@ -25,7 +25,7 @@ pub mod token;
 mod wire;
 
 pub use access::{Caller, Person};
-pub use channel::{Channel, ChannelOptions, Local, PeerIdentity};
+pub use channel::{Channel, ChannelOptions, Local, Network, PeerIdentity};
 pub use clock::{Clock, Random, uuid_v7};
 pub use deadline::Deadline;
 pub use failure::Failure;

@@ -1,25 +1,38 @@
 //! One attempt of a call.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use http::{HeaderValue, header::USER_AGENT};
+use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::{
+    ChannelOptions,
     error::Loss,
     identity::{Minter, PeerIdentity},
     memory::{Memory, Place},
-    socket::Socket,
+    pool::Pool,
 };
 use crate::{deadline::Deadline, server::Router, wire};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!("CARGO_PKG_VERSION")));
 
+/// What a call has behind it.
+#[derive(Debug, Default)]
+pub(super) struct Journey {
+    /// Attempts that count.
+    pub(super) previous: u32,
+    /// The endpoints it went to.
+    pub(super) tried: Vec<SocketAddr>,
+    /// When this attempt is given up for another, if before the deadline.
+    pub(super) due: Option<Instant>,
+}
+
 /// What carries an attempt to the callee.
 #[expect(clippy::large_enum_variant, reason = "there is one to a channel, behind its Arc")]
 pub(super) enum Transport {
     Memory(Memory),
-    Socket(Socket, Minter),
+    Socket(Pool, Minter),
 }
 
 impl Transport {
@@ -27,8 +40,16 @@ impl Transport {
         Self::Memory(Memory::new(Place::Router(router), caller))
     }
 
-    pub(super) fn socket(callee: &'static str, uri: &str, caller: PeerIdentity, connect_timeout: Duration) -> Self {
-        Self::Socket(Socket::new(callee, uri, connect_timeout), Minter::new(caller, callee))
+    pub(super) fn socket(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
+        Self::Socket(Pool::new(callee, uri, options), Minter::new(caller, callee))
+    }
+
+    /// Whether another endpoint could be asked if the next one does not answer.
+    pub(super) fn has_choice(&self, tried: &[SocketAddr]) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Socket(pool, _) => pool.has_choice(tried),
+        }
     }
 
     /// Sends the request, with the time that is left and the number of attempts before this one (gRFC A6).
@@ -39,19 +60,20 @@ impl Transport {
         &self,
         mut request: http::Request<Body>,
         deadline: Deadline,
-        previous: u32,
+        journey: &mut Journey,
     ) -> Result<http::Response<Body>, Loss> {
         let headers = request.headers_mut();
         headers.insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
         headers.insert(USER_AGENT, AGENT);
-        if previous > 0 {
-            headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
+        if journey.previous > 0 {
+            headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(journey.previous));
         }
         match self {
             Self::Memory(memory) => Ok(memory.send(request).await?),
-            Self::Socket(socket, minter) => {
+            Self::Socket(pool, minter) => {
                 request.headers_mut().insert(wire::PEER, minter.token());
-                socket.send(request).await
+                let due = journey.due.unwrap_or(deadline.instant());
+                pool.send(request, &mut journey.tried, due).await
             }
         }
     }

@@ -3,27 +3,31 @@
 use std::{
     future::Future as _,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 
-use crate::{deadline::Deadline, failure::Failure};
+use super::Inner;
+use crate::{deadline::Deadline, failure::Failure, wire};
 
 /// An answer's body that fails DEADLINE_EXCEEDED when the time is up.
 pub(super) struct Received {
     inner: Body,
     deadline: Deadline,
+    /// Whose retry budget an OK refills.
+    channel: Arc<Inner>,
     /// Made when the body first has to be waited for.
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Received {
-    pub(super) fn new(inner: Body, deadline: Deadline) -> Self {
-        Self { inner, deadline, late: None }
+    pub(super) fn new(inner: Body, deadline: Deadline, channel: Arc<Inner>) -> Self {
+        Self { inner, deadline, channel, late: None }
     }
 }
 
@@ -33,6 +37,11 @@ impl http_body::Body for Received {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && frame.trailers_ref().and_then(wire::code) == Some(Code::Ok)
+        {
+            self.channel.throttle.succeeded();
+        }
         if polled.is_ready() {
             return polled;
         }

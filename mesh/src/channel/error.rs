@@ -16,13 +16,25 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Loss {
     pub(super) status: Status,
-    /// Whether it is certain that the callee saw nothing of the call: it never left, or the callee refused it unread.
-    pub(super) unseen: bool,
+    pub(super) fate: Fate,
+}
+
+/// How far a lost call came (gRFC A6, transparent retries).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// There was no connection to send it on.
+    NotConnected,
+    /// The connection ended with the call still in hand.
+    NeverLeft,
+    /// The callee says that it did not look at it.
+    Refused,
+    /// The callee may have acted on it.
+    Unknown,
 }
 
 impl<E: Into<Status>> From<E> for Loss {
     fn from(status: E) -> Self {
-        Self { status: status.into(), unseen: false }
+        Self { status: status.into(), fate: Fate::Unknown }
     }
 }
 
@@ -34,6 +46,11 @@ pub(super) fn refused_unread(error: &(dyn Error + 'static)) -> bool {
         Some(Reason::NO_ERROR) => error.is_go_away(),
         _ => false,
     })
+}
+
+/// Whether the callee said goodbye to the whole connection.
+pub(super) fn is_goodbye(error: &(dyn Error + 'static)) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| error.is_remote() && error.is_go_away())
 }
 
 /// The status of an error of hyper, h2 or the operating system.

@@ -1,12 +1,15 @@
 //! The caller's side, under any generated client. Outermost first: deadline (connect and body included), retry, attempt,
-//! error normaliser, transport.
+//! error normaliser, and the pool of connections or, in memory, the router itself.
 
 mod attempt;
+mod backoff;
 mod body;
 mod error;
 mod faults;
 mod identity;
 mod memory;
+mod network;
+mod pool;
 mod replay;
 mod retry;
 mod socket;
@@ -29,6 +32,7 @@ use tower::Service;
 pub use faults::{Fate, Faults};
 pub use identity::PeerIdentity;
 pub use memory::Local;
+pub use network::Network;
 
 use crate::{
     clock::Random,
@@ -38,26 +42,43 @@ use crate::{
     server::Router,
     wire,
 };
-use attempt::Transport;
+use attempt::{Journey, Transport};
 use body::Received;
 use throttle::Throttle;
 
 /// How a channel behaves.
 #[derive(Debug, Clone)]
 pub struct ChannelOptions {
-    /// How long to wait for a connection, within the deadline of the call. 1 s.
+    /// How long one connection may take to be made: TCP and the callee's first word. 1 s.
     pub connect_timeout: Duration,
-    /// Where the jitter of pauses between attempts comes from.
+    /// How often a connection with calls on it is asked whether its callee is still there, and how long that may take to
+    /// answer. Without it, a callee that vanishes without a word costs every call its whole deadline. 10 s and 5 s.
+    pub keepalive: (Duration, Duration),
+    /// Whether calls wait for a connection as long as their deadline allows, although it could not be made; otherwise they fail
+    /// at once. While connections are made for the first time, or again after a loss, all calls wait. No.
+    pub wait_for_ready: bool,
+    /// How many calls may wait for a connection; more fail UNAVAILABLE at once. 1024.
+    pub queue: u32,
+    /// How names are resolved and connections made. The operating system's.
+    pub network: Network,
+    /// Where jitter and the choice among endpoints come from.
     pub random: Random,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(1), random: Random::system() }
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            keepalive: (Duration::from_secs(10), Duration::from_secs(5)),
+            wait_for_ready: false,
+            queue: 1024,
+            network: Network::system(),
+            random: Random::system(),
+        }
     }
 }
 
-/// Calls one service. Clones share its connection and its retry budget.
+/// Calls one service. Clones share its connections and its retry budget.
 #[derive(Clone)]
 pub struct Channel(Arc<Inner>);
 
@@ -84,11 +105,12 @@ impl Channel {
         Self::of(router.contracts(), Transport::memory(router, caller), options.random)
     }
 
-    /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`), with a peer token of `caller`. Never fails: it connects when
-    /// it is first called, and again after each loss, and a call fails UNAVAILABLE while it cannot.
+    /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`), with a peer token of `caller`. The host may have many
+    /// addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
+    /// first called, and again after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
-        let transport = Transport::socket(callee, uri, caller, options.connect_timeout);
-        Self::of(Contracts::plaza(), transport, options.random)
+        let random = options.random.clone();
+        Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), random)
     }
 
     fn of(contracts: Contracts, transport: Transport, random: Random) -> Self {
@@ -110,7 +132,7 @@ impl Inner {
         deadline::current().map_or(own, |inherited| inherited.min(own))
     }
 
-    async fn call(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+    async fn call(self: &Arc<Self>, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         let path = request.uri().path();
         let deadline = self.deadline(path, wire::timeout(request.headers()));
         if deadline.passed() {
@@ -121,12 +143,14 @@ impl Inner {
         let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
             match streams {
-                true => self.transport.attempt(request, deadline, 0).await.map_err(|loss| loss.status),
+                true => {
+                    self.transport.attempt(request, deadline, &mut Journey::default()).await.map_err(|loss| loss.status)
+                }
                 false => retry::call(self, request, repeatable, deadline).await,
             }
         };
         let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;
-        Ok(response.map(|body| Body::new(Received::new(body, deadline))))
+        Ok(response.map(|body| Body::new(Received::new(body, deadline, Arc::clone(self)))))
     }
 }
 

@@ -1,24 +1,28 @@
-//! Calls that are sent again (gRFC A6). Of one message each way: methods marked repeatable, on UNAVAILABLE alone, only until
-//! response headers have come. Of any method whose caller sends one message: once, at once, if the callee saw nothing of it.
+//! Calls that are sent again (gRFC A6). Of one message each way: methods marked repeatable, until response headers have come,
+//! on UNAVAILABLE, and on RESOURCE_EXHAUSTED if the callee says when to come back. Of any method whose caller sends one
+//! message: as long as it has not left, and once, at once, if the callee refused it unread.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use http_body_util::Full;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
 
 use super::{
     Inner,
+    attempt::Journey,
+    backoff::{Backoff, Growth},
+    error::{Fate, Loss},
     replay::{Buffered, buffer},
 };
-use crate::{clock::Random, deadline::Deadline, wire};
+use crate::{deadline::Deadline, failure::Failure, wire};
 
 /// Attempts in all, the first included.
 const MAX_ATTEMPTS: u32 = 3;
-/// The longest pause before the second attempt; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSES: Growth = Growth { first: Duration::from_millis(50), factor: 2.0, longest: Duration::from_secs(1) };
+/// With less time left than this, an attempt is never given up for another.
+const WORTH_HALVING: Duration = Duration::from_millis(400);
 
 /// Sends the request until it is answered, or may not be sent again; the last outcome is returned.
 pub(super) async fn call(
@@ -28,62 +32,111 @@ pub(super) async fn call(
     deadline: Deadline,
 ) -> Result<http::Response<Body>, Status> {
     let (head, body) = request.into_parts();
-    let send = async |body, previous| {
-        channel.transport.attempt(http::Request::from_parts(head.clone(), body), deadline, previous).await
-    };
+    let mut journey = Journey::default();
     let message = match buffer(body).await? {
         Buffered::Whole(message) => message,
-        Buffered::Once(body) => return send(body, 0).await.map_err(|loss| loss.status),
+        Buffered::Once(body) => {
+            let request = http::Request::from_parts(head, body);
+            return channel.transport.attempt(request, deadline, &mut journey).await.map_err(|loss| loss.status);
+        }
     };
-    let mut pauses = Pauses { ceiling: FIRST_PAUSE };
-    let (mut previous, mut unseen) = (0, 0);
+    let mut pauses = Backoff::new(PAUSES);
+    let mut refused = false;
     loop {
-        let outcome = match send(Body::new(Full::new(message.clone())), previous).await {
-            // No attempt in A6's sense: nothing was asked of the callee yet.
-            Err(loss) if loss.unseen && unseen == 0 => {
-                unseen += 1;
-                continue;
+        journey.due = repeatable.then(|| channel.patience(&journey, deadline)).flatten();
+        let request = http::Request::from_parts(head.clone(), Body::new(Full::new(message.clone())));
+        let (outcome, fate) = match attempt(channel, request, deadline, &mut journey).await {
+            // No attempts in A6's sense: nothing was asked of the callee yet.
+            Err(Loss { fate: Fate::NeverLeft, .. }) if !deadline.passed() => continue,
+            Err(Loss { fate: Fate::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
+            Err(loss) => (Err(loss.status), loss.fate),
+            Ok(response) => (Ok(response), Fate::Unknown),
+        };
+        let Some(verdict) = Verdict::of(&outcome) else { return outcome };
+        let safe = repeatable || fate == Fate::NotConnected;
+        let pause = match verdict {
+            Verdict::Fine => {
+                channel.throttle.succeeded();
+                return outcome;
             }
-            outcome => outcome.map_err(|loss| loss.status),
+            Verdict::Stop => {
+                channel.throttle.failed();
+                return outcome;
+            }
+            Verdict::Retry(_) if !safe || !channel.throttle.failed() || journey.previous + 1 >= MAX_ATTEMPTS => {
+                return outcome;
+            }
+            Verdict::Retry(Some(pushback)) => {
+                pauses.reset();
+                pushback
+            }
+            Verdict::Retry(None) => pauses.next(&channel.random),
         };
-        let Some(headers) = unavailable(&outcome) else {
-            channel.throttle.succeeded();
-            return outcome;
-        };
-        if !repeatable || !channel.throttle.failed() || previous + 1 >= MAX_ATTEMPTS {
-            return outcome;
-        }
         // The failure at hand says more than a deadline would, and says it now.
-        let Some(pause) = pauses.next(&headers, &channel.random).filter(|pause| *pause < deadline.left()) else {
+        if pause >= deadline.left() {
             return outcome;
-        };
-        sleep(pause).await;
-        previous += 1;
-    }
-}
-
-/// The headers of an outcome that is UNAVAILABLE and nothing else: a failure of the transport, or an answer of headers alone.
-fn unavailable(outcome: &Result<http::Response<Body>, Status>) -> Option<HeaderMap> {
-    match outcome {
-        Ok(response) => (wire::code(response.headers())? == Code::Unavailable).then(|| response.headers().clone()),
-        Err(status) => (status.code() == Code::Unavailable).then(HeaderMap::new),
-    }
-}
-
-/// Exponential, with full jitter, unless the callee says how long.
-struct Pauses {
-    ceiling: Duration,
-}
-
-impl Pauses {
-    /// How long to wait, or `None` for not again: `grpc-retry-pushback-ms` is negative, or not to be understood.
-    fn next(&mut self, headers: &HeaderMap, random: &Random) -> Option<Duration> {
-        if let Some(value) = headers.get(wire::PUSHBACK) {
-            self.ceiling = FIRST_PAUSE;
-            return value.to_str().ok()?.parse().ok().map(Duration::from_millis);
         }
-        let pause = random.between(Duration::ZERO..self.ceiling);
-        self.ceiling = (self.ceiling * 2).min(LONGEST_PAUSE);
-        Some(pause)
+        sleep(pause).await;
+        journey.previous += 1;
     }
+}
+
+/// One attempt, until it is answered or due.
+async fn attempt(
+    channel: &Inner,
+    request: http::Request<Body>,
+    deadline: Deadline,
+    journey: &mut Journey,
+) -> Result<http::Response<Body>, Loss> {
+    let due = journey.due;
+    let answer = channel.transport.attempt(request, deadline, journey);
+    let Some(due) = due else { return answer.await };
+    timeout_at(due, answer).await.unwrap_or_else(|_| Err(Failure::unreachable("an endpoint was silent").into()))
+}
+
+impl Inner {
+    /// When to give up the next attempt for another: at half the time that is left, if another endpoint can be asked then. It is
+    /// how a call survives an endpoint that neither answers nor breaks.
+    fn patience(&self, journey: &Journey, deadline: Deadline) -> Option<Instant> {
+        let left = deadline.left();
+        let another = journey.previous + 1 < MAX_ATTEMPTS && self.throttle.allows();
+        let halve = another && left >= WORTH_HALVING && self.transport.has_choice(&journey.tried);
+        halve.then(|| Instant::now() + left / 2)
+    }
+}
+
+/// What an outcome means for another attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// OK, without a message.
+    Fine,
+    /// The callee asks not to be called again.
+    Stop,
+    /// Again, after the pause the callee asks for if it does.
+    Retry(Option<Duration>),
+}
+
+impl Verdict {
+    /// `None` if the outcome stands: response headers commit the call, and most codes are final.
+    fn of(outcome: &Result<http::Response<Body>, Status>) -> Option<Self> {
+        let (code, pushback) = match outcome {
+            Ok(response) => (wire::code(response.headers())?, pushback(response.headers())),
+            Err(status) => (status.code(), None),
+        };
+        match (code, pushback) {
+            (Code::Ok, _) => Some(Self::Fine),
+            (_, Some(None)) => Some(Self::Stop),
+            (Code::Unavailable, pushback) => Some(Self::Retry(pushback.flatten())),
+            (Code::ResourceExhausted, Some(Some(pushback))) => Some(Self::Retry(Some(pushback))),
+            _ => None,
+        }
+    }
+}
+
+/// `grpc-retry-pushback-ms`, if it is there; `Some(None)` if it is negative, not to be understood, or there twice.
+fn pushback(headers: &HeaderMap) -> Option<Option<Duration>> {
+    let mut values = headers.get_all(wire::PUSHBACK).iter();
+    let value = values.next()?;
+    let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
+    Some(millis.map(Duration::from_millis))
 }

@@ -25,6 +25,11 @@ impl Throttle {
         before.saturating_sub(PER_FAILURE) > MAX / 2
     }
 
+    /// Whether a failure now could be repeated.
+    pub(super) fn allows(&self) -> bool {
+        self.0.load(Ordering::Relaxed).saturating_sub(PER_FAILURE) > MAX / 2
+    }
+
     pub(super) fn succeeded(&self) {
         let give = |tokens: u32| Some((tokens + PER_SUCCESS).min(MAX));
         // The closure always gives a value.

@@ -1,6 +1,7 @@
 //! A contract, a service and tokens for the tests of this crate.
 
 mod echo;
+mod network;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub(crate) use echo::{Echo, call, listen, say};
+pub(crate) use network::{Host, Hosts};
 
 pub(crate) const DEPLOYMENT: &str = "test";
 pub(crate) const AUDIENCE: &str = "plaza";

@@ -1,0 +1,165 @@
+//! A connection that is READY, and the calls on it.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use tokio::{sync::watch, time::Instant};
+use tonic::{Code, Status, body::Body};
+
+use super::{Shared, outlier::Record};
+use crate::{
+    channel::error::{Fate, Loss, answered, is_goodbye, normalise, refused_unread},
+    wire,
+};
+
+/// A connection to one endpoint.
+pub(super) struct Connection {
+    pub(super) address: SocketAddr,
+    sender: SendRequest<Body>,
+    in_flight: AtomicU32,
+    answered: AtomicBool,
+    record: Arc<Record>,
+    over: watch::Sender<bool>,
+}
+
+impl Connection {
+    pub(super) fn new(address: SocketAddr, sender: SendRequest<Body>, record: Arc<Record>) -> Self {
+        let (in_flight, answered, over) = (AtomicU32::new(0), AtomicBool::new(false), watch::Sender::new(false));
+        Self { address, sender, in_flight, answered, record, over }
+    }
+
+    /// How many calls are on it.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Whether any call on it was ever answered.
+    pub(super) fn was_of_use(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    pub(super) fn usable(&self) -> bool {
+        !*self.over.borrow() && !self.sender.is_closed()
+    }
+
+    /// Takes no more calls: it is lost, or its callee said goodbye. Calls under way go on.
+    pub(super) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Waits for [`Connection::end`].
+    pub(super) async fn ended(&self) {
+        // The sender lives in self, so waiting ends with the value alone.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+}
+
+/// One call on a connection: counted from here to the last byte of its answer, and judged by how it ends.
+pub(super) struct Ticket {
+    connection: Arc<Connection>,
+    shared: Arc<Shared>,
+    /// Given up after this instant, the callee is to blame; before it, the caller.
+    due: Instant,
+    judged: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>, due: Instant) -> Self {
+        connection.in_flight.fetch_add(1, Relaxed);
+        Self { connection, shared, due, judged: false }
+    }
+
+    fn judge(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.judged, true) && self.connection.record.ended(code) {
+            self.shared.eject(self.connection.address);
+        }
+    }
+
+    /// Sends the request, and hands the answer on.
+    pub(super) async fn send(mut self, request: http::Request<Body>) -> Result<http::Response<Body>, Loss> {
+        let callee = self.shared.callee;
+        // A request that meets the end of its connection is let go with the last sender: it must not be held by its own.
+        let answer = self.connection.sender.clone().try_send_request(request);
+        let mut error = match answer.await {
+            Ok(response) => {
+                self.connection.answered.store(true, Relaxed);
+                if let Some(code) = wire::code(response.headers()) {
+                    self.judge(code);
+                }
+                return Ok(answered(callee, response.map(|body| Body::new(Carried { body, ticket: self })))?);
+            }
+            Err(error) => error,
+        };
+        let status = normalise(callee, error.error());
+        let fate = match error.take_message() {
+            Some(_) => Fate::NeverLeft,
+            None if refused_unread(error.error()) => Fate::Refused,
+            None => Fate::Unknown,
+        };
+        if fate == Fate::NeverLeft || is_goodbye(error.error()) {
+            self.connection.end();
+        }
+        match fate {
+            // What was left unread says nothing of the endpoint.
+            Fate::NeverLeft | Fate::Refused => self.judged = true,
+            Fate::NotConnected | Fate::Unknown => self.judge(status.code()),
+        }
+        Err(Loss { status, fate })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.judged && Instant::now() >= self.due {
+            self.judge(Code::DeadlineExceeded);
+        }
+        self.connection.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The answer's body, with its ticket.
+struct Carried {
+    body: Incoming,
+    ticket: Ticket,
+}
+
+impl http_body::Body for Carried {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        Poll::Ready(match std::task::ready!(polled) {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.ticket.judge(wire::code(trailers).unwrap_or(Code::Unknown));
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let status = normalise(self.ticket.shared.callee, &error);
+                self.ticket.judge(status.code());
+                Some(Err(status))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,161 @@
+//! What goes on without any call: the name is resolved, each address is connected to, and all are judged.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
+use tonic::Status;
+
+use super::{Connection, Endpoint, Phase, Record, Shared, Task, outlier};
+use crate::{
+    channel::{
+        backoff::{Backoff, Growth, jittered},
+        error::normalise,
+        socket,
+    },
+    failure::Failure,
+};
+
+/// How often a name is resolved although nothing fails.
+const RESOLUTION: Duration = Duration::from_secs(30);
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The pauses between resolutions that fail, and the shortest between any two.
+const RESOLVE: Growth = Growth { first: Duration::from_secs(1), factor: 1.6, longest: RESOLUTION };
+/// The pauses between connections to one address, each from the beginning of the one before.
+const RECONNECT: Growth = Growth { first: Duration::from_millis(50), factor: 1.6, longest: Duration::from_secs(3) };
+/// A connection that lasts so long was a good one although no call was answered on it.
+const SETTLED: Duration = Duration::from_secs(1);
+/// The most addresses of one callee that are connected to.
+const MOST: usize = 64;
+
+fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task(tokio::spawn(work).abort_handle())
+}
+
+/// Begins to resolve and to judge.
+pub(super) fn start(shared: &Arc<Shared>) -> Task {
+    let shared = Arc::clone(shared);
+    spawn(async move {
+        tokio::join!(resolve(&shared), judge(&shared));
+    })
+}
+
+async fn judge(shared: &Shared) {
+    let mut ticks = interval_at(Instant::now() + outlier::INTERVAL, outlier::INTERVAL);
+    loop {
+        ticks.tick().await;
+        shared.update(|state| state.judge(Instant::now()));
+    }
+}
+
+async fn resolve(shared: &Arc<Shared>) {
+    // Without a name there is nothing to resolve: calls fail for it.
+    let Ok(authority) = &shared.authority else { return };
+    let random = &shared.options.random;
+    let mut pauses = Backoff::new(RESOLVE);
+    loop {
+        let began = Instant::now();
+        let looked_up = shared.options.network.resolve(authority.host(), authority.port_u16().unwrap_or(80));
+        let next = match timeout(PATIENCE, looked_up).await {
+            Ok(Ok(addresses)) if !addresses.is_empty() => {
+                shared.take(addresses);
+                pauses.reset();
+                jittered(RESOLUTION, random)
+            }
+            Ok(Ok(_)) => shared.unresolved("no address", &mut pauses),
+            Ok(Err(error)) => shared.unresolved(&error.to_string(), &mut pauses),
+            Err(_) => shared.unresolved("no answer in time", &mut pauses),
+        };
+        tokio::select! {
+            () = sleep_until(began + next) => {}
+            // A callee in trouble does not turn into a flood of questions.
+            () = async { tokio::join!(shared.stale.notified(), sleep(RESOLVE.first)); } => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Notes that the name gave no address. What it gave before still holds: a resolver in trouble is no reason to leave callees.
+    fn unresolved(&self, why: &str, pauses: &mut Backoff) -> Duration {
+        tracing::debug!(callee = self.callee, why, "not resolved");
+        let status = Failure::unreachable(format!("{} was not found: {why}", self.callee)).into();
+        self.update(|state| state.unresolved = Some(status));
+        pauses.next(&self.options.random)
+    }
+
+    /// Connects to the addresses that are new, and leaves those that are gone: calls on them go on.
+    fn take(self: &Arc<Self>, addresses: Vec<SocketAddr>) {
+        let addresses: BTreeSet<_> = addresses.into_iter().take(MOST).collect();
+        self.update(|state| {
+            state.unresolved = None;
+            state.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
+            for address in addresses {
+                if state.find(address).is_none() {
+                    let record = Arc::default();
+                    let task = spawn(keep(Arc::clone(self), address, Arc::clone(&record)));
+                    let ejection = outlier::Ejection::default();
+                    state.endpoints.push(Endpoint { address, record, phase: Phase::Connecting, ejection, _task: task });
+                }
+            }
+        });
+    }
+
+    fn set(&self, address: SocketAddr, phase: Phase) {
+        self.update(|state| {
+            if let Some(endpoint) = state.find(address) {
+                endpoint.phase = phase;
+            }
+        });
+    }
+}
+
+/// Keeps a connection to one address.
+async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
+    let mut pauses = Backoff::new(RECONNECT);
+    loop {
+        let began = Instant::now();
+        let phase = match connect(&shared, address, &record).await {
+            Ok(connection) => {
+                shared.set(address, Phase::Ready(Arc::clone(&connection)));
+                connection.ended().await;
+                if connection.was_of_use() || began.elapsed() >= SETTLED {
+                    pauses.reset();
+                    Phase::Connecting
+                } else {
+                    // One that takes connections and drops them is not there.
+                    let text = format!("{} at {address} closed before it answered", shared.callee);
+                    Phase::Failed(Failure::unreachable(text).into())
+                }
+            }
+            Err(status) => {
+                tracing::debug!(callee = shared.callee, %address, why = status.message(), "not connected");
+                Phase::Failed(status)
+            }
+        };
+        shared.set(address, phase);
+        shared.stale.notify_one();
+        sleep_until(began + pauses.next(&shared.options.random)).await;
+    }
+}
+
+async fn connect(shared: &Shared, address: SocketAddr, record: &Arc<Record>) -> Result<Arc<Connection>, Status> {
+    let (callee, options) = (shared.callee, &shared.options);
+    let opened = timeout(options.connect_timeout, socket::open(&options.network, address, options.keepalive)).await;
+    let (sender, driver) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => return Err(normalise(callee, error.as_ref())),
+        Err(_) => return Err(Failure::unreachable(format!("{callee} at {address}: no connection in time")).into()),
+    };
+    let connection = Arc::new(Connection::new(address, sender, Arc::clone(record)));
+    let driven = Arc::downgrade(&connection);
+    // Driven apart, so that the calls on a connection finish although it is left for another.
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(callee, %error, "a connection ended");
+        }
+        if let Some(connection) = driven.upgrade() {
+            connection.end();
+        }
+    });
+    Ok(connection)
+}

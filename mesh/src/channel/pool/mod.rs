@@ -1,0 +1,320 @@
+//! The endpoints of one callee: found by name, connected to for as long as the pool lives, and chosen from by how many calls
+//! they have. A call goes to a connection that is READY or waits for one; it never makes one, so that a caller who gives
+//! up takes nothing with it.
+
+mod connection;
+mod driver;
+mod outlier;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    task::AbortHandle,
+    time::Instant,
+};
+use tonic::{Status, body::Body};
+
+use super::{
+    ChannelOptions,
+    error::{Fate, Loss},
+};
+use crate::failure::Failure;
+use connection::{Connection, Ticket};
+use outlier::{Ejection, Record};
+
+/// The way to one callee.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    /// Begun by the first call, so that a channel can be made before there is a runtime.
+    driver: OnceLock<Task>,
+}
+
+/// What calls, and the tasks that keep the connections, have in common.
+struct Shared {
+    callee: &'static str,
+    authority: Result<Authority, String>,
+    options: ChannelOptions,
+    state: Mutex<State>,
+    view: watch::Sender<Arc<View>>,
+    /// Asks for the name to be resolved again.
+    stale: Notify,
+    /// A place for each call that waits for a connection.
+    queue: Semaphore,
+    draws: AtomicU64,
+}
+
+/// What is known of the endpoints.
+#[derive(Default)]
+struct State {
+    endpoints: Vec<Endpoint>,
+    /// Why the name gave no address, if it gave none yet.
+    unresolved: Option<Status>,
+}
+
+struct Endpoint {
+    address: SocketAddr,
+    record: Arc<Record>,
+    phase: Phase,
+    ejection: Ejection,
+    _task: Task,
+}
+
+/// Where an endpoint is (grpc/grpc doc/connectivity-semantics-and-api.md; IDLE does not occur).
+enum Phase {
+    Connecting,
+    Ready(Arc<Connection>),
+    /// Until it is READY again, whatever is tried meanwhile.
+    Failed(Status),
+}
+
+/// What a call chooses from.
+struct View {
+    trusted: Vec<Arc<Connection>>,
+    /// READY, but ejected: better than nothing.
+    ejected: Vec<Arc<Connection>>,
+    /// Why there is no use in waiting for another.
+    hopeless: Option<Status>,
+}
+
+/// A task that ends with its owner.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Pool {
+    pub(super) fn new(callee: &'static str, uri: &str, options: ChannelOptions) -> Self {
+        let shared = Shared {
+            callee,
+            authority: authority(uri),
+            state: Mutex::default(),
+            view: watch::Sender::new(Arc::new(State::default().view())),
+            stale: Notify::new(),
+            queue: Semaphore::new(options.queue as usize),
+            draws: AtomicU64::new(u64::from_le_bytes(options.random.bytes())),
+            options,
+        };
+        Self { shared: Arc::new(shared), driver: OnceLock::new() }
+    }
+
+    /// Sends the request to an endpoint, to none of `tried` if there is another, and adds the one it went to. An answer that
+    /// is not there when it is `due` is the endpoint's failure.
+    ///
+    /// # Errors
+    /// UNAVAILABLE if there is no connection and, unless the channel waits for one, none is being made for the first time; else
+    /// see [`super::error::normalise`].
+    pub(super) async fn send(
+        &self,
+        request: http::Request<Body>,
+        tried: &mut Vec<SocketAddr>,
+        due: Instant,
+    ) -> Result<http::Response<Body>, Loss> {
+        let unsent = |status| Loss { status, fate: Fate::NotConnected };
+        let request = self.shared.addressed(request).map_err(unsent)?;
+        self.driver.get_or_init(|| driver::start(&self.shared));
+        let connection = self.shared.connection(tried).await.map_err(unsent)?;
+        tried.push(connection.address);
+        Ticket::new(connection, Arc::clone(&self.shared), due).send(request).await
+    }
+
+    /// Whether there are two endpoints that are in order and not among `tried`.
+    pub(super) fn has_choice(&self, tried: &[SocketAddr]) -> bool {
+        let view = Arc::clone(&self.shared.view.borrow());
+        view.trusted.iter().filter(|one| one.usable() && !tried.contains(&one.address)).nth(1).is_some()
+    }
+}
+
+impl Drop for Pool {
+    /// The tasks of the endpoints hold what holds them.
+    fn drop(&mut self) {
+        drop(self.driver.take());
+        self.shared.lock().endpoints.clear();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known, and tells the calls that wait.
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.view.send_replace(Arc::new(state.view()));
+        result
+    }
+
+    fn eject(&self, address: SocketAddr) {
+        let mut state = self.lock();
+        if state.eject(address, Instant::now()) {
+            self.view.send_replace(Arc::new(state.view()));
+            tracing::warn!(callee = self.callee, %address, "ejected: it fails");
+            self.stale.notify_one();
+        }
+    }
+
+    /// The request with the whole URI that HTTP/2 wants.
+    fn addressed(&self, mut request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
+        let authority = self.authority.clone().map_err(Failure::unreachable)?;
+        let mut parts = request.uri().clone().into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(authority);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(Failure::internal)?;
+        *request.version_mut() = http::Version::HTTP_2;
+        Ok(request)
+    }
+
+    /// A connection for one call, waited for if need be: how long is the business of the call's deadline.
+    async fn connection(&self, tried: &[SocketAddr]) -> Result<Arc<Connection>, Status> {
+        let found = |view: &View| view.pick(tried, || self.draw());
+        let first = Arc::clone(&self.view.borrow());
+        if let Some(connection) = found(&first) {
+            return Ok(connection);
+        }
+        let Ok(_place) = self.queue.try_acquire() else {
+            return Err(Failure::unreachable(format!("{}: too many calls wait for a connection", self.callee)).into());
+        };
+        let mut views = self.view.subscribe();
+        loop {
+            let view = Arc::clone(&views.borrow_and_update());
+            if let Some(connection) = found(&view) {
+                return Ok(connection);
+            }
+            match &view.hopeless {
+                Some(status) if !self.options.wait_for_ready => return Err(status.clone()),
+                _ => {}
+            }
+            // The sender lives in self.
+            let _ = views.changed().await;
+        }
+    }
+
+    /// A random number, without the system call that a fresh one would cost every call (splitmix64).
+    fn draw(&self) -> u64 {
+        const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut z = self.draws.fetch_add(GAMMA, Relaxed).wrapping_add(GAMMA);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+impl State {
+    fn view(&self) -> View {
+        let ready = |out: bool| {
+            let of = self.endpoints.iter().filter(move |endpoint| endpoint.ejection.is_out() == out);
+            of.filter_map(|endpoint| endpoint.ready().cloned()).collect()
+        };
+        View { trusted: ready(false), ejected: ready(true), hopeless: self.hopeless() }
+    }
+
+    /// Why waiting is of no use, unless an endpoint is READY or on its way there.
+    fn hopeless(&self) -> Option<Status> {
+        let mut last = self.unresolved.as_ref();
+        for endpoint in &self.endpoints {
+            match &endpoint.phase {
+                Phase::Failed(status) => last = Some(status),
+                Phase::Connecting | Phase::Ready(_) => return None,
+            }
+        }
+        last.cloned()
+    }
+
+    fn find(&mut self, address: SocketAddr) -> Option<&mut Endpoint> {
+        self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)
+    }
+
+    /// Ejects an endpoint, unless too few would be left: at most half may be out, and one of those left is READY.
+    fn eject(&mut self, address: SocketAddr, now: Instant) -> bool {
+        let out = self.endpoints.iter().filter(|endpoint| endpoint.ejection.is_out()).count();
+        let another = self
+            .endpoints
+            .iter()
+            .any(|endpoint| endpoint.address != address && !endpoint.ejection.is_out() && endpoint.ready().is_some());
+        let may = another && out < self.endpoints.len().div_ceil(2);
+        match self.find(address) {
+            Some(endpoint) if may && !endpoint.ejection.is_out() => {
+                endpoint.ejection.eject(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends ejections that have lasted, and ejects those that fail too large a part of their calls.
+    fn judge(&mut self, now: Instant) {
+        let failing =
+            |endpoint: &mut Endpoint| endpoint.ejection.judge(&endpoint.record, now).then_some(endpoint.address);
+        let failing: Vec<_> = self.endpoints.iter_mut().filter_map(failing).collect();
+        for address in failing {
+            self.eject(address, now);
+        }
+    }
+}
+
+impl Endpoint {
+    fn ready(&self) -> Option<&Arc<Connection>> {
+        match &self.phase {
+            Phase::Ready(connection) => Some(connection),
+            Phase::Connecting | Phase::Failed(_) => None,
+        }
+    }
+}
+
+impl View {
+    /// Of two chosen at random the one with fewer calls on it: among those that are in order and not tried yet, or else those
+    /// that are in order, or else those that are ejected.
+    fn pick(&self, tried: &[SocketAddr], draw: impl Fn() -> u64) -> Option<Arc<Connection>> {
+        let usable = |from: &'_ [Arc<Connection>]| {
+            let usable = from.iter().filter(|one| one.usable());
+            choose(usable.clone().filter(|one| !tried.contains(&one.address)), &draw)
+                .or_else(|| choose(usable, &draw))
+                .map(Arc::clone)
+        };
+        usable(&self.trusted).or_else(|| usable(&self.ejected))
+    }
+}
+
+fn choose<'a, I>(candidates: I, draw: impl Fn() -> u64) -> Option<&'a Arc<Connection>>
+where
+    I: Iterator<Item = &'a Arc<Connection>> + Clone,
+{
+    let count = candidates.clone().count();
+    if count < 2 {
+        return candidates.into_iter().next();
+    }
+    let drawn = draw();
+    let first = (drawn >> 32) as usize % count;
+    let second = (first + 1 + (drawn as u32) as usize % (count - 1)) % count;
+    let [first, second] = [first, second].map(|at| candidates.clone().nth(at));
+    match (first, second) {
+        (Some(first), Some(second)) if second.in_flight() < first.in_flight() => Some(second),
+        // A connection may have ended since they were counted.
+        (first, second) => first.or(second),
+    }
+}
+
+fn authority(uri: &str) -> Result<Authority, String> {
+    let parsed: Uri = uri.parse().map_err(|error| format!("{uri} is not a URI: {error}"))?;
+    match (parsed.scheme_str(), parsed.authority()) {
+        (Some("http"), Some(authority)) => Ok(authority.clone()),
+        _ => Err(format!("{uri} is not of the form http://host:port")),
+    }
+}
