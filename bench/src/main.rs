@@ -1,0 +1,31 @@
+//! Load for Plaza.
+
+mod stream;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+
+/// Load for Plaza.
+#[derive(Debug, Parser)]
+enum Command {
+    /// Sign people up at a steady rate, whatever dies meanwhile, and write down who was acknowledged
+    Stream(stream::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done: Result<(), Box<dyn Error>> = match Command::parse() {
+        Command::Stream(arguments) => stream::run(arguments).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[allow(clippy::print_stderr, reason = "a tool of the command line")]
+            {
+                eprintln!("bench: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
