@@ -5,23 +5,33 @@ use std::time::Duration;
 use crate::{
     code::{Code, Reference},
     destination::Destination,
+    send::Purpose,
 };
 
-/// The message that carries a code: the code, which message it is, how long it works.
-pub(crate) fn code(code: &Code, reference: &Reference, lifetime: Duration) -> String {
+/// The message that carries a code: the code, what it does, which message it is, how long it works.
+pub(crate) fn code(purpose: Purpose, code: &Code, reference: &Reference, lifetime: Duration) -> String {
     let (code, reference, lifetime) = (code.expose(), reference.as_str(), spoken(lifetime));
-    format!("Plaza: {code} is your code (ref {reference}). It works for {lifetime}. Never share it.")
+    let what = match purpose {
+        Purpose::VerifyIdentifier => "is your code",
+        Purpose::ResetPassword => "sets your new password",
+    };
+    format!("Plaza: {code} {what} (ref {reference}). It works for {lifetime}. Never share it.")
 }
 
-/// The message to the owner of a destination that somebody else tried to use.
-pub(crate) fn notice(destination: &Destination) -> String {
+/// The message to whoever has a destination that somebody else tried to use.
+pub(crate) fn notice(purpose: Purpose, destination: &Destination) -> String {
     let what = match destination {
         Destination::Email(_) => "e-mail address",
         Destination::Phone(_) => "number",
     };
-    format!(
-        "Plaza: somebody tried to sign up with this {what}. It has an account already. If it was you, sign in. If not, ignore this."
-    )
+    match purpose {
+        Purpose::VerifyIdentifier => format!(
+            "Plaza: somebody tried to sign up with this {what}. It has an account already. If it was you, sign in. If not, ignore this."
+        ),
+        Purpose::ResetPassword => format!(
+            "Plaza: somebody asked for a new password with this {what}. It has no account. If it was you, sign up. If not, ignore this."
+        ),
+    }
 }
 
 fn spoken(lifetime: Duration) -> String {
@@ -42,7 +52,7 @@ mod tests {
     fn the_code_message_names_code_reference_and_lifetime() {
         let (number, reference) = (Code::parse("012345").expect("a code"), Reference::stored("KD".into()));
         assert_eq!(
-            code(&number, &reference, Duration::from_secs(300)),
+            code(Purpose::VerifyIdentifier, &number, &reference, Duration::from_secs(300)),
             "Plaza: 012345 is your code (ref KD). It works for 5 minutes. Never share it."
         );
         assert_eq!(spoken(Duration::from_secs(60)), "1 minute");
@@ -52,10 +62,12 @@ mod tests {
     #[test]
     fn every_text_is_one_text_message() {
         let random = Random::seeded(1);
-        let longest = code(&Code::draw(&random, 10), &Reference::draw(&random), Duration::from_secs(599));
         let email = Destination::email("anna@example.com").expect("an address");
-        for text in [longest, notice(&email)] {
-            assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());
+        for purpose in [Purpose::VerifyIdentifier, Purpose::ResetPassword] {
+            let longest = code(purpose, &Code::draw(&random, 10), &Reference::draw(&random), Duration::from_secs(599));
+            for text in [longest, notice(purpose, &email)] {
+                assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());
+            }
         }
     }
 }

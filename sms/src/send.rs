@@ -23,6 +23,14 @@ use crate::{
 #[repr(i16)]
 pub(crate) enum Purpose {
     VerifyIdentifier = 1,
+    ResetPassword = 2,
+}
+
+impl Purpose {
+    /// From its column.
+    fn stored(number: i16) -> Self {
+        if number == 2 { Self::ResetPassword } else { Self::VerifyIdentifier }
+    }
 }
 
 /// A verification to open.
@@ -54,7 +62,7 @@ struct Slip {
 /// What the transaction of a send decided.
 enum Decided {
     /// To send: the row is written, the carrier is next.
-    Fresh { send: Send, decoy: bool },
+    Fresh { send: Send, purpose: Purpose, decoy: bool },
     /// Nothing: this request was answered before.
     Replay(Send),
 }
@@ -87,12 +95,12 @@ pub(crate) async fn another(core: &Arc<Core>, wish: Another) -> Result<Receipt, 
 async fn conclude(core: &Arc<Core>, decided: Decided, draft: Draft) -> Result<Receipt, Error> {
     match decided {
         Decided::Replay(send) => delivery::settled(core, send).await,
-        Decided::Fresh { send, decoy } => {
+        Decided::Fresh { send, purpose, decoy } => {
             let destination = Destination::stored(send.destination.clone());
             let (text, code) = if decoy {
-                (message::notice(&destination), None)
+                (message::notice(purpose, &destination), None)
             } else {
-                let text = message::code(&draft.code, &draft.reference, core.limits.code_lifetime);
+                let text = message::code(purpose, &draft.code, &draft.reference, core.limits.code_lifetime);
                 (text, Some((draft.code, draft.reference)))
             };
             let message = Message { id: send.request_id.0, destination, text, code };
@@ -140,7 +148,7 @@ impl Desk {
         };
         store::insert_verification(c, &verification)?;
         let send = self.note(c, &verification, slip, leave, now)?;
-        Ok(Decided::Fresh { send, decoy: opening.decoy })
+        Ok(Decided::Fresh { send, purpose: opening.purpose, decoy: opening.decoy })
     }
 
     fn renew(&self, c: &mut Conn, id: Uuid, slip: &Slip, now: i64) -> Result<Decided, Error> {
@@ -163,9 +171,9 @@ impl Desk {
         }
         verification.sends += 1;
         verification.code_expires_at = At(code_expires_at);
-        let decoy = verification.decoy;
+        let (purpose, decoy) = (Purpose::stored(verification.purpose), verification.decoy);
         let send = self.note(c, &verification, slip, leave, now)?;
-        Ok(Decided::Fresh { send, decoy })
+        Ok(Decided::Fresh { send, purpose, decoy })
     }
 
     /// A code that cannot be right any more is not worth a message.

@@ -1,10 +1,20 @@
 //! What persons do with their own account.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use mesh::Person;
+use uuid::Uuid;
 
-use crate::{error::Error, model::User, session, sso::Sso, store};
+use crate::{
+    digest::keyed,
+    error::Error,
+    model::{Outcome, User},
+    password::Password,
+    recovery, session,
+    sso::Sso,
+    store,
+    throttle::{self, Ticket, Who},
+};
 
 /// The caller's own account.
 ///
@@ -16,6 +26,86 @@ pub(crate) async fn get(sso: &Arc<Sso>, person: Person) -> Result<User, Error> {
         .read("account", move |c| {
             session::require(c, person, &limits, now)?;
             store::users::find(c, person.user_id)?.ok_or(Error::UserNotFound)
+        })
+        .await
+}
+
+/// The caller's password, old and new.
+#[derive(Clone)]
+pub(crate) struct ChangePassword {
+    pub(crate) request_id: Uuid,
+    pub(crate) old: Password,
+    pub(crate) new: Password,
+}
+
+impl ChangePassword {
+    fn digest(&self, sso: &Sso, user_id: Uuid) -> [u8; 32] {
+        keyed(&sso.digest_key, &[b"change_password", user_id.as_bytes(), self.old.bytes(), self.new.bytes()])
+    }
+}
+
+/// Sets a new password. The session that asks goes on; the others end, and so does whatever a code was sent for.
+///
+/// # Errors
+/// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], INVALID_FIELDS, overload.
+pub(crate) async fn change_password(
+    sso: &Arc<Sso>,
+    person: Person,
+    ask: ChangePassword,
+    address: Option<IpAddr>,
+) -> Result<(), Error> {
+    let (limits, now, digest) = (sso.sessions, sso.clock.now(), ask.digest(sso, person.user_id));
+    let (request_id, user_id) = (ask.request_id, person.user_id);
+    let before = sso.db.read("change_password_before", move |c| {
+        session::require(c, person, &limits, now)?;
+        let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
+        let hash = store::users::password_hash(c, user_id)?.flatten();
+        Ok::<_, Error>((store::requests::find(c, request_id, &digest)?, user, hash))
+    });
+    let (outcome, user, stored) = before.await?;
+    if outcome.is_some() {
+        return Ok(());
+    }
+    let new = recovery::unlike(ask.new.clone(), &user.username)?;
+    // A token in the wrong hands must not become a way to guess the password.
+    let ticket = throttle::take(sso, &Who::User(user_id), address).await?;
+    let hashed = async {
+        let right = sso.hasher.check(&ask.old, stored.clone()).await?;
+        Ok(if right { Some(sso.hasher.hash(&new).await?) } else { None })
+    };
+    match hashed.await {
+        Ok(Some(hash)) => keep(sso, person, request_id, digest, (stored, hash), ticket).await,
+        Ok(None) => Err(Error::CredentialsInvalid),
+        Err(error) => {
+            ticket.unused(sso).await;
+            Err(error)
+        }
+    }
+}
+
+async fn keep(
+    sso: &Sso,
+    person: Person,
+    request_id: Uuid,
+    digest: [u8; 32],
+    (old, new): (Option<String>, String),
+    ticket: Ticket,
+) -> Result<(), Error> {
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let Person { user_id, session_id } = person;
+    let outcome = Outcome { user_id, verification_id: None, session_id: Some(session_id) };
+    sso.db
+        .write("change_password", move |c| {
+            if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+                return Ok(());
+            }
+            // Once more, now that nobody else can change it: of two changes at once one wins, and the other's old password is none.
+            if store::users::lock(c, user_id)? != Some(old.clone()) {
+                return Err(Error::CredentialsInvalid);
+            }
+            session::require(c, person, &limits, now)?;
+            ticket.right(c, now)?;
+            recovery::replace(c, user_id, &new, Some(session_id), now)
         })
         .await
 }

@@ -33,6 +33,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// How long sign-ins last.
     pub sessions: Sessions,
+    /// How often passwords may be tried.
+    pub throttle: Throttle,
     /// How passwords are hashed.
     pub passwords: hashing::Config,
 }
@@ -97,4 +99,16 @@ pub struct Sessions {
     pub grace_seconds: u64,
     /// Sessions of one user, 1 to 500.
     pub per_user: u32,
+}
+
+/// How often passwords may be tried. Each 1 to 1,000,000.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttle {
+    /// Misses for one identifier that cost no pause.
+    pub account_misses: i32,
+    /// Misses and tries under way from one network, a minute.
+    pub network_per_minute: i32,
+    /// The same for one identifier from one network.
+    pub pair_per_minute: i32,
 }

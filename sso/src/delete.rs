@@ -16,6 +16,7 @@ use crate::{
     session,
     sso::{DAY, Sso},
     store::{self, provisioning::Debts},
+    throttle::{self, Who},
 };
 
 /// How often the reaper looks.
@@ -35,7 +36,7 @@ pub(crate) async fn by_operator(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid)
 /// Deletes the account of whoever has a session and knows the password.
 ///
 /// # Errors
-/// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::RequestIdReused`], overload.
+/// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], overload.
 pub(crate) async fn by_person(
     sso: &Arc<Sso>,
     request_id: Uuid,
@@ -54,10 +55,16 @@ pub(crate) async fn by_person(
         session::require(c, person, &limits, asked_at)?;
         store::users::password_hash(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
     });
-    if let Some(hash) = before.await?
-        && !sso.hasher.check(&password, hash).await?
-    {
-        return Err(Error::CredentialsInvalid);
+    if let Some(hash) = before.await? {
+        let ticket = throttle::take(sso, &Who::User(user_id), None).await?;
+        match sso.hasher.check(&password, hash).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::CredentialsInvalid),
+            Err(failure) => {
+                ticket.unused(sso).await;
+                return Err(failure.into());
+            }
+        }
     }
     delete(sso, request_id, digest, user_id).await
 }

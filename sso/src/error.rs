@@ -95,6 +95,7 @@ impl From<Error> for tonic::Status {
 fn limit(reason: ErrorReason) -> &'static str {
     match reason {
         ErrorReason::OtpResendTooSoon => "a code was sent a moment ago",
+        ErrorReason::SignInThrottled => "too many wrong passwords were tried",
         ErrorReason::OtpSendLimit => "no more codes are sent for now",
         _ => "too many codes were guessed",
     }

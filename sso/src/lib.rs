@@ -20,6 +20,7 @@ mod owed;
 mod password;
 mod peers;
 mod provision;
+mod recovery;
 mod refresh;
 mod schema;
 mod service;
@@ -28,6 +29,7 @@ mod signin;
 mod signup;
 mod sso;
 mod store;
+mod throttle;
 mod tokens;
 mod username;
 
@@ -40,7 +42,7 @@ use mesh::{
 };
 use tokio::task::JoinSet;
 
-pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Tokens};
+pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
@@ -114,6 +116,13 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     in_bounds("sessions.absolute_days", config.sessions.absolute_days, 1, 365)?;
     in_bounds("sessions.grace_seconds", config.sessions.grace_seconds, 0, 60)?;
     in_bounds("sessions.per_user", config.sessions.per_user.into(), 1, 500)?;
+    for (setting, value) in [
+        ("throttle.account_misses", config.throttle.account_misses),
+        ("throttle.network_per_minute", config.throttle.network_per_minute),
+        ("throttle.pair_per_minute", config.throttle.pair_per_minute),
+    ] {
+        in_bounds(setting, u64::try_from(value).unwrap_or(0), 1, 1_000_000)?;
+    }
     in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
@@ -142,8 +151,22 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
     let sessions = session::Limits::new(&config.sessions);
-    let sso =
-        Arc::new(sso::Sso { db, clock, random, hasher, issuer, peers, provisioner, digest_key, refresh_key, sessions });
+    let throttle_key = master_key.derive("plaza/sso/throttle");
+    let throttle = config.throttle.clone();
+    let sso = Arc::new(sso::Sso {
+        db,
+        clock,
+        random,
+        hasher,
+        issuer,
+        peers,
+        provisioner,
+        digest_key,
+        refresh_key,
+        sessions,
+        throttle_key,
+        throttle,
+    });
     let router = service::router(&sso, stack)?;
     let mut workers = JoinSet::new();
     for target in model::Target::ALL {

@@ -127,6 +127,14 @@ pub(crate) struct Verification {
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,
     pub(crate) identifier: Identifier,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a code is for. A code for one purpose is worth nothing for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    VerifyIdentifier,
+    ResetPassword,
 }
 
 /// What a request id came to.

@@ -12,6 +12,7 @@ use crate::{
     model::{Outcome, User, Verification},
     origin::Origin,
     peers::{self, Sent, Verdict},
+    recovery,
     session::{self, Session, Tokens},
     sso::{DAY, Sso},
     store,
@@ -82,17 +83,32 @@ fn ended(sso: &Sso, id: Uuid) -> Pending {
 /// # Errors
 /// [`Error::VerificationNotFound`], a limit of SMS, or that SMS does not answer.
 pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
-    let (verification, owner) = find(sso, verification_id).await?;
-    if owner == Some(verification.user_id) {
-        return Err(Error::VerificationNotFound);
-    }
-    let sent = match sso.peers.send_otp(request_id, &verification, owner.is_some()).await {
+    let (verification, decoy) = match find(sso, verification_id).await {
+        Ok((verification, owner)) if owner == Some(verification.user_id) => return Err(Error::VerificationNotFound),
+        Ok((verification, owner)) => (verification, owner.is_some()),
+        Err(Error::VerificationNotFound) => recovery::find(sso, verification_id).await?.verification(),
+        Err(error) => return Err(error),
+    };
+    deliver(sso, request_id, &verification, decoy).await
+}
+
+/// Has SMS send a code: the first of the verification, or another in its place.
+///
+/// # Errors
+/// As [`send`].
+pub(crate) async fn deliver(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    verification: &Verification,
+    decoy: bool,
+) -> Result<Pending, Error> {
+    let sent = match sso.peers.send_otp(request_id, verification, decoy).await {
         Err(status) if peers::is_open(&status) => {
-            sso.peers.resend_otp(resend_id(sso, request_id), verification_id).await
+            sso.peers.resend_otp(resend_id(sso, request_id), verification.id).await
         }
         sent => sent,
     };
-    sent.map(|sent| Pending::after(sso, &verification, sent)).map_err(|status: Status| peers::refused(&status))
+    sent.map(|sent| Pending::after(sso, verification, sent)).map_err(|status: Status| peers::refused(&status))
 }
 
 /// SMS holds one id to one request, and this is another: a repeat finds the verification open again, and then the resend under this id.
@@ -162,7 +178,7 @@ async fn approve(
 }
 
 /// Tells SMS in a task of its own: nobody waits for it, and if it is lost SMS forgets at the end of the day.
-fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
+pub(crate) fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
     let sso = Arc::clone(sso);
     tokio::spawn(async move {
         if let Err(status) = sso.peers.acknowledge_otp(verification_id).await {

@@ -33,19 +33,23 @@ impl Password {
         if password.0.chars().count() < SHORTEST {
             return Err("must have 8 to 128 characters");
         }
-        let lower = password.0.to_lowercase();
-        if COMMON.contains(lower.as_str()) {
+        if COMMON.contains(password.0.to_lowercase().as_str()) {
             return Err("is one of the commonest passwords");
         }
         match username {
-            Some(name)
-                if lower.contains(name.folded())
-                    && lower.chars().count() < name.folded().chars().count() + SHORTEST =>
-            {
-                Err("is made of the username")
-            }
-            _ => Ok(password),
+            Some(name) => password.other_than(name),
+            None => Ok(password),
         }
+    }
+
+    /// The password, unless it is little more than the username (ASVS 6.2.11).
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for the caller.
+    pub(crate) fn other_than(self, name: &Username) -> Result<Self, &'static str> {
+        let lower = self.0.to_lowercase();
+        let rest = lower.chars().count() - name.folded().chars().count().min(lower.chars().count());
+        if lower.contains(name.folded()) && rest < SHORTEST { Err("is made of the username") } else { Ok(self) }
     }
 
     /// Reads a password to be compared: 1 to 128 characters, whatever the rules were when it was set.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     identifier::Identifier,
-    model::{Target, Truth, Verification},
+    model::{Purpose, Target, Truth, Verification},
 };
 
 /// Typed clients of the other services.
@@ -106,7 +106,7 @@ impl Peers {
             request_id: request_id.to_string(),
             verification_id: verification.id.to_string(),
             user_id: verification.user_id.to_string(),
-            purpose: sms::Purpose::VerifyIdentifier.into(),
+            purpose: purpose(verification.purpose).into(),
             destination: Some(destination),
             decoy,
         };
@@ -131,7 +131,7 @@ impl Peers {
             request_id: request_id.to_string(),
             verification_id: verification.id.to_string(),
             user_id: verification.user_id.to_string(),
-            purpose: sms::Purpose::VerifyIdentifier.into(),
+            purpose: purpose(verification.purpose).into(),
             code: code.to_owned(),
         };
         let answer = self.otp.clone().verify_otp(request).await.map_err(|status| refused(&status))?.into_inner();
@@ -150,6 +150,13 @@ impl Peers {
     pub(crate) async fn acknowledge_otp(&self, verification_id: Uuid) -> Result<(), Status> {
         let request = sms::AcknowledgeOtpRequest { verification_id: verification_id.to_string() };
         self.otp.clone().acknowledge_otp(request).await.map(drop)
+    }
+}
+
+fn purpose(purpose: Purpose) -> sms::Purpose {
+    match purpose {
+        Purpose::VerifyIdentifier => sms::Purpose::VerifyIdentifier,
+        Purpose::ResetPassword => sms::Purpose::ResetPassword,
     }
 }
 

@@ -110,6 +110,32 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    resets (id) {
+        id -> Id,
+        user_id -> Nullable<Id>,
+        kind -> SmallInt,
+        value -> Text,
+        created_at -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::At;
+    use diesel::sql_types::*;
+
+    tallies (subject) {
+        subject -> Binary,
+        tries -> Integer,
+        since -> At,
+        free_at -> At,
+        kept_until -> At,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     identifiers,

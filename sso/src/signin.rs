@@ -14,6 +14,7 @@ use crate::{
     session::{self, Session, Tokens},
     sso::Sso,
     store,
+    throttle::{self, Ticket, Who},
 };
 
 /// Who wants to sign in.
@@ -34,14 +35,20 @@ pub(crate) enum SignedIn {
 /// Signs a person in. An unknown identifier takes the road, and the time, of a wrong password.
 ///
 /// # Errors
-/// [`Error::CredentialsInvalid`], [`Error::RequestIdReused`], overload; [`Error::SessionEnded`] on a repeat after the session has.
+/// [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], overload; [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Error> {
     let identifier = ask.identifier.clone();
-    let found = sso.db.read("sign_in", move |c| Ok::<_, Error>(store::users::by_identifier(c, &identifier)?)).await?;
-    let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
-    let right = sso.hasher.check(&ask.password, stored.clone()).await?;
-    let Some((user_id, Some(hash))) = found.filter(|_| right) else { return Err(Error::CredentialsInvalid) };
-    let begun = commit(sso, &ask, user_id, hash.clone()).await?;
+    // Before anything is known of the identifier, and counted before it is compared.
+    let ticket = throttle::take(sso, &Who::Identifier(identifier), ask.origin.address).await?;
+    let checked = match check(sso, &ask).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            ticket.unused(sso).await;
+            return Err(error);
+        }
+    };
+    let (user_id, hash) = checked.ok_or(Error::CredentialsInvalid)?;
+    let begun = commit(sso, &ask, user_id, hash.clone(), ticket).await?;
     if sso.hasher.is_outdated(&hash) {
         rehash(sso, user_id, hash, ask.password.clone());
     }
@@ -51,6 +58,15 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
     })
 }
 
+/// The user who has this identifier with this password, and the hash that it was compared with. Nobody's takes as long as somebody's.
+async fn check(sso: &Arc<Sso>, ask: &SignIn) -> Result<Option<(Uuid, String)>, Error> {
+    let identifier = ask.identifier.clone();
+    let found = sso.db.read("sign_in", move |c| Ok::<_, Error>(store::users::by_identifier(c, &identifier)?)).await?;
+    let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
+    let right = sso.hasher.check(&ask.password, stored).await?;
+    Ok(found.filter(|_| right).and_then(|(user_id, hash)| Some((user_id, hash?))))
+}
+
 /// What the commit of a sign-in opened.
 enum Begun {
     Session(Session),
@@ -58,7 +74,7 @@ enum Begun {
 }
 
 /// Opens a session, or a verification for a user who is not verified.
-async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String) -> Result<Begun, Error> {
+async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ticket) -> Result<Begun, Error> {
     let digest = ask.digest(&sso.digest_key);
     let (request_id, identifier, now, limits) = (ask.request_id, ask.identifier.clone(), sso.clock.now(), sso.sessions);
     let session = Session::begin(sso.id(), user_id, &ask.origin, now);
@@ -69,6 +85,7 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String) -> Result<
             if store::users::lock(c, user_id)? != Some(Some(hash.clone())) {
                 return Err(Error::CredentialsInvalid);
             }
+            ticket.right(c, now)?;
             let user = store::users::find(c, user_id)?.ok_or(Error::CredentialsInvalid)?;
             let claim = user.identifiers.iter().find(|claim| claim.identifier == identifier);
             let claim = claim.ok_or(Error::CredentialsInvalid)?;

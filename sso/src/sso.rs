@@ -6,7 +6,7 @@ use db::Db;
 use mesh::{Clock, Random, uuid_v7};
 use uuid::Uuid;
 
-use crate::{hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
+use crate::{config, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -23,6 +23,8 @@ pub(crate) struct Sso {
     pub(crate) digest_key: [u8; 32],
     pub(crate) refresh_key: [u8; 32],
     pub(crate) sessions: session::Limits,
+    pub(crate) throttle_key: [u8; 32],
+    pub(crate) throttle: config::Throttle,
 }
 
 impl Sso {

@@ -58,9 +58,9 @@ async fn a_refresh_goes_on_with_the_session() {
     assert_eq!(second.refresh_expire_time, all[0].expire_time);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "multi_thread")]
 async fn parallel_refreshes_of_one_token_have_one_successor() {
-    let world = World::start().await;
+    let world = World::threaded().await;
     let (_, tokens) = world.join(&Person::with_email("anna")).await;
     let mut racing = JoinSet::new();
     for _ in 0..50 {

@@ -129,6 +129,13 @@ impl World {
         self.plaza.as_mut().expect("it runs")
     }
 
+    /// A world on real time and real threads, where calls at once are at once: for races.
+    pub(crate) async fn threaded() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plaza = Onebox::start(config(&folder), Edge::system()).await.expect("plaza starts");
+        Self { plaza: Some(plaza), folder }
+    }
+
     /// Stops all four services and starts them again on the same data.
     pub(crate) async fn restart(&mut self) {
         // The clock goes on where it was.

@@ -113,6 +113,7 @@ fn guess(request: &pb::VerifyOtpRequest) -> Result<Guess, Failure> {
 fn purpose(fields: &mut Fields, number: i32) -> Option<Purpose> {
     match pb::Purpose::try_from(number) {
         Ok(pb::Purpose::VerifyIdentifier) => Some(Purpose::VerifyIdentifier),
+        Ok(pb::Purpose::ResetPassword) => Some(Purpose::ResetPassword),
         Ok(pb::Purpose::Unspecified) => {
             fields.refuse("purpose", "is required");
             None

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use mesh::access;
 use proto::sso::v1::{
-    DeleteAccountRequest, DeleteAccountResponse, GetAccountRequest, GetAccountResponse, ListSessionsRequest,
-    ListSessionsResponse, RevokeOtherSessionsRequest, RevokeOtherSessionsResponse, RevokeSessionRequest,
-    RevokeSessionResponse, account_service_server::AccountService,
+    ChangePasswordRequest, ChangePasswordResponse, DeleteAccountRequest, DeleteAccountResponse, GetAccountRequest,
+    GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RevokeOtherSessionsRequest,
+    RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, account_service_server::AccountService,
 };
 use tonic::{Request, Response, Status};
 
@@ -60,5 +60,14 @@ impl AccountService for Account {
         let ask: operator::DeleteOwn = request.into_inner().try_into()?;
         let provisioning = delete::by_person(&self.0, ask.request_id, person, ask.password).await?;
         Ok(Response::new(DeleteAccountResponse { provisioning: render::provisioning(&provisioning) }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        account::change_password(&self.0, person, request.into_inner().try_into()?, address).await?;
+        Ok(Response::new(ChangePasswordResponse {}))
     }
 }

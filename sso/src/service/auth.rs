@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use mesh::access::client_address;
 use proto::sso::v1::{
-    RefreshTokenRequest, RefreshTokenResponse, SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse,
-    SignOutRequest, SignOutResponse, SignUpRequest, SignUpResponse, VerifyOtpRequest, VerifyOtpResponse,
+    CompletePasswordResetRequest, CompletePasswordResetResponse, RefreshTokenRequest, RefreshTokenResponse,
+    SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse, SignUpRequest,
+    SignUpResponse, StartPasswordResetRequest, StartPasswordResetResponse, VerifyOtpRequest, VerifyOtpResponse,
     auth_service_server::AuthService,
 };
 use tonic::{Request, Response, Status};
 
 use super::{parse, render};
-use crate::{otp, refresh, session, signin, signup, sso::Sso};
+use crate::{otp, recovery, refresh, session, signin, signup, sso::Sso};
 
 pub(super) struct Auth(pub(super) Arc<Sso>);
 
@@ -61,5 +62,21 @@ impl AuthService for Auth {
         let request = request.into_inner();
         session::sign_out(&self.0, parse::refresh_token(&request.refresh_token)?).await?;
         Ok(Response::new(SignOutResponse {}))
+    }
+
+    async fn start_password_reset(
+        &self,
+        request: Request<StartPasswordResetRequest>,
+    ) -> Result<Response<StartPasswordResetResponse>, Status> {
+        let pending = recovery::start(&self.0, request.into_inner().try_into()?).await?;
+        Ok(Response::new(StartPasswordResetResponse { verification: Some(render::verification(pending)) }))
+    }
+
+    async fn complete_password_reset(
+        &self,
+        request: Request<CompletePasswordResetRequest>,
+    ) -> Result<Response<CompletePasswordResetResponse>, Status> {
+        let verdict = recovery::complete(&self.0, request.into_inner().try_into()?).await?;
+        Ok(Response::new(render::reset(verdict)))
     }
 }

@@ -2,18 +2,20 @@
 
 use mesh::{Failure, Fields};
 use proto::sso::v1::{
-    self as pb, AccountType, CreateUserRequest, OfficialTier, SendOtpRequest, SignInRequest, SignUpRequest,
-    VerifyOtpRequest,
+    self as pb, AccountType, ChangePasswordRequest, CompletePasswordResetRequest, CreateUserRequest, OfficialTier,
+    SendOtpRequest, SignInRequest, SignUpRequest, StartPasswordResetRequest, VerifyOtpRequest,
 };
 use uuid::Uuid;
 
 use crate::{
+    account::ChangePassword,
     create::Create,
     identifier::Identifier,
     model::{AccountKind, Tier},
     origin::{Origin, device_label},
     otp::Guess,
     password::Password,
+    recovery,
     signin::SignIn,
     username::Username,
 };
@@ -124,6 +126,52 @@ pub(super) fn account_kind(fields: &mut Fields, account_type: i32, official_tier
         (Ok(AccountType::Official), Ok(_)) => Some(AccountKind::Official(Tier::Unverified)),
         (Ok(AccountType::Official), Err(_)) => refuse(fields, "official_tier", "is unknown"),
         _ => refuse(fields, "account_type", "is required"),
+    }
+}
+
+impl TryFrom<StartPasswordResetRequest> for recovery::Start {
+    type Error = Failure;
+
+    fn try_from(request: StartPasswordResetRequest) -> Result<Self, Failure> {
+        let given = request.identifier.map(|identifier| match identifier {
+            pb::start_password_reset_request::Identifier::Email(text) => Given::Email(text),
+            pb::start_password_reset_request::Identifier::PhoneNumber(text) => Given::Phone(text),
+        });
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let identifier = identifier(&mut fields, given);
+        let parsed = (|| Some(Self { request_id: request_id?, identifier: identifier? }))();
+        fields.finish(parsed)
+    }
+}
+
+impl TryFrom<CompletePasswordResetRequest> for recovery::Complete {
+    type Error = Failure;
+
+    fn try_from(request: CompletePasswordResetRequest) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let verification_id = fields.id("verification_id", &request.verification_id);
+        let code = fields.take("code", code(&request.code));
+        let password = fields.take("new_password", Password::new(&request.new_password, None));
+        let parsed = (|| {
+            let (request_id, verification_id) = (request_id?, verification_id?);
+            Some(Self { request_id, verification_id, code: code?, password: password? })
+        })();
+        fields.finish(parsed)
+    }
+}
+
+impl TryFrom<ChangePasswordRequest> for ChangePassword {
+    type Error = Failure;
+
+    fn try_from(request: ChangePasswordRequest) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let request_id = fields.request_id("request_id", &request.request_id);
+        let old = fields.take("old_password", Password::given(&request.old_password));
+        let new = fields.take("new_password", Password::new(&request.new_password, None));
+        let parsed = (|| Some(Self { request_id: request_id?, old: old?, new: new? }))();
+        fields.finish(parsed)
     }
 }
 

@@ -95,6 +95,15 @@ pub(super) fn checked(checked: Checked) -> pb::VerifyOtpResponse {
     pb::VerifyOtpResponse { outcome: Some(outcome) }
 }
 
+pub(super) fn reset(failed: Option<Verdict>) -> pb::CompletePasswordResetResponse {
+    use pb::complete_password_reset_response::Outcome;
+    let outcome = match failed {
+        None => Outcome::Success(pb::CompletePasswordResetSuccess {}),
+        Some(verdict) => Outcome::Failure(failure(verdict)),
+    };
+    pb::CompletePasswordResetResponse { outcome: Some(outcome) }
+}
+
 fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
     let (reason, guesses_left) = match verdict {
         Verdict::WrongCode { guesses_left } => (VerifyOtpFailureReason::WrongCode, guesses_left),

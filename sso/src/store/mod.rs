@@ -5,7 +5,9 @@ pub(crate) mod keys;
 pub(crate) mod owed;
 pub(crate) mod provisioning;
 pub(crate) mod requests;
+pub(crate) mod resets;
 pub(crate) mod sessions;
+pub(crate) mod tallies;
 pub(crate) mod users;
 pub(crate) mod verifications;
 

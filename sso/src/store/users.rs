@@ -185,6 +185,13 @@ pub(crate) fn lock(c: &mut Conn, id: Uuid) -> QueryResult<Option<Option<String>>
     }
 }
 
+/// Sets a password by its hash.
+pub(crate) fn set_password(c: &mut Conn, user_id: Uuid, hash: &str, now: SystemTime) -> QueryResult<usize> {
+    on!(c => diesel::update(users::table.find(Id(user_id)))
+        .set((users::password_hash.eq(hash), users::updated_at.eq(at(now))))
+        .execute(c))
+}
+
 /// Puts a fresh hash in place of `old`, unless the password has changed meanwhile.
 pub(crate) fn rehash(c: &mut Conn, user_id: Uuid, old: &str, fresh: &str) -> QueryResult<usize> {
     on!(c => diesel::update(users::table.find(Id(user_id)))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::at;
 use crate::{
     identifier::Identifier,
-    model::Verification,
+    model::{Purpose, Verification},
     schema::{identifiers, verifications},
 };
 
@@ -47,6 +47,7 @@ pub(crate) fn find(c: &mut Conn, id: Uuid, since: SystemTime) -> QueryResult<Opt
         id,
         user_id: user_id.0,
         identifier: Identifier::stored(kind, value),
+        purpose: Purpose::VerifyIdentifier,
     }))
 }
 
@@ -57,6 +58,11 @@ pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) ->
         .filter(verifications::identifier_id.eq_any(
             identifiers::table.filter(identifiers::value.eq(identifier.value())).select(identifiers::id)))
         .execute(c))
+}
+
+/// Ends all verifications of a user.
+pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
+    on!(c => diesel::delete(verifications::table).filter(verifications::user_id.eq(Id(user_id))).execute(c))
 }
 
 /// Forgets those opened before `until`.

@@ -1,0 +1,68 @@
+//! How often passwords were tried.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use db::{At, Conn, on};
+use diesel::{QueryResult, prelude::*};
+
+use super::{at, time};
+use crate::{
+    schema::tallies,
+    throttle::{Subject, Tally},
+};
+
+#[derive(Insertable, Queryable, Selectable)]
+#[diesel(table_name = tallies)]
+struct Row {
+    subject: Vec<u8>,
+    tries: i32,
+    since: At,
+    free_at: At,
+    kept_until: At,
+}
+
+/// The tally of a subject, which nobody else changes before this transaction is over. Lock several in the order of their bytes.
+pub(crate) fn lock(c: &mut Conn, subject: &Subject) -> QueryResult<Tally> {
+    let none = Row { subject: subject.to_vec(), tries: 0, since: At(0), free_at: At(0), kept_until: At(0) };
+    on!(c => diesel::insert_into(tallies::table).values(&none).on_conflict_do_nothing().execute(c))?;
+    let row: Row = match c {
+        Conn::Sqlite(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).first(c),
+        Conn::Postgres(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).for_update().first(c),
+    }?;
+    Ok(Tally { tries: row.tries, since: time(row.since), free_at: time(row.free_at) })
+}
+
+/// Keeps a tally that was locked.
+pub(crate) fn keep(c: &mut Conn, subject: &Subject, tally: &Tally, until: SystemTime) -> QueryResult<usize> {
+    on!(c => diesel::update(tallies::table.find(subject.as_slice()))
+        .set((
+            tallies::tries.eq(tally.tries),
+            tallies::since.eq(at(tally.since)),
+            tallies::free_at.eq(at(tally.free_at)),
+            tallies::kept_until.eq(at(until)),
+        ))
+        .execute(c))
+}
+
+/// Whether there is a tally of a subject that is still kept.
+pub(crate) fn is_kept(c: &mut Conn, subject: &Subject, now: SystemTime) -> QueryResult<bool> {
+    let kept = tallies::table.find(subject.as_slice()).filter(tallies::kept_until.gt(at(now)));
+    on!(c => diesel::select(diesel::dsl::exists(kept)).get_result(c))
+}
+
+/// Notes a subject without tries.
+pub(crate) fn note(c: &mut Conn, subject: &Subject, until: SystemTime) -> QueryResult<()> {
+    lock(c, subject)?;
+    keep(c, subject, &Tally { tries: 0, since: UNIX_EPOCH, free_at: UNIX_EPOCH }, until)?;
+    Ok(())
+}
+
+/// Forgets a subject.
+pub(crate) fn remove(c: &mut Conn, subject: &Subject) -> QueryResult<usize> {
+    on!(c => diesel::delete(tallies::table.find(subject.as_slice())).execute(c))
+}
+
+/// Forgets what need not be kept any longer.
+pub(crate) fn forget(c: &mut Conn, now: SystemTime) -> QueryResult<usize> {
+    on!(c => diesel::delete(tallies::table).filter(tallies::kept_until.le(at(now))).execute(c))
+}
