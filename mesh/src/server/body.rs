@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
-use super::{guard, record::Record};
+use super::{activity::Active, admission::Admitted, guard, record::Record};
 use crate::{
     deadline::{self, Deadline},
     failure::Failure,
@@ -29,11 +29,15 @@ pub(super) struct Answer {
     /// For a stream, the switch that ends it.
     stopping: Option<Shutdown>,
     ended: bool,
+    /// What the call occupies until its end.
+    _held: Held,
 }
 
+pub(super) type Held = (Admitted, Option<Active>);
+
 impl Answer {
-    pub(super) fn new(inner: Body, deadline: Deadline, record: Record, stopping: Option<Shutdown>) -> Self {
-        Self { inner, deadline, record, waiting: None, stopping, ended: false }
+    pub(super) fn new(inner: Body, deadline: Deadline, record: Record, stopping: Option<Shutdown>, held: Held) -> Self {
+        Self { inner, deadline, record, waiting: None, stopping, ended: false, _held: held }
     }
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {

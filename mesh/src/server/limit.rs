@@ -8,14 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use proto::mesh::v1::ErrorReason;
 use tonic::{Code, Status, body::Body};
 
-use crate::failure::{DOMAIN, Failure};
+use crate::failure::Failure;
 
 const PREFIX: usize = 5;
-
-/// ErrorInfo.reason of a request that is too large.
-const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
 
 /// A request body that fails at the first message longer than `max` bytes.
 pub(super) struct Limited {
@@ -60,7 +58,9 @@ impl Limited {
             return Ok(length);
         }
         let text = format!("the request has {length} bytes, the limit is {}", self.max);
-        Err(Failure::new(Code::ResourceExhausted, DOMAIN, MESSAGE_TOO_LARGE, text).with("limit_bytes", self.max).into())
+        Err(Failure::mesh(Code::ResourceExhausted, ErrorReason::MessageTooLarge, text)
+            .with("limit_bytes", self.max)
+            .into())
     }
 }
 

@@ -1,6 +1,8 @@
-//! The callee's side. Outermost first: request log, policy (unknown method: UNIMPLEMENTED), deadline, panic guard, access,
+//! The callee's side. Outermost first: policy (unknown method: UNIMPLEMENTED), request log, admission, deadline, panic guard, access,
 //! message limit, routes. The deadline encloses what comes after it, access included, because access may fetch a key.
 
+mod activity;
+mod admission;
 mod bind;
 mod body;
 mod connection;
@@ -53,6 +55,18 @@ pub struct Limits {
     pub connections: u32,
     /// The most calls at a time on one connection. 1024.
     pub streams: u32,
+    /// The most calls at a time over all connections; more are RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not
+    /// counted. 1024.
+    pub calls: u32,
+    /// How long a peer that connected may take over its first words: TLS apart, the 24 bytes that open HTTP/2. 10 s.
+    pub greeting: Duration,
+    /// How long a connection lives, ±10 %, until its caller is told to make another: so calls spread over replicas that came
+    /// later, and certificates change. 30 min.
+    pub age: Duration,
+    /// How long calls may go on on a connection that has reached its age or was idle; then it is cut. 60 s.
+    pub grace: Duration,
+    /// After how long without a call a connection is ended. 15 min.
+    pub idle: Duration,
     /// How long calls may go on after [`crate::Shutdown`] has begun. 10 s.
     pub drain: Duration,
 }
@@ -64,6 +78,11 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             connections: 4096,
             streams: 1024,
+            calls: 1024,
+            greeting: Duration::from_secs(10),
+            age: Duration::from_secs(30 * 60),
+            grace: Duration::from_secs(60),
+            idle: Duration::from_secs(15 * 60),
             drain: Duration::from_secs(10),
         }
     }

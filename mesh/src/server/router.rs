@@ -5,8 +5,12 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use proto::MethodPolicy;
@@ -14,7 +18,10 @@ use tokio::time::timeout_at;
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
-use super::{Health, Limits, Route, Stack, body::Answer, gate::Gate, guard::guarded, limit::Limited, record::Record};
+use super::{
+    Health, Limits, Route, Stack, activity::Active, admission::Admission, body::Answer, gate::Gate, guard::guarded,
+    limit::Limited, record::Record,
+};
 use crate::{
     access::Known, deadline, deadline::Deadline, failure::Failure, policy::Contracts, shutdown::Shutdown, wire,
 };
@@ -30,6 +37,8 @@ struct Inner {
     routes: HashMap<&'static str, Route>,
     health: Health,
     stopping: Shutdown,
+    admission: Arc<Admission>,
+    connections: AtomicU32,
 }
 
 impl Router {
@@ -42,7 +51,9 @@ impl Router {
     ) -> Self {
         let gate = Gate::new(name, stack.verifier);
         let stopping = Shutdown::manual();
-        Self(Arc::new(Inner { gate, limits: stack.limits, contracts, routes, health, stopping }))
+        let limits = stack.limits;
+        let (admission, connections) = (Arc::new(Admission::new(limits.calls)), AtomicU32::new(0));
+        Self(Arc::new(Inner { gate, limits, contracts, routes, health, stopping, admission, connections }))
     }
 
     /// What probes of this server are told.
@@ -59,17 +70,32 @@ impl Router {
         &self.0.stopping
     }
 
+    /// How long the next connection lives: [`Limits::age`] ±10 %, so that those made together do not end together.
+    pub(super) fn age(&self) -> Duration {
+        // A stride without a common factor visits all of the range.
+        let step = self.0.connections.fetch_add(1, Ordering::Relaxed).wrapping_mul(83) % 201;
+        self.0.limits.age * (900 + step) / 1000
+    }
+
     pub(crate) fn contracts(&self) -> Contracts {
         self.0.contracts
     }
 
     /// Answers one call. Never fails: whatever goes wrong is in the answer.
-    pub(crate) async fn handle(&self, request: http::Request<Body>) -> http::Response<Body> {
+    pub(crate) async fn handle(&self, mut request: http::Request<Body>) -> http::Response<Body> {
         let Some((policy, route)) = self.0.find(request.uri().path()) else {
             let _record = Record::begin("unknown").ended(Code::Unimplemented);
             return Status::unimplemented("no such method").into_http();
         };
         let mut record = Record::begin(policy.path);
+        let admitted = match self.0.admission.admit(policy.path) {
+            Ok(admitted) => admitted,
+            Err(status) => {
+                record.end(status.code());
+                return status.into_http();
+            }
+        };
+        let held = (admitted, request.extensions_mut().remove::<Active>());
         let asked = wire::timeout(request.headers()).unwrap_or(policy.deadline);
         let deadline = Deadline::after(asked.min(policy.deadline));
         let response = match self.0.answer(policy, route, deadline, request).await {
@@ -83,7 +109,7 @@ impl Router {
             return http::Response::from_parts(head, body);
         }
         let stopping = policy.server_streaming.then(|| self.0.stopping.clone());
-        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, stopping)))
+        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, stopping, held)))
     }
 }
 

@@ -45,9 +45,12 @@ impl Running {
 }
 
 async fn serve(echo: Echo, keys: &Keys, drain: Duration) -> Running {
+    serve_within(echo, keys, Limits { drain, ..Limits::default() }).await
+}
+
+async fn serve_within(echo: Echo, keys: &Keys, limits: Limits) -> Running {
     let listener = bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let limits = Limits { drain, ..Limits::default() };
     let router = echo.router(Stack { limits, ..keys.stack() });
     let shutdown = Shutdown::manual();
     let served = tokio::spawn(router.serve(listener, shutdown.clone()));
@@ -332,4 +335,64 @@ async fn a_taken_port_is_named() {
     let error = bind(&address.to_string()).await.expect_err("taken").to_string();
     assert!(error.contains(&format!("port {} is taken", address.port())), "{error}");
     assert!(bind("nowhere").await.expect_err("no address").to_string().contains("nowhere"));
+}
+
+#[tokio::test]
+async fn who_does_not_speak_http2_holds_no_slot() {
+    let keys = Keys::new();
+    let limits = Limits { connections: 1, greeting: Duration::from_millis(200), ..Limits::default() };
+    let running = serve_within(echoing(), &keys, limits).await;
+    for words in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+        let mut halting = TcpStream::connect(running.address).await.expect("connected");
+        halting.write_all(words).await.expect("written");
+        let channel = connect(running.address, &keys, "sso");
+        let found = timeout(Duration::from_secs(10), async {
+            while say(&channel, "Public", "").await.is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        found.await.expect("the only slot is free again");
+        drop(halting);
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn age_and_idleness_end_connections_and_no_calls() {
+    let keys = Keys::new();
+    for (age, idle) in [(50, 60_000), (60_000, 10)] {
+        let (age, idle) = (Duration::from_millis(age), Duration::from_millis(idle));
+        let limits = Limits { age, idle, ..Limits::default() };
+        let running = serve_within(slow(Duration::from_millis(20)), &keys, limits).await;
+        let channel = connect(running.address, &keys, "sso");
+        let start = |_| {
+            let channel = channel.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    // None is repeatable.
+                    say(&channel, "Once", "").await.expect("answered");
+                    sleep(idle.min(Duration::from_millis(30))).await;
+                }
+            })
+        };
+        for caller in (0..8).map(start).collect::<Vec<_>>() {
+            caller.await.expect("no call lost");
+        }
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn calls_that_outlast_an_old_connection_have_a_grace_and_no_more() {
+    let keys = Keys::new();
+    let limits = Limits { age: Duration::from_millis(50), grace: Duration::from_millis(300), ..Limits::default() };
+    let echo = Echo::unary(|request| async move {
+        sleep(Duration::from_millis(request.get_ref().parse().expect("a number"))).await;
+        Ok(request.into_inner())
+    });
+    let running = serve_within(echo, &keys, limits).await;
+    let channel = connect(running.address, &keys, "sso");
+    assert_eq!(say(&channel, "Once", "150").await.expect("within the grace"), "150");
+    assert_eq!(say(&channel, "Once", "1500").await.expect_err("cut").code(), Code::Unavailable);
+    running.stop().await;
 }

@@ -211,3 +211,52 @@ async fn a_status_fits_into_headers() {
     assert!(status.message().len() <= 1024 && status.message().starts_with("ää"), "{}", status.message().len());
     assert!(status.details().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_calls_are_taken_on_and_probes_always() {
+    let limits = Limits { calls: 10, ..Limits::default() };
+    let echo = Echo::unary(|request| async move {
+        sleep(Duration::from_millis(500)).await;
+        Ok(request.into_inner())
+    });
+    let router = echo.router(Stack { limits, ..Keys::new().stack() });
+    let calls: Vec<_> = (0..30)
+        .map(|_| {
+            // A channel of their own each: the limit is the server's.
+            let channel = Channel::anonymous(router.clone());
+            tokio::spawn(async move { say(&channel, "Once", "").await })
+        })
+        .collect();
+    sleep(Duration::from_millis(10)).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(Channel::anonymous(router.clone()));
+    let check = tonic_health::pb::HealthCheckRequest { service: String::new() };
+    health.check(check).await.expect("a probe is answered");
+    let mut delays = Vec::new();
+    for call in calls {
+        if let Err(status) = call.await.expect("no panic") {
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            assert_eq!(failure::reason(&status).as_deref(), Some("OVERLOADED"));
+            let delay = failure::retry_delay(&status).expect("RetryInfo");
+            let pushback = status.metadata().get("grpc-retry-pushback-ms").expect("pushback").to_str().expect("ascii");
+            assert_eq!(pushback, delay.as_millis().to_string());
+            assert!((100..300).contains(&delay.as_millis()));
+            delays.push(delay);
+        }
+    }
+    assert_eq!(delays.len(), 20);
+    delays.sort();
+    delays.dedup();
+    assert_eq!(delays.len(), 20, "not all at once again");
+    // A repeatable call comes back when it is told to; the places are free again.
+    let channel = Channel::anonymous(router);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let channel = channel.clone();
+            tokio::spawn(async move { say(&channel, "Public", "x").await })
+        })
+        .collect();
+    for call in calls {
+        let _ = call.await.expect("no panic");
+    }
+    say(&channel, "Once", "").await.expect("nothing is held for ever");
+}

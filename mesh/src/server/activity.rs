@@ -1,0 +1,160 @@
+//! What goes on on one connection: whether its peer has spoken HTTP/2 at all, and whether there are calls.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+/// The length of the client's preface (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+/// How long, and how many bytes, a peer may go on talking after the goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+const LAST_WORDS: usize = 1024 * 1024;
+
+/// The calls on a connection. Clones are one.
+#[derive(Clone, Default)]
+pub(super) struct Activity(Arc<Calls>);
+
+#[derive(Default)]
+struct Calls {
+    now: AtomicU32,
+    ever: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn begin(&self) -> Active {
+        self.0.now.fetch_add(1, Relaxed);
+        self.0.ever.fetch_add(1, Relaxed);
+        Active(Arc::clone(&self.0))
+    }
+
+    /// Waits until there was no call for `time`, and at most for as long again.
+    pub(super) async fn idle(&self, time: Duration) {
+        loop {
+            let before = self.0.ever.load(Relaxed);
+            sleep(time).await;
+            if self.0.ever.load(Relaxed) == before && self.0.now.load(Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A call on a connection, until the last of it is dropped.
+pub(super) struct Active(Arc<Calls>);
+
+impl Clone for Active {
+    fn clone(&self) -> Self {
+        self.0.now.fetch_add(1, Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A stream that tells when its peer has sent the preface, and comes back when it is dropped.
+pub(super) struct Line<S> {
+    stream: Option<S>,
+    read: usize,
+    greeted: Option<oneshot::Sender<()>>,
+    back: Option<oneshot::Sender<S>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    /// The stream, what tells of the preface, and where the stream comes back.
+    pub(super) fn new(stream: S) -> (Self, oneshot::Receiver<()>, oneshot::Receiver<S>) {
+        let ((greeted, greeting), (back, returned)) = (oneshot::channel(), oneshot::channel());
+        (Self { stream: Some(stream), read: 0, greeted: Some(greeted), back: Some(back) }, greeting, returned)
+    }
+
+    fn stream(&mut self) -> Pin<&mut S> {
+        // It is taken only by drop.
+        Pin::new(self.stream.as_mut().expect("there until it is dropped"))
+    }
+}
+
+/// Reads what a peer still sends until it hangs up. A socket that is closed on unread bytes is reset, and the reset takes away
+/// from the peer what it has not read yet: answers, and the goodbye that says which of its calls were not seen.
+pub(super) async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let listening = async {
+        // HTTP/2 has done so already if it ended well.
+        let _ = stream.shutdown().await;
+        let mut bytes = [0; 4096];
+        let mut heard = 0;
+        while heard < LAST_WORDS {
+            match stream.read(&mut bytes).await? {
+                0 => break,
+                more => heard += more,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // It is over in any case.
+    let _ = timeout(FAREWELL, listening).await;
+}
+
+impl<S> Drop for Line<S> {
+    fn drop(&mut self) {
+        if let (Some(stream), Some(back)) = (self.stream.take(), self.back.take()) {
+            // Nobody waits for it if the connection was cut.
+            let _ = back.send(stream);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.stream().poll_read(cx, buffer))?;
+        if self.greeted.is_some() {
+            self.read += buffer.filled().len() - before;
+            if self.read >= PREFACE {
+                // Nobody waits for it once its time is up.
+                let _ = self.greeted.take().map(|greeted| greeted.send(()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}
