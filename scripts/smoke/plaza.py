@@ -12,6 +12,7 @@ from pathlib import Path
 
 from checks import Broken
 
+COOL_DOWN = 6  # seconds between two messages
 SERVICES = ["sso", "sms", "social", "blog"]
 CODES = [
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
@@ -66,8 +67,8 @@ class Plaza:
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
         self.process = None
         self.starts = 0
-        # The shortest wait there may be, so that a resend can be waited for.
-        self.settings = {"PLAZA_SMS__LIMITS__COOL_DOWNS_S": "[2, 2, 2, 2]"}
+        # Short enough to be waited for, and longer than a slow machine takes from one call to the next.
+        self.settings = {"PLAZA_SMS__LIMITS__COOL_DOWNS_S": f"[{COOL_DOWN}]"}
 
     def environment(self, **settings):
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PLAZA_")}
