@@ -5,6 +5,7 @@
 //! servers to a [`Server`] and gets a [`Router`].
 
 pub mod access;
+pub mod admin;
 pub mod channel;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod deadline;
 pub mod failure;
 pub mod keyfile;
 pub mod keys;
+pub mod metrics;
 pub mod page;
 pub mod parse;
 pub mod policy;
@@ -25,10 +27,12 @@ pub mod token;
 mod wire;
 
 pub use access::{Caller, Person};
+pub use admin::{Admin, AdminConfig};
 pub use channel::{Channel, ChannelOptions, Local, Network, PeerIdentity};
 pub use clock::{Clock, Random, uuid_v7};
 pub use deadline::Deadline;
 pub use failure::Failure;
+pub use metrics::ClientMetrics;
 pub use parse::{Fields, Violation};
 pub use server::{Limits, Router, Server, Stack, bind};
 pub use shutdown::Shutdown;

@@ -34,6 +34,11 @@ impl Contracts {
     pub fn find(&self, path: &str) -> Option<&'static MethodPolicy> {
         self.policies.get(path).copied()
     }
+
+    /// The paths of all methods.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        self.policies.keys().copied()
+    }
 }
 
 fn index(policies: &'static [MethodPolicy]) -> HashMap<&'static str, &'static MethodPolicy> {

@@ -11,9 +11,11 @@ use clap::Parser;
 use tokio::net::TcpListener;
 
 use crate::{
+    admin::{Admin, AdminConfig},
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::{Clock, Random},
     keyfile,
+    metrics::ClientMetrics,
     server::{self, Router},
     shutdown::Shutdown,
     telemetry::{self, LogConfig},
@@ -40,6 +42,9 @@ pub struct Process {
     pub shutdown: Shutdown,
     /// What the services of the deployment share.
     pub mesh_key: MeshKey,
+    /// What the admin port tells.
+    pub admin: Admin,
+    metrics: ClientMetrics,
     name: &'static str,
     listener: TcpListener,
 }
@@ -51,6 +56,8 @@ pub struct Settings<'a> {
     pub log: &'a LogConfig,
     /// Where to listen, as `host:port`.
     pub listen: String,
+    /// The admin port.
+    pub admin: &'a AdminConfig,
     /// The file of the mesh key.
     pub mesh_file: &'a Path,
     /// Whether to make a key file that is missing.
@@ -85,10 +92,13 @@ impl Process {
         telemetry::init(settings.log);
         let shutdown = Shutdown::on_signals()?;
         let listener = server::bind(&settings.listen).await?;
+        let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
+        admin.add_client(name, metrics.clone());
+        admin.listen(settings.admin).await?;
         let random = Random::system();
         let secret = secret(settings.mesh_file, settings.create, &random)?;
         let mesh_key = MeshKey::new(secret, settings.deployment);
-        Ok(Self { clock: Clock::system(), random, shutdown, mesh_key, name, listener })
+        Ok(Self { clock: Clock::system(), random, shutdown, mesh_key, admin, metrics, name, listener })
     }
 
     /// The 32 bytes in a key file, which is made, with its folder, if it is missing and `create` says so.
@@ -102,8 +112,9 @@ impl Process {
     /// A way to another service.
     pub fn connect(&self, callee: &'static str, uri: &str) -> Channel {
         let signer = self.mesh_key.signer(Kind::Peer);
+        let options = ChannelOptions { metrics: self.metrics.clone(), ..ChannelOptions::default() };
         let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
-        Channel::connect(callee, uri, identity, ChannelOptions::default())
+        Channel::connect(callee, uri, identity, options)
     }
 
     /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed.
@@ -111,6 +122,7 @@ impl Process {
     /// # Errors
     /// Of the socket.
     pub async fn serve(self, router: Router) -> io::Result<()> {
+        self.admin.add(router.clone());
         router.serve(self.listener, self.shutdown).await
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
 use super::Inner;
-use crate::{deadline::Deadline, failure::Failure, wire};
+use crate::{deadline::Deadline, failure::Failure, metrics::Timed, wire};
 
 /// An answer's body that fails DEADLINE_EXCEEDED when the time is up.
 pub(super) struct Received {
@@ -23,11 +23,21 @@ pub(super) struct Received {
     channel: Arc<Inner>,
     /// Made when the body first has to be waited for.
     late: Option<Pin<Box<Sleep>>>,
+    timed: Timed,
 }
 
 impl Received {
-    pub(super) fn new(inner: Body, deadline: Deadline, channel: Arc<Inner>) -> Self {
-        Self { inner, deadline, channel, late: None }
+    pub(super) fn new(inner: Body, deadline: Deadline, channel: Arc<Inner>, timed: Timed) -> Self {
+        Self { inner, deadline, channel, late: None, timed }
+    }
+}
+
+/// How the call ended, if it did: with trailers, with a loss, or, against the protocol, without either.
+fn outcome(frame: Option<&Result<Frame<Bytes>, Status>>) -> Option<Code> {
+    match frame {
+        Some(Ok(frame)) => frame.trailers_ref().map(|trailers| wire::code(trailers).unwrap_or(Code::Unknown)),
+        Some(Err(status)) => Some(status.code()),
+        None => Some(Code::Unknown),
     }
 }
 
@@ -37,13 +47,14 @@ impl http_body::Body for Received {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && frame.trailers_ref().and_then(wire::code) == Some(Code::Ok)
-        {
-            self.channel.throttle.succeeded();
-        }
-        if polled.is_ready() {
-            return polled;
+        if let Poll::Ready(frame) = polled {
+            if let Some(code) = outcome(frame.as_ref()) {
+                self.timed.end(code);
+                if code == Code::Ok {
+                    self.channel.throttle.succeeded();
+                }
+            }
+            return Poll::Ready(frame);
         }
         let instant = self.deadline.instant();
         let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(instant)));
@@ -52,6 +63,7 @@ impl http_body::Body for Received {
         }
         // Dropping the rest tells the callee to stop.
         self.inner = Body::empty();
+        self.timed.end(Code::DeadlineExceeded);
         Poll::Ready(Some(Err(Failure::late().into())))
     }
 

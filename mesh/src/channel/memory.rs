@@ -43,7 +43,7 @@ impl Local {
     /// Calls whatever `callee` is at the time, as the service `caller`.
     pub fn channel(&self, callee: &'static str, caller: &'static str, options: ChannelOptions) -> Channel {
         let memory = Memory::new(Place::Named(self.clone(), callee), Some(caller));
-        Channel::of(Contracts::plaza(), Transport::Memory(memory), options.random)
+        Channel::of(Contracts::plaza(), Transport::Memory(memory), options.shared())
     }
 
     fn find(&self, name: &str) -> Option<Router> {

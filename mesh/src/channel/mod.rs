@@ -38,6 +38,7 @@ use crate::{
     clock::Random,
     deadline::{self, Deadline},
     failure::Failure,
+    metrics::{Calls, ClientMetrics, Sent},
     policy::{Contracts, DEFAULT_DEADLINE},
     server::Router,
     wire,
@@ -63,6 +64,15 @@ pub struct ChannelOptions {
     pub network: Network,
     /// Where jitter and the choice among endpoints come from.
     pub random: Random,
+    /// Where calls are counted: one for all channels of a service.
+    pub metrics: ClientMetrics,
+}
+
+impl ChannelOptions {
+    /// What a channel over any transport takes.
+    fn shared(&self) -> (Random, Arc<Calls>) {
+        (self.random.clone(), Arc::clone(self.metrics.calls()))
+    }
 }
 
 impl Default for ChannelOptions {
@@ -74,6 +84,7 @@ impl Default for ChannelOptions {
             queue: 1024,
             network: Network::system(),
             random: Random::system(),
+            metrics: ClientMetrics::new(),
         }
     }
 }
@@ -87,6 +98,7 @@ struct Inner {
     transport: Transport,
     random: Random,
     throttle: Throttle,
+    calls: Arc<Calls>,
 }
 
 impl Channel {
@@ -102,19 +114,20 @@ impl Channel {
 
     /// As [`Channel::memory`] or [`Channel::anonymous`], with options: a seeded simulation hands in its [`Random`].
     pub fn in_memory(router: Router, caller: Option<&'static str>, options: ChannelOptions) -> Self {
-        Self::of(router.contracts(), Transport::memory(router, caller), options.random)
+        let (contracts, shared) = (router.contracts(), options.shared());
+        Self::of(contracts, Transport::memory(router, caller), shared)
     }
 
     /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`), with a peer token of `caller`. The host may have many
     /// addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
     /// first called, and again after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
-        let random = options.random.clone();
-        Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), random)
+        let shared = options.shared();
+        Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), shared)
     }
 
-    fn of(contracts: Contracts, transport: Transport, random: Random) -> Self {
-        Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default() }))
+    fn of(contracts: Contracts, transport: Transport, (random, calls): (Random, Arc<Calls>)) -> Self {
+        Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default(), calls }))
     }
 
     #[cfg(test)]
@@ -133,6 +146,22 @@ impl Inner {
     }
 
     async fn call(self: &Arc<Self>, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let mut timed = self.calls.begin(request.uri().path());
+        match self.answer(request).await {
+            Err(status) => {
+                timed.end(status.code());
+                Err(status)
+            }
+            Ok((response, deadline)) => {
+                if let Some(code) = wire::code(response.headers()) {
+                    timed.end(code);
+                }
+                Ok(response.map(|body| Body::new(Received::new(body, deadline, Arc::clone(self), timed))))
+            }
+        }
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> Result<(http::Response<Body>, Deadline), Status> {
         let path = request.uri().path();
         let deadline = self.deadline(path, wire::timeout(request.headers()));
         if deadline.passed() {
@@ -144,13 +173,14 @@ impl Inner {
         let answer = async {
             match streams {
                 true => {
+                    self.calls.sent(request.uri().path(), Sent::First);
                     self.transport.attempt(request, deadline, &mut Journey::default()).await.map_err(|loss| loss.status)
                 }
                 false => retry::call(self, request, repeatable, deadline).await,
             }
         };
         let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;
-        Ok(response.map(|body| Body::new(Received::new(body, deadline, Arc::clone(self)))))
+        Ok((response, deadline))
     }
 }
 

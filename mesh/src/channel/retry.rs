@@ -16,7 +16,7 @@ use super::{
     error::{Fate, Loss},
     replay::{Buffered, buffer},
 };
-use crate::{deadline::Deadline, failure::Failure, wire};
+use crate::{deadline::Deadline, failure::Failure, metrics::Sent, wire};
 
 /// Attempts in all, the first included.
 const MAX_ATTEMPTS: u32 = 3;
@@ -37,14 +37,16 @@ pub(super) async fn call(
         Buffered::Whole(message) => message,
         Buffered::Once(body) => {
             let request = http::Request::from_parts(head, body);
+            channel.calls.sent(request.uri().path(), Sent::First);
             return channel.transport.attempt(request, deadline, &mut journey).await.map_err(|loss| loss.status);
         }
     };
     let mut pauses = Backoff::new(PAUSES);
-    let mut refused = false;
+    let (mut refused, mut why) = (false, Sent::First);
     loop {
         journey.due = repeatable.then(|| channel.patience(&journey, deadline)).flatten();
         let request = http::Request::from_parts(head.clone(), Body::new(Full::new(message.clone())));
+        channel.calls.sent(head.uri.path(), std::mem::replace(&mut why, Sent::Transparent));
         let (outcome, fate) = match attempt(channel, request, deadline, &mut journey).await {
             // No attempts in A6's sense: nothing was asked of the callee yet.
             Err(Loss { fate: Fate::NeverLeft, .. }) if !deadline.passed() => continue,
@@ -78,6 +80,7 @@ pub(super) async fn call(
         }
         sleep(pause).await;
         journey.previous += 1;
+        why = Sent::Retry;
     }
 }
 

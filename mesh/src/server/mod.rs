@@ -30,7 +30,12 @@ pub use bind::{BindError, bind};
 pub use health::Health;
 pub use router::Router;
 
-use crate::{policy::Contracts, token::Verifier};
+use crate::{
+    admin::Check,
+    metrics::{Gauge, Gauges},
+    policy::Contracts,
+    token::Verifier,
+};
 
 type Route = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
@@ -111,12 +116,14 @@ pub struct Server {
     stack: Stack,
     contracts: Contracts,
     added: Vec<(&'static str, Route)>,
+    checks: Vec<Check>,
+    gauges: Vec<Gauges>,
 }
 
 impl Server {
     /// A server without methods, for the service `name` (`sso`): the audience of the tokens its peers show.
     pub fn new(name: &'static str, stack: Stack) -> Self {
-        Self { name, stack, contracts: Contracts::plaza(), added: Vec::new() }
+        Self { name, stack, contracts: Contracts::plaza(), added: Vec::new(), checks: Vec::new(), gauges: Vec::new() }
     }
 
     #[cfg(test)]
@@ -137,13 +144,37 @@ impl Server {
         self
     }
 
+    /// Adds something that must hold for the service to be ready (`database`). It is asked for when somebody asks whether the process is
+    /// ready, has less than a second, and is told of in the log when it ceases to hold.
+    #[must_use]
+    pub fn check<F, R, E>(mut self, name: &'static str, holds: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::fmt::Display,
+    {
+        self.checks.push(Check::new(name, holds));
+        self
+    }
+
+    /// Adds gauges that are read when somebody asks for the metrics of the process, within a second; late ones are left out.
+    #[must_use]
+    pub fn gauges<F, R>(mut self, read: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Vec<Gauge>> + Send + 'static,
+    {
+        self.gauges.push(Gauges::new(read));
+        self
+    }
+
     /// The router of all that was added, with health and reflection.
     ///
     /// # Errors
     /// A service without a contract, a method without a policy, a service added twice.
     pub fn build(self) -> Result<Router, BuildError> {
         let names: Vec<_> = self.added.iter().map(|(name, _)| *name).collect();
-        self.check(&names)?;
+        self.complete(&names)?;
         let health = Health::serving(&names);
         let (v1, v1alpha) = (reflection::v1(&self.contracts, &names)?, reflection::v1alpha(&self.contracts, &names)?);
         let whole = self.add(health.server()).add(v1).add(v1alpha);
@@ -153,11 +184,11 @@ impl Server {
                 return Err(BuildError::Twice(name));
             }
         }
-        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health))
+        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health, (whole.checks, whole.gauges)))
     }
 
     /// Every method of every service has a policy.
-    fn check(&self, names: &[&'static str]) -> Result<(), BuildError> {
+    fn complete(&self, names: &[&'static str]) -> Result<(), BuildError> {
         let set = FileDescriptorSet::decode(self.contracts.descriptor);
         let set = set.map_err(|error| BuildError::Descriptor(error.to_string()))?;
         for name in names {

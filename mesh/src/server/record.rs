@@ -1,19 +1,23 @@
-//! The request log: one line a call, with method, code and duration; never a body, never a token.
+//! The request log: one line a call, with method, code and duration; never a body, never a token. What it tells is counted, too.
+
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use tonic::Code;
 
+use crate::metrics::{Calls, Timed};
+
 /// One call. Writes its line when it is dropped, so that none is missed: a call whose caller went away is CANCELLED.
-#[derive(Debug)]
 pub(super) struct Record {
     method: &'static str,
     began: Instant,
     code: Option<Code>,
+    timed: Timed,
 }
 
 impl Record {
-    pub(super) fn begin(method: &'static str) -> Self {
-        Self { method, began: Instant::now(), code: None }
+    pub(super) fn begin(method: &'static str, calls: &Arc<Calls>) -> Self {
+        Self { method, began: Instant::now(), code: None, timed: calls.begin(method) }
     }
 
     /// The same, with its outcome.
@@ -25,6 +29,7 @@ impl Record {
     /// Notes the outcome. The first counts.
     pub(super) fn end(&mut self, code: Code) {
         self.code.get_or_insert(code);
+        self.timed.end(code);
     }
 }
 

@@ -23,7 +23,15 @@ use super::{
     limit::Limited, record::Record,
 };
 use crate::{
-    access::Known, deadline, deadline::Deadline, failure::Failure, policy::Contracts, shutdown::Shutdown, wire,
+    access::Known,
+    admin::Check,
+    deadline,
+    deadline::Deadline,
+    failure::Failure,
+    metrics::{Calls, Gauges, Page, Side},
+    policy::Contracts,
+    shutdown::Shutdown,
+    wire,
 };
 
 /// A whole server: a tower service to be called in memory, or served over a socket. Clones are one.
@@ -39,6 +47,15 @@ struct Inner {
     stopping: Shutdown,
     admission: Arc<Admission>,
     connections: AtomicU32,
+    told: Told,
+}
+
+/// What the admin port tells of a service.
+struct Told {
+    name: &'static str,
+    checks: Vec<Check>,
+    gauges: Vec<Gauges>,
+    calls: Arc<Calls>,
 }
 
 impl Router {
@@ -48,12 +65,33 @@ impl Router {
         contracts: Contracts,
         routes: HashMap<&'static str, Route>,
         health: Health,
+        (checks, gauges): (Vec<Check>, Vec<Gauges>),
     ) -> Self {
         let gate = Gate::new(name, stack.verifier);
         let stopping = Shutdown::manual();
+        let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
+        let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
         let limits = stack.limits;
         let (admission, connections) = (Arc::new(Admission::new(limits.calls)), AtomicU32::new(0));
-        Self(Arc::new(Inner { gate, limits, contracts, routes, health, stopping, admission, connections }))
+        let told = Told { name, checks, gauges, calls };
+        Self(Arc::new(Inner { gate, limits, contracts, routes, health, stopping, admission, connections, told }))
+    }
+
+    /// The name of the service in the mesh.
+    pub fn name(&self) -> &'static str {
+        self.0.told.name
+    }
+
+    pub(crate) fn checks(&self) -> &[Check] {
+        &self.0.told.checks
+    }
+
+    /// Writes what was counted, and what the service says of itself.
+    pub(crate) async fn observe(&self, page: &mut Page) {
+        self.0.told.calls.write(self.0.told.name, page);
+        for gauges in &self.0.told.gauges {
+            gauges.write(page).await;
+        }
     }
 
     /// What probes of this server are told.
@@ -84,10 +122,10 @@ impl Router {
     /// Answers one call. Never fails: whatever goes wrong is in the answer.
     pub(crate) async fn handle(&self, mut request: http::Request<Body>) -> http::Response<Body> {
         let Some((policy, route)) = self.0.find(request.uri().path()) else {
-            let _record = Record::begin("unknown").ended(Code::Unimplemented);
+            let _record = Record::begin("unknown", &self.0.told.calls).ended(Code::Unimplemented);
             return Status::unimplemented("no such method").into_http();
         };
-        let mut record = Record::begin(policy.path);
+        let mut record = Record::begin(policy.path, &self.0.told.calls);
         let admitted = match self.0.admission.admit(policy.path) {
             Ok(admitted) => admitted,
             Err(status) => {
@@ -116,8 +154,7 @@ impl Router {
 impl Inner {
     fn find(&self, path: &str) -> Option<(&'static MethodPolicy, Route)> {
         let policy = self.contracts.find(path)?;
-        let (service, _) = policy.path.strip_prefix('/')?.split_once('/')?;
-        Some((policy, self.routes.get(service)?.clone()))
+        Some((policy, self.routes.get(service(policy.path)?)?.clone()))
     }
 
     /// The handler's answer within the deadline. The handler is dropped when that passes.
@@ -149,6 +186,11 @@ impl Inner {
         // Generated servers are always ready.
         route.call(request).await.map_err(|never| match never {})
     }
+}
+
+/// `package.Service` of `/package.Service/Method`.
+fn service(path: &str) -> Option<&str> {
+    Some(path.strip_prefix('/')?.split_once('/')?.0)
 }
 
 impl Service<http::Request<Body>> for Router {

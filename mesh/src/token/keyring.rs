@@ -76,6 +76,12 @@ impl Keyring {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
     }
 
+    /// Whether there is any key that may sign `kind`.
+    pub fn has(&self, kind: Kind) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|key| key.kinds.contains(&kind))
+    }
+
     /// Asks the refresher, unless it was asked a moment ago. Returns whether the key is here now.
     pub(super) async fn refresh_for(&self, kid: &str) -> bool {
         let Some(refresher) = &self.refresher else { return false };

@@ -1,0 +1,183 @@
+//! The admin port: a small one of each process for whoever runs it, apart from the port of its calls. Plain text, HTTP/1.1 and HTTP/2.
+//!
+//! | asked | answered |
+//! |---|---|
+//! | `GET /livez` | 200 while the process runs: nothing of it waits for anything else |
+//! | `GET /readyz` | 200 if every check of every service holds and no drain has begun, 503 otherwise; a line for each check |
+//! | `GET /metrics` | the page for Prometheus |
+//! | `grpc.health.v1` | "" and "readiness" as `/readyz`, "liveness" as `/livez` |
+//!
+//! It is plain text because the probes of Kubernetes speak nothing else, and says nothing secret: no reason of a failure, no address.
+
+mod answer;
+mod health;
+mod readiness;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use serde::Deserialize;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tonic::body::Body;
+
+pub(crate) use readiness::Check;
+
+use crate::{
+    metrics::{self, ClientMetrics, Page},
+    server::{self, BindError, Router},
+    shutdown::Shutdown,
+};
+use readiness::{Look, Readiness};
+
+/// Connections at a time: probes and a scraper or two.
+const CONNECTIONS: usize = 64;
+/// How long a connection may last, so that silent ones do not take up the port. Scrapers connect again.
+const LIFE: Duration = Duration::from_secs(300);
+/// How long the headers of a request may take.
+const HEADERS: Duration = Duration::from_secs(5);
+/// How long to wait after the operating system refused a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether there is an admin port, and where.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// `host:port`; empty for none.
+    pub listen: String,
+}
+
+/// What the admin port tells of a process. Clones are one.
+#[derive(Clone)]
+pub struct Admin(Arc<Inner>);
+
+struct Inner {
+    shutdown: Shutdown,
+    readiness: Readiness,
+    sources: RwLock<Vec<Source>>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Router(Router),
+    Client(&'static str, ClientMetrics),
+}
+
+impl Admin {
+    /// Of a process that `shutdown` stops. It is not ready before it has a service.
+    pub fn new(shutdown: Shutdown) -> Self {
+        let readiness = Readiness::new(shutdown.clone());
+        Self(Arc::new(Inner { shutdown, readiness, sources: RwLock::default() }))
+    }
+
+    /// Adds a service, with its checks and what it counts.
+    pub fn add(&self, router: Router) {
+        self.0.readiness.add(router.name(), router.checks());
+        self.push(Source::Router(router));
+    }
+
+    /// Adds what `service` asks of others.
+    pub fn add_client(&self, service: &'static str, metrics: ClientMetrics) {
+        self.push(Source::Client(service, metrics));
+    }
+
+    /// Takes the port that `config` names and serves it, in a task of its own, as long as the runtime lives: to the very end of a drain.
+    ///
+    /// # Errors
+    /// If the port cannot be taken; the text names it.
+    pub async fn listen(&self, config: &AdminConfig) -> Result<(), BindError> {
+        if config.listen.is_empty() {
+            return Ok(());
+        }
+        let listener = server::bind(&config.listen).await?;
+        tracing::info!(address = config.listen, "livez, readyz and metrics");
+        tokio::spawn(self.clone().serve(listener));
+        Ok(())
+    }
+
+    /// Serves a port that was taken, without end.
+    pub async fn serve(self, listener: TcpListener) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            // The semaphore is never closed.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let admin = self.clone();
+                    tokio::spawn(async move {
+                        admin.connection(stream).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self, stream: TcpStream) {
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let admin = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(answer::answer(&admin, request.map(Body::new)).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(16);
+        let served = builder.serve_connection(TokioIo::new(stream), service);
+        // Whoever probes does not care how a connection ended.
+        let _ = timeout(LIFE, served).await;
+    }
+
+    async fn look(&self) -> Look {
+        self.0.readiness.look().await
+    }
+
+    /// The page for Prometheus.
+    async fn page(&self) -> String {
+        let look = self.look().await;
+        let mut page = Page::default();
+        metrics::process(&mut page);
+        let help = "Always 1; the labels say what runs.";
+        page.gauge("plaza_build_info", help, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+        page.gauge("plaza_draining", "1 from the signal to the end, 0 before.", &[], flag(self.0.shutdown.is_begun()));
+        for (name, holds) in &look.checks {
+            page.gauge("plaza_check", "1 if the check of readiness holds, 0 if not.", &[("check", name)], flag(*holds));
+        }
+        let sources = self.0.sources.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for source in sources {
+            match source {
+                Source::Router(router) => router.observe(&mut page).await,
+                Source::Client(service, metrics) => metrics.calls().write(service, &mut page),
+            }
+        }
+        page.text()
+    }
+
+    fn push(&self, source: Source) {
+        self.0.sources.write().unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admin")
+    }
+}
+
+fn flag(holds: bool) -> f64 {
+    if holds { 1.0 } else { 0.0 }
+}

@@ -1,0 +1,211 @@
+//! Calls by method and code: OpenTelemetry's `rpc.server.call.duration` and `rpc.client.call.duration`, and what they leave out.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::Page;
+
+/// The upper bounds that OpenTelemetry advises for calls, in microseconds, and as they are written, in seconds.
+const BOUNDS: [(u64, &str); 14] = [
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (75_000, "0.075"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (750_000, "0.75"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (7_500_000, "7.5"),
+    (10_000_000, "10"),
+];
+
+/// The codes of gRPC, by number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// What a method is called that no contract names: a caller that invents methods must not make series.
+const OTHER: &str = "_OTHER";
+
+/// Which end of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+/// Why a request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// For the first time.
+    First,
+    /// Again, after a failure (gRFC A6).
+    Retry,
+    /// Again, because the callee saw nothing of it.
+    Transparent,
+}
+
+const SENT: [(Sent, &str); 3] =
+    [(Sent::First, "first"), (Sent::Retry, "retry"), (Sent::Transparent, "transparent_retry")];
+
+/// The calls of one service, on one side.
+pub(crate) struct Calls {
+    side: Side,
+    methods: HashMap<&'static str, Method>,
+    other: Method,
+}
+
+#[derive(Default)]
+struct Method {
+    /// Made when the first call ends with the code: most never do.
+    by_code: [OnceLock<Box<Histogram>>; CODES.len()],
+    began: AtomicU64,
+    ended: AtomicU64,
+    sent: [AtomicU64; SENT.len()],
+}
+
+/// Durations. The last bucket is for what is over the last bound.
+#[derive(Default)]
+struct Histogram {
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Histogram {
+    fn add(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let at = BOUNDS.partition_point(|(bound, _)| *bound < micros);
+        self.buckets[at].fetch_add(1, Relaxed);
+        self.micros.fetch_add(micros, Relaxed);
+    }
+}
+
+/// A call under way. It is counted when it is dropped, so that none is missed: one that nobody waited for is CANCELLED.
+pub(crate) struct Timed {
+    calls: Arc<Calls>,
+    path: &'static str,
+    began: Instant,
+    code: Option<Code>,
+}
+
+impl Timed {
+    /// Notes the outcome. The first counts.
+    pub(crate) fn end(&mut self, code: Code) {
+        self.code.get_or_insert(code);
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let method = self.calls.find(self.path);
+        method.ended.fetch_add(1, Relaxed);
+        let code = self.code.unwrap_or(Code::Cancelled) as usize;
+        method.by_code[code].get_or_init(Box::default).add(self.began.elapsed());
+    }
+}
+
+impl Calls {
+    /// None yet, of the methods at `paths` (`/package.Service/Method`); any other method is `_OTHER`.
+    pub(crate) fn new(side: Side, paths: impl Iterator<Item = &'static str>) -> Self {
+        Self { side, methods: paths.map(|path| (path, Method::default())).collect(), other: Method::default() }
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Timed {
+        let path = self.methods.get_key_value(path).map_or(OTHER, |(path, _)| *path);
+        self.find(path).began.fetch_add(1, Relaxed);
+        Timed { calls: Arc::clone(self), path, began: Instant::now(), code: None }
+    }
+
+    /// A request is sent.
+    pub(crate) fn sent(&self, path: &str, why: Sent) {
+        self.find(path).sent[why as usize].fetch_add(1, Relaxed);
+    }
+
+    fn find(&self, path: &str) -> &Method {
+        self.methods.get(path).unwrap_or(&self.other)
+    }
+
+    /// Writes all of it, as the calls of `service`.
+    pub(crate) fn write(&self, service: &str, page: &mut Page) {
+        let mut methods: Vec<_> = self.methods.iter().map(|(path, method)| (*path, method)).collect();
+        methods.push((OTHER, &self.other));
+        methods.sort_unstable_by_key(|(path, _)| *path);
+        let mut in_flight = 0;
+        for (path, method) in methods {
+            // Ended first: a call that ends between the two reads must not make it negative.
+            let ended = method.ended.load(Relaxed);
+            let began = method.began.load(Relaxed);
+            in_flight += began.saturating_sub(ended);
+            let name = path.trim_start_matches('/');
+            self.write_durations(service, name, method, page);
+            if self.side == Side::Client && began > 0 {
+                write_sent(service, name, method, page);
+            }
+        }
+        let (name, help) = match self.side {
+            Side::Server => ("plaza_server_calls_in_flight", "Calls that are being answered."),
+            Side::Client => ("plaza_client_calls_in_flight", "Calls to other services that are not answered yet."),
+        };
+        page.gauge(name, help, &[("service", service)], in_flight as f64);
+    }
+
+    fn write_durations(&self, service: &str, name: &str, method: &Method, page: &mut Page) {
+        let (metric, help) = match self.side {
+            Side::Server => ("rpc_server_call_duration_seconds", "How long calls took, from request to last byte."),
+            Side::Client => {
+                ("rpc_client_call_duration_seconds", "How long calls to other services took, all attempts included.")
+            }
+        };
+        for (code, histogram) in CODES.iter().zip(&method.by_code) {
+            let Some(histogram) = histogram.get() else { continue };
+            let labels = [
+                ("service", service),
+                ("rpc_system_name", "grpc"),
+                ("rpc_method", name),
+                ("rpc_response_status_code", code),
+            ];
+            let counts = histogram.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
+            let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+            let sum = Duration::from_micros(histogram.micros.load(Relaxed)).as_secs_f64();
+            page.histogram(metric, help, &labels, bounds.zip(counts), sum);
+        }
+    }
+}
+
+fn write_sent(service: &str, name: &str, method: &Method, page: &mut Page) {
+    let help = "Requests sent to other services, by why: several may make one call.";
+    for (kind, word) in SENT {
+        let labels = [("service", service), ("rpc_method", name), ("kind", word)];
+        page.counter("plaza_client_attempts_total", help, &labels, method.sent[kind as usize].load(Relaxed) as f64);
+    }
+}
