@@ -9,7 +9,7 @@ use db::{Db, Migrations, Options};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mesh::{
     Channel, Clock, Deadline, Limits, Router, Server, Shutdown, Stack,
-    token::{Keyring, Verifier},
+    token::{Keyring, Kind, Verifier},
 };
 use proto::blog::v1::{author_service_server::AuthorServiceServer, user_service_server::UserServiceServer};
 use roster::Roster;
@@ -83,9 +83,15 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
     let roster = Roster::new(db.clone(), deps.clock);
+    let (known, reached) = (keyring.clone(), db.clone());
     let router = Server::new(NAME, stack)
         .add(UserServiceServer::new(Users(roster.clone())))
         .add(AuthorServiceServer::new(Authors(roster)))
+        .check("keys", move || std::future::ready(known.has(Kind::Access).then_some(()).ok_or("SSO gave none yet")))
+        .check("database", move || {
+            let db = reached.clone();
+            async move { db.reachable().await }
+        })
         .build()?;
     tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
     Ok(Service { router, db })

@@ -15,6 +15,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let settings = Settings {
         log: &config.log,
         listen: config.listen.to_string(),
+        admin: &config.admin,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.tokens.deployment,

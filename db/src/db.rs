@@ -86,6 +86,14 @@ impl Db {
         self.run(Access::Write, name, span, f).await
     }
 
+    /// Whether a transaction can be begun: the server is there, and lets this program in.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn reachable(&self) -> Result<(), Error> {
+        self.read("reachable", |_| Ok::<_, Error>(())).await
+    }
+
     async fn run<T, E>(
         &self,
         access: Access,

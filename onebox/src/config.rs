@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::telemetry::LogConfig;
+use mesh::{AdminConfig, telemetry::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;
@@ -15,7 +15,7 @@ use crate::Part;
 pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// What onebox settles for every service. A section that says it otherwise is refused.
-const SETTLED: [&str; 5] = ["keys", "mesh", "peers", "log", "drain_seconds"];
+const SETTLED: [&str; 6] = ["keys", "mesh", "peers", "admin", "log", "drain_seconds"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub data: PathBuf,
     /// How long calls under way may take to end once the process is told to stop.
     pub drain: Duration,
+    /// Where whoever runs it looks.
+    pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
     /// SSO's settings. Its `tokens` hold for all.
@@ -47,6 +49,7 @@ pub struct ConfigError(String);
 struct Raw {
     data: PathBuf,
     drain_seconds: u64,
+    admin: AdminConfig,
     log: LogConfig,
     sso: Map<String, Value>,
     sms: Map<String, Value>,
@@ -94,7 +97,7 @@ impl Config {
         let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str()).read()?;
         let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
         let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
-        Ok(Self { data, drain, log: raw.log, sso, sms, social, blog })
+        Ok(Self { data, drain, admin: raw.admin, log: raw.log, sso, sms, social, blog })
     }
 
     /// Where a service listens, as `host:port`.

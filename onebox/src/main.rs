@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use mesh::{Shutdown, telemetry};
+use mesh::{Admin, Shutdown, telemetry};
 use onebox::{Config, Edge, Onebox, Ports, welcome};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -79,7 +79,10 @@ fn serve(site: &Site) -> Outcome {
 async fn run(site: &Site, config: Config) -> Outcome {
     let shutdown = Shutdown::on_signals()?;
     let ports = Ports::take(&config).await?;
+    let admin = Admin::new(shutdown.clone());
+    admin.listen(&config.admin).await?;
     let plaza = Onebox::start(config, Edge::system()).await?;
+    plaza.describe(&admin);
     let edge = plaza.edge();
     let welcome = welcome::text(plaza.config(), &ports.addresses(), &token_command(site), &edge.clock, &edge.random);
     // Nobody may be reading: that is no reason not to serve.

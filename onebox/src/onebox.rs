@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::SystemTime};
 
-use mesh::{Channel, Clock, Local, Random, Router};
+use mesh::{Admin, Channel, ClientMetrics, Clock, Local, Random, Router};
 
 use crate::{
     Config, Part,
@@ -85,6 +85,7 @@ pub struct Onebox {
     edge: Edge,
     data: Data,
     local: Local,
+    metrics: BTreeMap<Part, ClientMetrics>,
     parts: BTreeMap<Part, Running>,
 }
 
@@ -108,7 +109,8 @@ impl Onebox {
     pub fn prepare(config: Config, edge: Edge) -> Result<Self, StartError> {
         let data = Data::take(&config.data, &config.sso.tokens.deployment, &edge.random)?;
         let local = Local::with_faults(edge.faults.calls.clone());
-        Ok(Self { config, edge, data, local, parts: BTreeMap::new() })
+        let metrics = Part::ALL.into_iter().map(|part| (part, ClientMetrics::new())).collect();
+        Ok(Self { config, edge, data, local, metrics, parts: BTreeMap::new() })
     }
 
     /// Builds a part on its data and publishes it. One that runs already is stopped first.
@@ -117,7 +119,8 @@ impl Onebox {
     /// Whatever [`StartError`] names.
     pub async fn start_part(&mut self, part: Part) -> Result<(), StartError> {
         self.stop_part(part).await;
-        let site = Site { config: &self.config, edge: &self.edge, data: &self.data, local: &self.local };
+        let Self { config, edge, data, local, metrics, .. } = self;
+        let site = Site { config, edge, data, local, metrics };
         let running = site.build(part).await?;
         self.parts.insert(part, running);
         self.publish(part);
@@ -166,6 +169,16 @@ impl Onebox {
     pub fn operator_token(&self, name: &str, ttl: Duration) -> Result<String, OperatorError> {
         let audience = &self.config.sso.tokens.audience;
         mint(&self.data.mesh, audience, name, ttl, &self.edge.clock, &self.edge.random)
+    }
+
+    /// Tells `admin` of all parts that run.
+    pub fn describe(&self, admin: &Admin) {
+        for (part, running) in &self.parts {
+            admin.add(running.router());
+            if let Some(metrics) = self.metrics.get(part) {
+                admin.add_client(part.name(), metrics.clone());
+            }
+        }
     }
 
     /// The settings.

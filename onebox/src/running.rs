@@ -1,9 +1,9 @@
 //! One part, built and running: what the four services have in common.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use mesh::{
-    ChannelOptions, Limits, Local, Router, Shutdown, Stack,
+    ChannelOptions, ClientMetrics, Limits, Local, Router, Shutdown, Stack,
     token::{Keyring, Verifier},
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct Site<'a> {
     pub(crate) edge: &'a Edge,
     pub(crate) data: &'a Data,
     pub(crate) local: &'a Local,
+    pub(crate) metrics: &'a BTreeMap<Part, ClientMetrics>,
 }
 
 impl Site<'_> {
@@ -107,7 +108,11 @@ impl Site<'_> {
     }
 
     fn channel(&self, callee: Part, caller: Part) -> mesh::Channel {
-        self.local.channel(callee.name(), caller.name(), self.edge.channel_options())
+        let mut options = self.edge.channel_options();
+        if let Some(metrics) = self.metrics.get(&caller) {
+            options.metrics = metrics.clone();
+        }
+        self.local.channel(callee.name(), caller.name(), options)
     }
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import apart
 import edges
 import flows
+import ops
 from checks import Checks
 from people import CUSTOMER, OFFICIAL
 from plaza import Plaza
@@ -53,6 +54,8 @@ def in_one_process(checks, plaza):
         edges.bad_input(checks, plaza)
     with checks.about("health and reflection"):
         edges.discovery(checks, plaza)
+    with checks.about("the admin port"):
+        ops.admin(checks, plaza)
     with checks.about("what does not start says why"):
         edges.does_not_start(checks, plaza)
     with checks.about("stopped and started again"):

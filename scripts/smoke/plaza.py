@@ -64,7 +64,8 @@ class Plaza:
         self.program, self.folder = program, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
-        self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
+        *ports, self.admin = free_ports(len(SERVICES) + 1)
+        self.ports = dict(zip(SERVICES, ports))
         self.process = None
         self.starts = 0
         # Short enough to be waited for, and longer than a slow machine takes from one call to the next.
@@ -73,6 +74,9 @@ class Plaza:
     def environment(self, **settings):
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PLAZA_")}
         listen = {f"PLAZA_{name.upper()}__LISTEN": f"127.0.0.1:{port}" for name, port in self.ports.items()}
+        # Separate processes have one each; all in one has this one.
+        listen |= {f"PLAZA_{name.upper()}__ADMIN__LISTEN": "" for name in self.ports}
+        listen["PLAZA_ONEBOX__ADMIN__LISTEN"] = f"127.0.0.1:{self.admin}"
         return {**plain, **listen, **self.settings, **settings}
 
     def run(self, *arguments, **settings):

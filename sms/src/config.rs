@@ -7,6 +7,7 @@ use std::{
 };
 
 use mesh::{
+    AdminConfig,
     config::{ConfigError, Secret},
     telemetry::LogConfig,
 };
@@ -43,6 +44,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How often old rows are deleted.
     pub sweep: SweepConfig,
+    /// Where whoever runs it looks.
+    pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
 }

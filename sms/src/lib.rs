@@ -124,7 +124,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         carrier,
         carrier_timeout: config.delivery.timeout,
     });
-    let mut server = Server::new(NAME, deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core))));
+    let reached = db.clone();
+    let mut server =
+        Server::new(NAME, deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core)))).check("database", move || {
+            let db = reached.clone();
+            async move { db.reachable().await }
+        });
     if let Some(inbox) = inbox {
         tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
         server = server.add(InboxServiceServer::new(Messages(inbox)));

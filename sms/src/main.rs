@@ -19,6 +19,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let settings = Settings {
         log: &config.log,
         listen: config.listen.clone(),
+        admin: &config.admin,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.mesh.deployment,

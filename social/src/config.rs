@@ -6,6 +6,7 @@ use std::{
 };
 
 use mesh::{
+    AdminConfig,
     config::{ConfigError, Secret},
     telemetry::LogConfig,
 };
@@ -24,6 +25,8 @@ pub struct Config {
     pub database_url: Secret,
     /// The bound on draining, in seconds.
     pub drain_seconds: u64,
+    /// Where whoever runs it looks.
+    pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
     /// Where keys are.

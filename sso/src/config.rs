@@ -23,6 +23,8 @@ pub struct Config {
     pub database_url: mesh::config::Secret,
     /// The bound on draining, in seconds.
     pub drain_seconds: u64,
+    /// Where whoever runs it looks.
+    pub admin: mesh::AdminConfig,
     /// How to log.
     pub log: mesh::telemetry::LogConfig,
     /// Where keys are.

@@ -16,6 +16,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let settings = Settings {
         log: &config.log,
         listen: config.listen.to_string(),
+        admin: &config.admin,
         mesh_file: &keys.mesh_file,
         create: keys.create,
         deployment: &config.tokens.deployment,

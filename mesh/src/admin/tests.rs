@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
     time::sleep,
 };
-use tonic::{Code, transport::Endpoint};
+use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{Admin, AdminConfig};
@@ -125,7 +125,7 @@ async fn a_check_that_hangs_or_panics_has_failed() {
     let admin = Admin::new(Shutdown::manual());
     let stuck = Server::new("echo", Keys::new().stack())
         .with_contracts(contracts())
-        .check("stuck", || std::future::pending::<Result<(), String>>())
+        .check("stuck", std::future::pending::<Result<(), String>>)
         .check("broken", || async { if true { panic!("it is a test") } else { Ok::<_, String>(()) } })
         .check("fine", || async { Ok::<_, String>(()) });
     admin.add(stuck.build().expect("builds"));
@@ -162,6 +162,26 @@ async fn the_page_tells_of_both_ends_of_a_call() {
     ] {
         assert!(page.contains(&line), "{line}{page}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_sent_again_are_counted_apart() {
+    let (admin, metrics, asked) =
+        (Admin::new(Shutdown::manual()), ClientMetrics::new(), Arc::new(AtomicBool::new(false)));
+    admin.add_client("sso", metrics.clone());
+    let flaky = Echo::unary(move |_| {
+        let again = asked.swap(true, Ordering::SeqCst);
+        async move { if again { Ok(String::new()) } else { Err(Status::unavailable("not yet")) } }
+    });
+    let options = ChannelOptions { metrics, ..ChannelOptions::default() };
+    say(&Channel::in_memory(flaky.router(Keys::new().stack()), None, options), "Public", "").await.expect("answered");
+    let page = admin.page().await;
+    for (kind, count) in [("first", 1), ("retry", 1), ("transparent_retry", 0)] {
+        let line =
+            format!("plaza_client_attempts_total{{service=\"sso\",rpc_method=\"_OTHER\",kind=\"{kind}\"}} {count}\n");
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    assert!(page.contains("rpc_response_status_code=\"OK\"} 1\n"), "one call: {page}");
 }
 
 #[tokio::test]

@@ -20,10 +20,15 @@ use crate::sso::Sso;
 
 /// SSO's four services behind the mesh's server stack.
 pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError> {
+    let db = sso.db.clone();
     Server::new(crate::NAME, stack)
         .add(AuthServiceServer::new(auth::Auth(Arc::clone(sso))))
         .add(AccountServiceServer::new(account::Account(Arc::clone(sso))))
         .add(UserServiceServer::new(user::Users(Arc::clone(sso))))
         .add(TokenServiceServer::new(token::Keys(Arc::clone(sso))))
+        .check("database", move || {
+            let db = db.clone();
+            async move { db.reachable().await }
+        })
         .build()
 }

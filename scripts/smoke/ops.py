@@ -1,0 +1,49 @@
+"""What whoever runs Plaza sees: the admin port."""
+
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+
+from plaza import SERVICES
+
+
+def get(plaza, path):
+    """Status and text."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{plaza.admin}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def admin(checks, plaza):
+    """Alive, ready, healthy, and counted under OpenTelemetry's names."""
+    checks.equal(get(plaza, "/livez"), (200, "alive\n"), "/livez")
+    status, text = get(plaza, "/readyz")
+    checks.equal(status, 200, "/readyz")
+    for check in [*(f"{service}/database" for service in SERVICES), "social/keys", "blog/keys"]:
+        checks.that(f"{check} ok\n" in text, f"{check} is not in {text!r}")
+    checks.equal(get(plaza, "/")[0], 404, "/")
+    page = get(plaza, "/metrics")[1]
+    called = r'rpc_{side}_call_duration_seconds_count{{service="{service}",rpc_system_name="grpc",rpc_method="{method}",rpc_response_status_code="{code}"}} [1-9]'
+    for side, service, method, code in [
+        ("server", "sso", "sso.v1.AuthService/SignUp", "OK"),
+        ("server", "social", "social.v1.UserService/CreateUser", "OK"),
+        ("server", "sso", "sso.v1.TokenService/ListPublicKeys", "PERMISSION_DENIED"),
+        ("client", "sso", "sms.v1.OtpService/SendOtp", "OK"),
+        ("client", "blog", "sso.v1.TokenService/ListPublicKeys", "OK"),
+    ]:
+        wanted = called.format(side=side, service=service, method=re.escape(method), code=code)
+        checks.that(re.search(wanted, page), f"{side} {method} {code} is not counted")
+    promtool(checks, page)
+
+
+def promtool(checks, page):
+    """Prometheus' own opinion of the page, where there is one; PLAZA_PROMTOOL demands it."""
+    program = os.environ.get("PLAZA_PROMTOOL") or shutil.which("promtool")
+    if program:
+        said = subprocess.run([program, "check", "metrics"], input=page, capture_output=True, text=True)
+        checks.equal((said.returncode, said.stdout + said.stderr), (0, ""), "promtool check metrics")
