@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -12,13 +12,20 @@ use crate::clock::Random;
 /// The key in the file at `path`.
 ///
 /// # Errors
-/// If the file cannot be read, has not exactly 32 bytes, or may be read by others than its owner.
+/// If the file cannot be read, has not exactly 32 bytes, or may be read by others than its owner and, where that is root, its group.
 pub fn load(path: &Path) -> io::Result<[u8; 32]> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if fs::metadata(path).map_err(named)?.permissions().mode() & 0o077 != 0 {
+    let metadata = fs::metadata(path).map_err(named)?;
+    if exposed(metadata.permissions().mode(), metadata.uid()) {
         return Err(refusal(path, "may be read by others than its owner (chmod 600 it)"));
     }
     fs::read(path).map_err(named)?.try_into().map_err(|_| refusal(path, "does not hold 32 bytes"))
+}
+
+/// Whether others may read it. What root owns, a program that is not root can read by its group alone: so Kubernetes mounts secrets, and
+/// PostgreSQL has the same rule.
+fn exposed(mode: u32, owner: u32) -> bool {
+    mode & if owner == 0 { 0o037 } else { 0o077 } != 0
 }
 
 /// The key in the file at `path`, which is made if it is not there. The folder must exist.
@@ -50,4 +57,25 @@ fn create(path: &Path, random: &Random) -> io::Result<()> {
 
 fn refusal(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{} {what}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exposed;
+
+    #[test]
+    fn the_group_may_read_what_root_owns_and_nobody_else_anything() {
+        for (mode, owner, wanted) in [
+            (0o100_600, 1000, false),
+            (0o100_400, 1000, false),
+            (0o100_640, 1000, true),
+            (0o100_440, 0, false),
+            (0o100_640, 0, false),
+            (0o100_660, 0, true),
+            (0o100_644, 0, true),
+            (0o100_604, 1000, true),
+        ] {
+            assert_eq!(exposed(mode, owner), wanted, "{mode:o} of {owner}");
+        }
+    }
 }

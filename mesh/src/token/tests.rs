@@ -230,7 +230,7 @@ fn the_mesh_key_is_made_once_and_is_its_owners_alone() {
     assert_ne!(made.signer(Kind::Peer).public().kid(), made.signer(Kind::Operator).public().kid());
     let files = std::fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(files, 1, "nothing is left beside it");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("set");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).expect("set");
     let error = MeshKey::load_or_create(&path, DEPLOYMENT, &random).expect_err("others may read it");
     assert!(error.to_string().contains("chmod 600"), "{error}");
 }
