@@ -2,7 +2,9 @@
 
 use std::{
     error::Error,
+    fs::DirBuilder,
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -132,7 +134,8 @@ fn secret(path: &Path, create: bool, random: &Random) -> io::Result<[u8; 32]> {
         return keyfile::load(path);
     }
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        // For the owner alone, as what goes into it is.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     keyfile::load_or_create(path, random)
 }

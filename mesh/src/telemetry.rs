@@ -1,6 +1,6 @@
 //! What the program says of itself, and what it must not say.
 
-use std::fmt;
+use std::{fmt, io::IsTerminal as _};
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -40,7 +40,7 @@ pub fn init(log: &LogConfig) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_coloured());
     let set = match log.format {
         LogFormat::Pretty => lines.pretty().try_init(),
         LogFormat::Json => lines.json().try_init(),
@@ -49,6 +49,13 @@ pub fn init(log: &LogConfig) {
     if let (Ok(()), Some(error)) = (set, problem) {
         tracing::warn!(%error, filter = log.filter, "the log filter cannot be parsed");
     }
+}
+
+/// Colours are for people at a terminal who did not refuse them (no-color.org).
+fn is_coloured() -> bool {
+    #[allow(clippy::disallowed_methods, reason = "the edge where the environment is read")]
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 /// A value that prints as its mask, for fields of log events and Debug of types that hold personal data.

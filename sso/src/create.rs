@@ -22,8 +22,16 @@ pub(crate) struct Create {
     pub(crate) password: Password,
     pub(crate) username: Username,
     pub(crate) kind: AccountKind,
-    /// Whether an operator vouches for the identifier.
-    pub(crate) vouched: bool,
+    pub(crate) by: By,
+}
+
+/// Who creates a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The person, who is told nothing of who else has the identifier.
+    Person,
+    /// An operator, who may know, and may vouch that the identifier is the user's.
+    Operator { vouches: bool },
 }
 
 /// A user as created, now or when the request id first came.
@@ -39,16 +47,16 @@ pub(crate) struct Created {
 /// Creates the user, or finds what the request id came to before.
 ///
 /// # Errors
-/// [`Error::UsernameTaken`], [`Error::RequestIdReused`]; [`Error::IdentifierTaken`] if the identifier is vouched for and somebody else has
-/// it; overload.
+/// [`Error::UsernameTaken`], [`Error::RequestIdReused`]; for an operator [`Error::IdentifierTaken`] if somebody else has verified it; overload.
 pub(crate) async fn create(sso: &Arc<Sso>, ask: Create) -> Result<Created, Error> {
     let digest = ask.digest(&sso.digest_key);
-    let (request_id, username) = (ask.request_id, ask.username.clone());
+    let (request_id, username, identifier, by) = (ask.request_id, ask.username.clone(), ask.identifier.clone(), ask.by);
     // Before the hash, which costs a thousand times as much. The commit below decides.
     let before = sso
         .db
         .read("create_user_before", move |c| match store::requests::find(c, request_id, &digest)? {
             None if store::users::username_taken(c, &username)? => Err(Error::UsernameTaken),
+            None if by != By::Person && store::users::owner(c, &identifier)?.is_some() => Err(Error::IdentifierTaken),
             outcome => Ok(outcome),
         })
         .await?;
@@ -61,6 +69,7 @@ pub(crate) async fn create(sso: &Arc<Sso>, ask: Create) -> Result<Created, Error
 
 async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: String) -> Result<Created, Error> {
     let now = sso.clock.now();
+    let vouched = ask.by == By::Operator { vouches: true };
     let user = NewUser {
         id: sso.id(),
         username: ask.username,
@@ -68,10 +77,10 @@ async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: St
         password_hash,
         identifier_id: sso.id(),
         identifier: ask.identifier,
-        is_verified: ask.vouched,
+        is_verified: vouched,
         now,
     };
-    let verification_id = (!ask.vouched).then(|| sso.opaque_id());
+    let verification_id = (!vouched).then(|| sso.opaque_id());
     let debts = sso.provisioner.held(user.id, now);
     let request_id = ask.request_id;
     sso.db
@@ -123,9 +132,18 @@ impl Create {
                 self.username.as_str().as_bytes(),
                 &account_type.to_be_bytes(),
                 &tier.to_be_bytes(),
-                &[u8::from(self.vouched)],
+                &self.by.stored(),
             ],
         )
+    }
+}
+
+impl By {
+    fn stored(self) -> [u8; 2] {
+        match self {
+            Self::Person => [0, 0],
+            Self::Operator { vouches } => [1, u8::from(vouches)],
+        }
     }
 }
 

@@ -173,10 +173,12 @@ async fn an_operator_creates_users_vouched_for_or_not() {
     assert_eq!(left.verification.expect("a verification").delivery(), CodeDelivery::NotSent);
     assert!(world.messages("shop@example.com").await.is_empty(), "CreateUser sends nothing");
 
-    let mut rival = request(true, "bank2");
-    rival.identifier = Some(sso::create_user_request::Identifier::Email("bank@example.com".to_owned()));
-    let refused = world.users().create_user(world.as_operator(rival)).await.expect_err("somebody has it");
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "IDENTIFIER_TAKEN"));
+    for vouched in [true, false] {
+        let mut rival = request(vouched, "bank2");
+        rival.identifier = Some(sso::create_user_request::Identifier::Email("bank@example.com".to_owned()));
+        let refused = world.users().create_user(world.as_operator(rival)).await.expect_err("somebody has it");
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::AlreadyExists, "IDENTIFIER_TAKEN"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

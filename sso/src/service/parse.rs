@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     account::ChangePassword,
-    create::Create,
+    create::{By, Create},
     identifier::Identifier,
     model::{AccountKind, Tier},
     origin::{Origin, device_label},
@@ -47,7 +47,7 @@ impl TryFrom<SignUpRequest> for Create {
             _ => refuse(&mut fields, "account_type", "is required"),
         };
         let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
-        create(fields, given, rest, kind, false)
+        create(fields, given, rest, kind, By::Person)
     }
 }
 
@@ -62,7 +62,7 @@ impl TryFrom<CreateUserRequest> for Create {
             pb::create_user_request::Identifier::PhoneNumber(text) => Given::Phone(text),
         });
         let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
-        create(fields, given, rest, kind, request.vouch_identifier)
+        create(fields, given, rest, kind, By::Operator { vouches: request.vouch_identifier })
     }
 }
 
@@ -205,7 +205,7 @@ fn create(
     given: Option<Given>,
     rest: Common,
     kind: Option<AccountKind>,
-    vouched: bool,
+    by: By,
 ) -> Result<Create, Failure> {
     let request_id = fields.request_id("request_id", &rest.request_id);
     let identifier = identifier(&mut fields, given);
@@ -218,7 +218,7 @@ fn create(
             password: password?,
             username: username?,
             kind: kind?,
-            vouched,
+            by,
         })
     })();
     fields.finish(parsed)
