@@ -1,0 +1,181 @@
+"""What schemas do not know: the network is the call graph of the contracts, pods are restricted, and settings are ones that the program has."""
+
+import re
+import tomllib
+
+from contracts import call_graph
+
+# Who may come in from outside the namespace, and to what. SMS is for SSO: what it shows to anyone is for development.
+EDGE, MONITORING, DATABASE = "plaza-edge", "monitoring", "plaza-database"
+INWARD = {"sms"}
+POSTGRES = 5432
+
+
+def broken(documents, root):
+    """Every rule that is not kept."""
+    kinds = {}
+    for document in documents:
+        kinds.setdefault(document["kind"], []).append(document)
+    pods = kinds.get("Deployment", [])
+    if not pods:
+        yield "there is no Deployment"
+    for pod in pods:
+        yield from deployment(pod, kinds, root)
+    yield from network(kinds, root)
+    for secret in kinds.get("Secret", []):
+        yield f"Secret {title(secret)}: secrets are referenced, not contained"
+
+
+def title(document):
+    return document["metadata"]["name"]
+
+
+def deployment(document, kinds, root):
+    name, spec = title(document), document["spec"]["template"]["spec"]
+    says = lambda rule: f"Deployment {name}: {rule}"
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    for rule, holds in {
+        "no token of its account": spec.get("automountServiceAccountToken") is False,
+        "an account of its own": spec.get("serviceAccountName") == name,
+        "no variables for services": spec.get("enableServiceLinks") is False,
+        **restricted(spec.get("securityContext", {})),
+    }.items():
+        if not holds:
+            yield says(rule)
+    for kind in ["PodDisruptionBudget"] + ([] if name == "onebox" else ["Service"]):
+        if not any(selects(other, labels) for other in kinds.get(kind, [])):
+            yield says(f"a {kind}")
+    if name != "onebox":
+        service = next((other for other in kinds.get("Service", []) if title(other) == name), {"spec": {}})
+        if service["spec"].get("clusterIP") != "None":
+            yield says("a headless Service of its name: callers balance themselves")
+        if not spec.get("topologySpreadConstraints"):
+            yield says("spread over nodes")
+        if any("__TLS__" in variable for container in spec["containers"] for variable in variables(container)):
+            yield from (says(rule) for rule in certificate(name, kinds))
+    for container in spec["containers"]:
+        yield from (says(rule) for rule in of_container(container))
+        yield from (says(rule) for rule in settings(container, root))
+        yield from (says(rule) for rule in ending(name, spec, container, root))
+
+
+def restricted(context):
+    return {
+        "not as root": context.get("runAsNonRoot") is True and context.get("runAsUser", 0) > 0,
+        "seccomp: RuntimeDefault": context.get("seccompProfile", {}).get("type") == "RuntimeDefault",
+    }
+
+
+def of_container(container):
+    context, resources = container.get("securityContext", {}), container.get("resources", {})
+    for rule, holds in {
+        "no more privileges": context.get("allowPrivilegeEscalation") is False,
+        "a root that is read only": context.get("readOnlyRootFilesystem") is True,
+        "no capabilities": context.get("capabilities") == {"drop": ["ALL"]},
+        "processor and memory requested": {"cpu", "memory"} <= set(resources.get("requests", {})),
+        "memory limited, processor not": set(resources.get("limits", {})) == {"memory"},
+    }.items():
+        if not holds:
+            yield rule
+    for probe, path in {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}.items():
+        asked = container.get(probe, {}).get("httpGet", {})
+        if (asked.get("path"), asked.get("port")) != (path, "admin"):
+            yield f"{probe} asks {path} of the admin port"
+
+
+def variables(container):
+    return {variable["name"]: variable.get("value") for variable in container.get("env", [])}
+
+
+def settings(container, root):
+    """Each variable is a key of the program's own default.toml: any other would keep it from starting."""
+    for variable in variables(container):
+        _, _, rest = variable.partition("PLAZA_")
+        service, *keys = rest.lower().split("__")
+        path = root / service / "default.toml"
+        value = tomllib.loads(path.read_text()) if path.exists() else {}
+        for key in keys:
+            value = value.get(key, {}) if isinstance(value, dict) else {}
+        if value == {}:
+            yield f"{variable} is no setting of {service}"
+
+
+def ending(name, spec, container, root):
+    """The grace outlasts the wait for DNS, the drain, and 5 s of closing databases, with as much to spare."""
+    asked = variables(container).get(f"PLAZA_{name.upper()}__DRAIN_SECONDS")
+    drain = int(asked) if asked else tomllib.loads((root / name / "default.toml").read_text())["drain_seconds"]
+    wait = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    if name != "onebox" and not wait:
+        yield "a wait before the end, until DNS knows"
+    if spec.get("terminationGracePeriodSeconds", 30) < wait + drain + 2 * 5:
+        yield f"a termination grace of {wait + drain + 2 * 5} s or more"
+
+
+def certificate(name, kinds):
+    uris = [other["spec"].get("uris") for other in kinds.get("Certificate", []) if title(other) == name]
+    if len(uris) != 1 or len(uris[0] or []) != 1 or not re.fullmatch(rf"spiffe://[a-z0-9.-]+/{name}", uris[0][0]):
+        yield "a Certificate with exactly one URI, spiffe://<trust domain>/<its name>"
+
+
+def selects(document, labels):
+    selector = document["spec"].get("selector", {})
+    wanted = selector.get("matchLabels", selector)
+    return bool(wanted) and wanted.items() <= labels.items()
+
+
+def network(kinds, root):
+    """Both ends of every connection are allowed, and nothing else."""
+    names = {title(document) for document in kinds.get("Deployment", [])}
+    graph = call_graph(root / "proto")
+    wanted = {("in", None, None, None), ("out", None, None, None)}
+    if names != {"onebox"}:
+        wanted |= {("out", "*", "kube-system", 53)}
+        for caller, callee in graph.peers:
+            wanted |= {("out", caller, callee, "grpc"), ("in", callee, caller, "grpc")}
+        for name in names:
+            wanted |= {("in", name, MONITORING, "admin"), ("out", name, DATABASE, POSTGRES)}
+            if name in graph.public - INWARD:
+                wanted.add(("in", name, EDGE, "grpc"))
+    allowed = set()
+    for policy in kinds.get("NetworkPolicy", []):
+        allowed |= set(rows(policy))
+    for row in sorted(wanted - allowed, key=str):
+        yield f"network: {told(row)} is not allowed, and the call graph wants it"
+    for row in sorted(allowed - wanted, key=str):
+        yield f"network: {told(row)} is allowed, and the call graph knows nothing of it"
+
+
+def told(row):
+    way, name, other, port = row
+    if name is None:
+        return f"to deny everything {way}wards by default" if way == "in" else "to deny everything outwards by default"
+    return f"{other} → {name} ({port})" if way == "in" else f"{name} → {other} ({port})"
+
+
+def rows(policy):
+    """What a policy allows, as (way, whose, peer, port); a policy for all pods that allows nothing denies the rest."""
+    spec = policy["spec"]
+    labels = spec["podSelector"].get("matchLabels", {})
+    name = labels.get("app.kubernetes.io/name", "*")
+    for kind, way, key in [("Ingress", "in", "from"), ("Egress", "out", "to")]:
+        if kind not in spec.get("policyTypes", []):
+            continue
+        allowed = spec.get("ingress" if way == "in" else "egress") or []
+        if name == "*" and not allowed:
+            yield way, None, None, None
+        for rule in allowed:
+            peers, ports = rule.get(key) or [{}], rule.get("ports") or [{}]
+            for peer in peers:
+                for port in ports:
+                    yield way, name, whom(peer), port.get("port", "any port")
+
+
+def whom(peer):
+    """The one name in a peer; anything wider is told as it stands, and fits nothing that is wanted."""
+    space = (peer.get("namespaceSelector") or {}).get("matchLabels", {})
+    pod = (peer.get("podSelector") or {}).get("matchLabels", {})
+    if set(peer) == {"podSelector"} and "app.kubernetes.io/name" in pod:
+        return pod["app.kubernetes.io/name"]
+    if set(space) == {"kubernetes.io/metadata.name"} and set(peer) <= {"namespaceSelector", "podSelector"}:
+        return space["kubernetes.io/metadata.name"]
+    return f"anyone of {peer}"
