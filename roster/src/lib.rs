@@ -13,7 +13,7 @@ mod told;
 
 pub use crate::{
     error::Error,
-    roster::{Change, Key, Roster, User},
+    roster::{Change, Key, Range, Roster, User},
     text::{About, DisplayName, TextError, Username},
     told::{Account, Tier, Told},
 };

@@ -43,6 +43,13 @@ pub enum Key {
     Username(Username),
 }
 
+/// Which part of the listing by id is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    after: Uuid,
+    size: usize,
+}
+
 /// What a person changes of their own; what is `None` stays.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -104,6 +111,22 @@ impl Roster {
             .await
     }
 
+    /// Live users by id, and whether there are more.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn list(&self, range: Range) -> Result<(Vec<User>, bool), Error> {
+        let Range { after, size } = range;
+        self.db
+            .read("list_users", move |c| {
+                let mut rows = store::page(c, Id(after), i64::try_from(size + 1).unwrap_or(i64::MAX))?;
+                let more = rows.len() > size;
+                rows.truncate(size);
+                Ok((rows.into_iter().map(User::from).collect(), more))
+            })
+            .await
+    }
+
     /// Changes what this user says of themselves, and answers with the whole of it.
     ///
     /// # Errors
@@ -118,6 +141,19 @@ impl Roster {
                 store::change(c, Id(id), &change)?.map(User::from).ok_or(Error::UserNotFound)
             })
             .await
+    }
+}
+
+impl Range {
+    /// Reads the id that is before the range, and the size: 1 to 500, 0 for 100.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT.
+    pub fn read(after: &str, size: i32) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let after = if after.is_empty() { Some(Uuid::nil()) } else { fields.id("after_user_id", after) };
+        let size = fields.take("page_size", mesh::page::size(size, 100, 500));
+        fields.finish((|| Some(Self { after: after?, size: size? }))())
     }
 }
 

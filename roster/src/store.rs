@@ -119,6 +119,17 @@ pub(crate) fn find_live(c: &mut Conn, id: Id) -> QueryResult<Option<Row>> {
     Ok(find(c, id)?.filter(|user| user.deleted_at.is_none()))
 }
 
+/// Up to `limit` users that are not deleted, with an id above `after`, by id.
+pub(crate) fn page(c: &mut Conn, after: Id, limit: i64) -> QueryResult<Vec<Row>> {
+    on!(c => users::table
+        .filter(users::id.gt(after))
+        .filter(users::deleted_at.is_null())
+        .order(users::id)
+        .limit(limit)
+        .select(Row::as_select())
+        .load(c))
+}
+
 /// The user of this name, unless it is deleted. While a rename or a swap is under way two may hold it: of these the one told last, as far
 /// as versions tell.
 pub(crate) fn find_by_username(c: &mut Conn, key: &str) -> QueryResult<Option<Row>> {

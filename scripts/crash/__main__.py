@@ -48,7 +48,10 @@ def disturb(arguments, site, stream, chance):
     while stream.poll() is None or kills < arguments.kills:
         time.sleep(arguments.interval * chance.uniform(0.5, 1.5))
         died = site.ended()
-        if died:
+        # A start that finds no PostgreSQL ends; whoever supervises the process starts it again. Nothing else may end.
+        for name in died if site.postgres else []:
+            site.start(name)
+        if died and not site.postgres:
             raise RuntimeError(f"{died} ended by themselves: {(site.folder / f'log.{died[0]}').read_text()[-3000:]}")
         site.kill(chance.choice(list(site.programs)))
         kills += 1
@@ -66,6 +69,8 @@ def disturb(arguments, site, stream, chance):
 def catch_up(site):
     """Waits until nothing is owed; how much is left, and how long it took."""
     began = time.monotonic()
+    for name in site.ended():
+        site.start(name)
     while (left := site.owed()) and time.monotonic() - began < PATIENCE:
         time.sleep(0.2)
     print(f"  nothing was owed {time.monotonic() - began:.1f} s after the last kill" if not left else f"  {left} rows are still owed")

@@ -5,7 +5,7 @@ use proto::social::v1::{
     self as pb, get_profile_request::Key as PbKey, profile_service_server::ProfileService,
     user_service_server::UserService,
 };
-use roster::{Change, Error, Key, Roster, Told, User};
+use roster::{Change, Error, Key, Range, Roster, Told, User};
 use tonic::{Request, Response, Status};
 
 /// `ErrorInfo.domain` of the reasons in `social.v1.ErrorReason`.
@@ -30,6 +30,16 @@ impl UserService for Users {
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
         let user = self.0.get(Key::id(&request.into_inner().user_id)?).await.map_err(failure)?;
         Ok(Response::new(pb::GetUserResponse { user: Some(render_user(user)) }))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<pb::ListUsersRequest>,
+    ) -> Result<Response<pb::ListUsersResponse>, Status> {
+        let request = request.into_inner();
+        let range = Range::read(&request.after_user_id, request.page_size)?;
+        let (users, more) = self.0.list(range).await.map_err(failure)?;
+        Ok(Response::new(pb::ListUsersResponse { users: users.into_iter().map(render_user).collect(), more }))
     }
 
     async fn update_user(

@@ -20,6 +20,7 @@ mod owed;
 mod password;
 mod peers;
 mod provision;
+mod reconcile;
 mod recovery;
 mod refresh;
 mod schema;
@@ -171,6 +172,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let mut workers = JoinSet::new();
     for target in model::Target::ALL {
         workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));
+        workers.spawn(reconcile::work(Arc::clone(&sso), target, shutdown.clone()));
     }
     workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(janitor::work(Arc::clone(&sso), shutdown));

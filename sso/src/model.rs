@@ -104,6 +104,27 @@ pub(crate) enum Truth {
     Deleted { version: i64 },
 }
 
+/// A user as somebody knows it, in the terms that all services share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) id: Uuid,
+    pub(crate) username: String,
+    pub(crate) account_type: i16,
+    pub(crate) tier: i16,
+    pub(crate) version: i64,
+}
+
+/// How a target differs from SSO about a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// The target does not know this version yet.
+    Behind,
+    /// The target knows this version, which SSO does not.
+    Ahead(i64),
+    /// The target knows this version of somebody SSO does not know.
+    Unknown(i64),
+}
+
 /// A debt as operators see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Owed {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     identifier::Identifier,
-    model::{Purpose, Target, Truth, Verification},
+    model::{Known, Purpose, Target, Truth, Verification},
 };
 
 /// Typed clients of the other services.
@@ -79,6 +79,31 @@ impl Peers {
                 }
             }
         }
+    }
+
+    /// Up to `size` users of a target with an id above `after`, by id, and whether there are more.
+    pub(crate) async fn list(&self, target: Target, after: Uuid, size: i32) -> Result<(Vec<Known>, bool), Status> {
+        let after_user_id = if after.is_nil() { String::new() } else { after.to_string() };
+        let page_size = size;
+        let (users, more) = match target {
+            Target::Social => {
+                let request = social::ListUsersRequest { after_user_id, page_size };
+                let page = self.social.clone().list_users(request).await?.into_inner();
+                let known = |user: social::User| {
+                    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
+                };
+                (page.users.into_iter().map(known).collect::<Option<_>>(), page.more)
+            }
+            Target::Blog => {
+                let request = blog::ListUsersRequest { after_user_id, page_size };
+                let page = self.blog.clone().list_users(request).await?.into_inner();
+                let known = |user: blog::User| {
+                    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
+                };
+                (page.users.into_iter().map(known).collect::<Option<_>>(), page.more)
+            }
+        };
+        Ok((users.ok_or_else(|| Status::internal("a target lists a user without an id"))?, more))
     }
 
     async fn delete(&self, target: Target, user_id: Uuid, version: i64) -> Result<(), Status> {
@@ -170,6 +195,11 @@ fn sent(otp: Option<sms::Otp>) -> Sent {
         resend_after: time(otp.resend_after),
         reference: otp.reference,
     }
+}
+
+fn known(id: &str, username: String, account_type: i32, tier: i32, version: i64) -> Option<Known> {
+    let (account_type, tier) = (i16::try_from(account_type).ok()?, i16::try_from(tier).ok()?);
+    Some(Known { id: Uuid::try_parse(id).ok()?, username, account_type, tier, version })
 }
 
 /// Whether SMS says that the verification has had its first send.

@@ -25,6 +25,7 @@ const TABLE: &[(&str, May)] = &[
     ("/blog.v1.UserService/CreateUser", SSO),
     ("/blog.v1.UserService/DeleteUser", SSO),
     ("/blog.v1.UserService/GetUser", SSO),
+    ("/blog.v1.UserService/ListUsers", SSO),
     ("/blog.v1.UserService/UpdateUser", SSO),
     ("/sms.v1.InboxService/ListMessages", May::Anyone),
     ("/sms.v1.OtpService/AcknowledgeOtp", SSO),
@@ -36,6 +37,7 @@ const TABLE: &[(&str, May)] = &[
     ("/social.v1.UserService/CreateUser", SSO),
     ("/social.v1.UserService/DeleteUser", SSO),
     ("/social.v1.UserService/GetUser", SSO),
+    ("/social.v1.UserService/ListUsers", SSO),
     ("/social.v1.UserService/UpdateUser", SSO),
     ("/sso.v1.AccountService/ChangePassword", May::Person),
     ("/sso.v1.AccountService/DeleteAccount", May::Person),
@@ -57,6 +59,7 @@ const TABLE: &[(&str, May)] = &[
     ("/sso.v1.UserService/GetProvisioning", May::Operator),
     ("/sso.v1.UserService/GetUser", May::Operator),
     ("/sso.v1.UserService/ListProvisioning", May::Operator),
+    ("/sso.v1.UserService/ReconcileProvisioning", May::Operator),
     ("/sso.v1.UserService/RetryProvisioning", May::Operator),
     ("/sso.v1.UserService/UpdateUser", May::Operator),
 ];

@@ -11,6 +11,7 @@ mod faults;
 mod otp;
 mod owed;
 mod provisioning;
+mod reconcile;
 mod recovery;
 mod sessions;
 mod signin;

@@ -2,17 +2,20 @@
 
 use mesh::{Failure, Fields, page};
 use proto::sso::v1::{
-    self as pb, DeleteAccountRequest, DeleteUserRequest, ListProvisioningRequest, ListProvisioningResponse,
-    OwedProvisioning, ProvisioningState, RetryProvisioningRequest, UpdateUserRequest, retry_provisioning_request,
+    self as pb, DeleteAccountRequest, DeleteUserRequest, DifferenceKind, ListProvisioningRequest,
+    ListProvisioningResponse, OwedProvisioning, ProvisioningDifference, ProvisioningState,
+    ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, UpdateUserRequest,
+    retry_provisioning_request,
 };
 use uuid::Uuid;
 
 use super::{parse, render};
 use crate::{
     change::Change,
-    model::{Owed, Target},
+    model::{Difference, Owed, Target},
     owed::Scope,
     password::Password,
+    reconcile::{self, Ask},
     store::owed::Filter,
 };
 
@@ -110,6 +113,43 @@ impl TryFrom<ListProvisioningRequest> for List {
         let parsed = (|| Some(Self { filter: filter?, after: after?, limit: limit? }))();
         fields.finish(parsed)
     }
+}
+
+impl TryFrom<ReconcileProvisioningRequest> for Ask {
+    type Error = Failure;
+
+    fn try_from(request: ReconcileProvisioningRequest) -> Result<Self, Failure> {
+        let ReconcileProvisioningRequest { dry_run, delete_unknown, .. } = request;
+        let mut fields = Fields::default();
+        let target = target(&mut fields, "target", request.target);
+        let size = fields.take("page_size", page::size(request.page_size, 100, 500));
+        let size = size.and_then(|size| i32::try_from(size).ok());
+        let after =
+            target.and_then(|target| fields.take("page_token", page::after(&request.page_token, &comparison(target))));
+        let parsed = (|| Some(Self { target: target?, dry_run, delete_unknown, after: after?, size: size? }))();
+        fields.finish(parsed)
+    }
+}
+
+/// What one page of a comparison came to.
+pub(super) fn compared(target: Target, done: &reconcile::Page) -> ReconcileProvisioningResponse {
+    let difference = |(id, how): &(Uuid, Difference)| {
+        let kind = match how {
+            Difference::Behind => DifferenceKind::Behind,
+            Difference::Ahead(_) => DifferenceKind::Ahead,
+            Difference::Unknown(_) => DifferenceKind::Unknown,
+        };
+        ProvisioningDifference { user_id: id.to_string(), kind: kind.into() }
+    };
+    ReconcileProvisioningResponse {
+        differences: done.differences.iter().map(difference).collect(),
+        compared: i32::try_from(done.compared).unwrap_or(i32::MAX),
+        next_page_token: done.next.map(|next| page::token(next, &comparison(target))).unwrap_or_default(),
+    }
+}
+
+fn comparison(target: Target) -> String {
+    format!("sso/reconcile/{target}")
 }
 
 /// One page, and the way to the next.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use proto::sso::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetProvisioningRequest,
     GetProvisioningResponse, GetUserRequest, GetUserResponse, ListProvisioningRequest, ListProvisioningResponse,
-    RetryProvisioningRequest, RetryProvisioningResponse, UpdateUserRequest, UpdateUserResponse,
-    user_service_server::UserService,
+    ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, RetryProvisioningResponse,
+    UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
 use super::{operator, parse, render};
-use crate::{change, create, delete, owed, signup, sso::Sso};
+use crate::{change, create, delete, owed, reconcile, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
 
@@ -62,6 +62,15 @@ impl UserService for Users {
         let ask: operator::List = request.into_inner().try_into()?;
         let (page, more) = owed::list(&self.0, ask.filter, ask.after, ask.limit).await?;
         Ok(Response::new(operator::page(ask.filter, &page, more)))
+    }
+
+    async fn reconcile_provisioning(
+        &self,
+        request: Request<ReconcileProvisioningRequest>,
+    ) -> Result<Response<ReconcileProvisioningResponse>, Status> {
+        let ask: reconcile::Ask = request.into_inner().try_into()?;
+        let done = reconcile::page(&self.0, ask).await?;
+        Ok(Response::new(operator::compared(ask.target, &done)))
     }
 
     async fn retry_provisioning(

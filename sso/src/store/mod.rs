@@ -4,6 +4,7 @@ pub(crate) mod deletion;
 pub(crate) mod keys;
 pub(crate) mod owed;
 pub(crate) mod provisioning;
+pub(crate) mod reconcile;
 pub(crate) mod requests;
 pub(crate) mod resets;
 pub(crate) mod sessions;

@@ -1,0 +1,77 @@
+//! SSO's users beside those of a target.
+
+use std::time::SystemTime;
+
+use db::{At, Conn, Id, on};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use uuid::Uuid;
+
+use super::{at, deletion, provisioning::Debts};
+use crate::{
+    model::{Difference, Known, Target},
+    schema::{provisioning, tombstones, users},
+};
+
+/// Up to `limit` users with an id above `after`, by id.
+pub(crate) fn page(c: &mut Conn, after: Uuid, limit: i64) -> QueryResult<Vec<Known>> {
+    type Row = (Id, String, i16, i16, i64);
+    let rows: Vec<Row> = on!(c => users::table
+        .filter(users::id.gt(Id(after)))
+        .order(users::id)
+        .limit(limit)
+        .select((users::id, users::username, users::account_type, users::official_tier, users::version))
+        .load(c))?;
+    let known =
+        |(id, username, account_type, tier, version): Row| Known { id: id.0, username, account_type, tier, version };
+    Ok(rows.into_iter().map(known).collect())
+}
+
+/// Whether something is owed to the target about the user already.
+pub(crate) fn is_owed(c: &mut Conn, user_id: Uuid, target: Target) -> QueryResult<bool> {
+    let rows = provisioning::table
+        .filter(provisioning::user_id.eq(Id(user_id)))
+        .filter(provisioning::target.eq(target as i16));
+    on!(c => diesel::select(diesel::dsl::exists(rows)).get_result(c))
+}
+
+/// Owes what mends a difference: `one` to the target, or `all` to every target. Looks again first, for it was seen some time ago. Returns whether anything was
+/// done.
+pub(crate) fn mend(
+    c: &mut Conn,
+    user_id: Uuid,
+    difference: Difference,
+    one: &Debts,
+    all: &Debts,
+    now: SystemTime,
+) -> QueryResult<bool> {
+    // The change of a user waits here, and is seen.
+    let version: Option<i64> = match c {
+        Conn::Sqlite(c) => users::table.find(Id(user_id)).select(users::version).first(c).optional()?,
+        Conn::Postgres(c) => users::table.find(Id(user_id)).select(users::version).for_update().first(c).optional()?,
+    };
+    match (difference, version) {
+        (Difference::Behind, Some(_)) => one.owe(c, now)?,
+        (Difference::Ahead(theirs), Some(ours)) if theirs >= ours => {
+            on!(c => diesel::update(users::table.find(Id(user_id)))
+                .set((users::version.eq(theirs + 1), users::updated_at.eq(at(now))))
+                .execute(c))?;
+            all.owe(c, now)?;
+        }
+        (Difference::Unknown(theirs), None) => {
+            deletion::bury(c, user_id, theirs + 1, now)?;
+            on!(c => diesel::update(tombstones::table.find(Id(user_id)))
+                .filter(tombstones::version.le(theirs))
+                .set(tombstones::version.eq(theirs + 1))
+                .execute(c))?;
+            one.owe(c, now)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Whether a user has changed since `since`: then somebody is at it.
+pub(crate) fn changed_since(c: &mut Conn, user_id: Uuid, since: SystemTime) -> QueryResult<bool> {
+    let updated: Option<At> = on!(c => users::table.find(Id(user_id)).select(users::updated_at).first(c).optional())?;
+    Ok(updated.is_some_and(|updated| updated > at(since)))
+}

@@ -1,0 +1,178 @@
+//! A database that was lost, or restored from a backup, heals.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use onebox::Part;
+use proto::{
+    blog::v1::{self as blog, user_service_client::UserServiceClient as BlogUsers},
+    sso::v1::{self as sso, DifferenceKind, OfficialTier, ReconcileProvisioningRequest, Target},
+};
+use tonic::{Code, Status};
+
+use crate::world::{Person, World, id};
+
+/// Compares all pages of a target.
+async fn reconcile(world: &World, ask: ReconcileProvisioningRequest) -> Vec<(String, DifferenceKind)> {
+    let (mut all, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let page = one_page(world, ReconcileProvisioningRequest { page_token, ..ask.clone() }).await.expect("a page");
+        all.extend(page.differences.iter().map(|one| (one.user_id.clone(), one.kind())));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return all;
+        }
+    }
+}
+
+async fn one_page(
+    world: &World,
+    ask: ReconcileProvisioningRequest,
+) -> Result<sso::ReconcileProvisioningResponse, Status> {
+    Ok(world.users().reconcile_provisioning(world.as_operator(ask)).await?.into_inner())
+}
+
+fn of(target: Target) -> ReconcileProvisioningRequest {
+    ReconcileProvisioningRequest { target: target.into(), page_size: 3, ..Default::default() }
+}
+
+fn dry(target: Target) -> ReconcileProvisioningRequest {
+    ReconcileProvisioningRequest { dry_run: true, ..of(target) }
+}
+
+/// The files of a part's database.
+fn files(world: &World, part: Part) -> Vec<PathBuf> {
+    let folder = &world.plaza().config().data;
+    let name = format!("{part}.db");
+    let entries = fs::read_dir(folder).expect("the data folder");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|file| file.file_name().and_then(|name| name.to_str()).is_some_and(|file| file.starts_with(&name)));
+    files
+}
+
+/// What a part's database holds now.
+async fn back_up(world: &mut World, part: Part) -> Vec<(PathBuf, Vec<u8>)> {
+    world.plaza_mut().stop_part(part).await;
+    let backup = files(world, part).into_iter().map(|file| (file.clone(), fs::read(&file).expect("a file"))).collect();
+    world.plaza_mut().start_part(part).await.expect("it starts again");
+    backup
+}
+
+/// Puts a backup in place of what a part's database holds; an empty one is the loss of everything.
+async fn restore(world: &mut World, part: Part, backup: &[(PathBuf, Vec<u8>)]) {
+    world.plaza_mut().stop_part(part).await;
+    for file in files(world, part) {
+        fs::remove_file(file).expect("removed");
+    }
+    for (file, bytes) in backup {
+        fs::write(file, bytes).expect("written");
+    }
+    world.plaza_mut().start_part(part).await.expect("it starts on the backup");
+}
+
+async fn crowd(world: &World, from: usize, to: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in from..to {
+        ids.push(world.join(&Person::with_email(&format!("person{number}"))).await.0.id);
+    }
+    ids
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_lost_everything_is_told_of_everybody_again() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 8).await;
+    world.pass(Duration::from_secs(61)).await;
+    assert!(reconcile(&world, dry(Target::Blog)).await.is_empty(), "nothing differs");
+    restore(&mut world, Part::Blog, &[]).await;
+    assert_eq!(world.blog_knows(&ids[0]).await, None);
+
+    let mut found = reconcile(&world, dry(Target::Blog)).await;
+    found.sort();
+    let mut behind: Vec<_> = ids.iter().map(|id| (id.clone(), DifferenceKind::Behind)).collect();
+    behind.sort();
+    assert_eq!(found, behind);
+    assert!(world.all_owed().await.is_empty(), "a dry run touches nothing");
+    assert!(reconcile(&world, dry(Target::Social)).await.is_empty(), "Social lost nothing");
+
+    reconcile(&world, of(Target::Blog)).await;
+    world.settled().await;
+    for user_id in &ids {
+        world.agree(user_id, "after the loss").await;
+    }
+    assert!(reconcile(&world, dry(Target::Blog)).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_was_restored_catches_up_with_changes_and_deletions() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 4).await;
+    let backup = back_up(&mut world, Part::Social).await;
+    world.make_official(&ids[0], OfficialTier::Premium).await.expect("changed");
+    world.delete(&id(), &ids[1]).await.expect("deleted");
+    let late = crowd(&world, 4, 6).await;
+    world.pass(Duration::from_secs(61)).await;
+    restore(&mut world, Part::Social, &backup).await;
+
+    let found = reconcile(&world, of(Target::Social)).await;
+    let kind = |id: &String| found.iter().find(|(found, _)| found == id).map(|(_, kind)| *kind);
+    assert_eq!(kind(&ids[0]), Some(DifferenceKind::Behind));
+    assert_eq!(kind(&ids[1]), Some(DifferenceKind::Unknown));
+    assert_eq!((kind(&ids[2]), kind(&late[0])), (None, Some(DifferenceKind::Behind)));
+    world.settled().await;
+    assert!(world.social_knows(&ids[1]).await.is_some(), "nobody is deleted unless asked");
+    reconcile(&world, ReconcileProvisioningRequest { delete_unknown: true, ..of(Target::Social) }).await;
+    world.settled().await;
+    for user_id in ids.iter().chain(&late) {
+        world.agree(user_id, "after the restore").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sso_that_was_restored_becomes_the_latest_again() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 2).await;
+    let backup = back_up(&mut world, Part::Sso).await;
+    world.make_official(&ids[0], OfficialTier::Premium).await.expect("changed");
+    let lost = crowd(&world, 2, 3).await;
+    world.pass(Duration::from_secs(61)).await;
+    restore(&mut world, Part::Sso, &backup).await;
+
+    let found = reconcile(&world, of(Target::Blog)).await;
+    assert!(found.contains(&(ids[0].clone(), DifferenceKind::Ahead)), "{found:?}");
+    assert!(found.contains(&(lost[0].clone(), DifferenceKind::Unknown)), "{found:?}");
+    world.settled().await;
+    let known = world.sso_knows(&ids[0]).await.expect("known");
+    assert_eq!((known.1, known.3), (1, 3), "what SSO holds, at a version above all");
+    world.agree(&ids[0], "after the restore").await;
+    assert!(world.blog_knows(&lost[0]).await.is_some(), "left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slow_job_heals_by_itself_and_deletes_nobody() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 3).await;
+    restore(&mut world, Part::Blog, &[]).await;
+    let stranger = "01ba60d3-3800-7976-9a35-fb136de4a4f4".to_owned();
+    let user =
+        blog::User { id: stranger.clone(), username: "who".to_owned(), account_type: 1, official_tier: 0, version: 1 };
+    let channel = world.plaza().peer(Part::Blog, Part::Sso).expect("it runs");
+    BlogUsers::new(channel).create_user(blog::CreateUserRequest { user: Some(user) }).await.expect("told by nobody");
+    world.leap(Duration::from_secs(6 * 3600)).await;
+    world.pass(Duration::from_secs(60)).await;
+    world.settled().await;
+    for user_id in &ids {
+        world.agree(user_id, "after six hours").await;
+    }
+    assert!(world.blog_knows(&stranger).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comparison_that_cannot_be_made_says_so() {
+    let world = World::start().await;
+    let refused = one_page(&world, ReconcileProvisioningRequest::default()).await.expect_err("no target");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let elsewhere = ReconcileProvisioningRequest { page_token: "x".to_owned(), ..of(Target::Blog) };
+    assert_eq!(one_page(&world, elsewhere).await.expect_err("no token").code(), Code::InvalidArgument);
+    world.plaza().withdraw(Part::Blog);
+    assert_eq!(one_page(&world, of(Target::Blog)).await.expect_err("it is down").code(), Code::Unavailable);
+}
