@@ -6,14 +6,16 @@ use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
+    create,
     digest::keyed,
     error::Error,
-    model::{Outcome, User},
+    model::{Outcome, Provisioning, User},
     password::Password,
     recovery, session,
     sso::Sso,
-    store,
+    store::{self, provisioning::Debts},
     throttle::{self, Ticket, Who},
+    username::Username,
 };
 
 /// The caller's own account.
@@ -108,4 +110,33 @@ async fn keep(
             recovery::replace(c, user_id, &new, Some(session_id), now)
         })
         .await
+}
+
+/// Gives the caller another username, with the next version, and tells the targets. What is so already stays so.
+///
+/// # Errors
+/// [`Error::SessionEnded`], [`Error::UsernameTaken`], [`Error::RequestIdReused`].
+pub(crate) async fn change_username(
+    sso: &Arc<Sso>,
+    person: Person,
+    request_id: Uuid,
+    username: Username,
+) -> Result<(User, Vec<Provisioning>), Error> {
+    let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
+    let parts: [&[u8]; 3] = [b"change_username", user_id.as_bytes(), username.as_str().as_bytes()];
+    let digest = keyed(&sso.digest_key, &parts);
+    let debts = sso.provisioner.held(user_id, now);
+    let owed = sso.db.write("change_username", move |c| {
+        session::require(c, person, &limits, now)?;
+        let outcome = Outcome { user_id, verification_id: None, session_id: None };
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some()
+            || store::users::rename(c, user_id, &username, now)? == 0
+        {
+            return Ok::<_, Error>(Debts::default());
+        }
+        debts.owe(c, now)?;
+        Ok(debts.clone())
+    });
+    sso.provisioner.settle(owed.await?).await;
+    create::user_and_provisioning(sso, user_id).await
 }

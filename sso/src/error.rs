@@ -6,6 +6,8 @@ use mesh::failure::Failure;
 use proto::sso::v1::ErrorReason;
 use tonic::Code;
 
+use crate::tokens::KeyError;
+
 /// `ErrorInfo.domain` of SSO's reasons.
 const DOMAIN: &str = "sso.plaza";
 
@@ -52,6 +54,15 @@ pub(crate) enum Error {
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::RequestIdReused => Self::RequestIdReused,
+            other => Failure::internal(other).into(),
+        }
     }
 }
 

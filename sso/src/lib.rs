@@ -14,6 +14,7 @@ mod hashing;
 mod identifier;
 mod janitor;
 mod model;
+mod operate;
 mod origin;
 mod otp;
 mod owed;
@@ -39,7 +40,7 @@ use std::{sync::Arc, time::Duration};
 use db::Db;
 use mesh::{
     Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
-    token::{Keyring, Verifier},
+    token::{Keyring, Kind, Verifier},
 };
 use tokio::task::JoinSet;
 
@@ -138,6 +139,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let issuer =
         tokens::Issuer::open(&db, &master_key, &keyring, clock.clone(), random.clone(), config.tokens.clone()).await?;
     let Tokens { deployment, audience, issuer: issued_by, .. } = &config.tokens;
+    // A token that another replica has signed with a key of a moment ago.
+    let newer = issuer.clone();
+    let keyring = keyring.with_refresh(Kind::Access, move || {
+        let issuer = newer.clone();
+        async move { issuer.load().await.ok() }
+    });
     let verifier = Verifier::new(keyring, deployment, audience, issued_by, clock.clone());
     let drain = Duration::from_secs(config.drain_seconds);
     let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
@@ -175,6 +182,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         workers.spawn(reconcile::work(Arc::clone(&sso), target, shutdown.clone()));
     }
     workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
+    workers.spawn(sso.issuer.clone().work(shutdown.clone()));
     workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
     Ok(Service { sso, router, workers })
 }

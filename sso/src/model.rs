@@ -17,6 +17,8 @@ pub(crate) struct User {
     pub(crate) version: i64,
     pub(crate) created_at: SystemTime,
     pub(crate) updated_at: SystemTime,
+    /// Since when an operator keeps the user out.
+    pub(crate) locked_at: Option<SystemTime>,
 }
 
 /// An identifier as a user's own.

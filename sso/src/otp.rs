@@ -172,7 +172,7 @@ async fn approve(
     });
     match made.await {
         // Somebody else was faster to prove it, so this verification is over.
-        Err(Error::IdentifierTaken) => Err(Error::VerificationNotFound),
+        Err(Error::IdentifierTaken | Error::CredentialsInvalid) => Err(Error::VerificationNotFound),
         made => made,
     }
 }

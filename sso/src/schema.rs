@@ -15,6 +15,7 @@ diesel::table! {
         version -> BigInt,
         created_at -> At,
         updated_at -> At,
+        locked_at -> Nullable<At>,
     }
 }
 
@@ -92,6 +93,7 @@ diesel::table! {
         id -> Text,
         sealed_secret -> Text,
         created_at -> At,
+        active_at -> At,
     }
 }
 

@@ -69,8 +69,15 @@ impl Session {
 }
 
 /// Keeps a session that begins, and drops what was idle the longest if the user has too many then.
+///
+/// # Errors
+/// [`Error::CredentialsInvalid`] if the user was locked meanwhile.
 pub(crate) fn open(c: &mut Conn, session: &Session, limits: &Limits) -> Result<(), Error> {
     store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1)?;
+    // Whoever locks the user ends the sessions that are there; none may begin after.
+    if store::users::is_locked(c, session.user_id)? {
+        return Err(Error::CredentialsInvalid);
+    }
     store::sessions::insert(c, session)?;
     Ok(())
 }

@@ -1,11 +1,17 @@
-//! The key that signs access tokens, and the tokens.
+//! The keys that sign access tokens, and the tokens.
+//!
+//! A key is published an hour before it signs, signs for a week, and verifies until the last token it signed is dead. Each replica looks at the keys every 30 s;
+//! whichever finds the next one missing makes it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use db::Db;
 use mesh::{
-    Clock, Random,
+    Clock, Random, Shutdown,
     token::{Claims, Keyring, Kind, PublicKey, Signer, VerifyingKey},
     uuid_v7,
 };
@@ -15,19 +21,46 @@ use pasetors::{
     token::UntrustedToken,
     version4::{LocalToken, V4},
 };
+use tokio::time;
 use uuid::Uuid;
 
-use crate::{config, digest::MasterKey, error::Error, store};
+use crate::{
+    config,
+    digest::{MasterKey, keyed},
+    error::Error,
+    model::Outcome,
+    store,
+};
 
 /// What a sealed secret is for: bound to it as the implicit assertion.
 const PURPOSE: &[u8] = b"plaza signing key";
 
-/// Issues access tokens.
+/// How long a key signs.
+const SIGNS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a key is published before it signs: every verifier has asked for the keys by then.
+const PUBLISHED: Duration = Duration::from_secs(3600);
+/// How often the keys in the database are looked at.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long a replica may go on signing with a key that has a successor which it has not seen yet.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Issues access tokens. Clones share the keys.
+#[derive(Clone)]
 pub(crate) struct Issuer {
-    signer: Signer,
+    db: Db,
+    sealing: [u8; 32],
+    keys: Arc<RwLock<Vec<Key>>>,
+    keyring: Keyring,
     clock: Clock,
     random: Random,
     settings: config::Tokens,
+}
+
+/// A key, and from when on it signs.
+#[derive(Clone)]
+struct Key {
+    signer: Signer,
+    active_at: SystemTime,
 }
 
 /// An access token and its end.
@@ -46,10 +79,13 @@ pub enum KeyError {
     /// The stored key was sealed under another master key, or altered.
     #[error("the signing key in the database does not open under this master key")]
     Sealed,
+    /// The request id came with another request before.
+    #[error("the request id was used before, with another request")]
+    RequestIdReused,
 }
 
 impl Issuer {
-    /// Reads the signing key, or makes the first one, and tells `keyring` of it.
+    /// Reads the signing keys, or makes the first one, and tells `keyring` of them.
     pub(crate) async fn open(
         db: &Db,
         master: &MasterKey,
@@ -58,25 +94,115 @@ impl Issuer {
         random: Random,
         settings: config::Tokens,
     ) -> Result<Self, KeyError> {
-        let sealing =
-            SymmetricKey::<V4>::from(&master.derive("plaza/sso/signing-keys")).map_err(|_| KeyError::Sealed)?;
-        let fresh = Signer::generate(&random, &settings.deployment);
-        let sealed = seal(&sealing, &fresh).ok_or(KeyError::Sealed)?;
-        let (id, now) = (fresh.public().kid().to_owned(), clock.now());
-        let stored = db
-            .write("signing_key", move |c| {
-                if let Some(sealed) = store::keys::oldest(c)? {
-                    return Ok::<_, Error>(sealed);
+        let sealing = master.derive("plaza/sso/signing-keys");
+        let (db, keyring, keys) = (db.clone(), keyring.clone(), Arc::default());
+        let issuer = Self { db, sealing, keys, keyring, clock, random, settings };
+        issuer.rotate(Rotation::IfDue).await?;
+        issuer.load().await?;
+        Ok(issuer)
+    }
+
+    /// Keeps the keys fresh until `shutdown`: makes the next one in time, takes away the dead ones, and sees what other replicas made.
+    pub(crate) async fn work(self, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = time::sleep(LOOK) => {}
+                () = shutdown.begun() => return,
+            }
+            let kept = async {
+                if self.is_due() {
+                    self.rotate(Rotation::IfDue).await?;
                 }
-                store::keys::insert(c, &id, &sealed, now)?;
-                Ok(sealed.clone())
-            })
-            .await
-            .map_err(|error| KeyError::Store(error.to_string()))?;
-        let signer = unseal(&sealing, &stored, &settings.deployment).ok_or(KeyError::Sealed)?;
-        let key = VerifyingKey { key: signer.public().clone(), kinds: vec![Kind::Access], not_after: None };
-        keyring.replace(Kind::Access, vec![key]);
-        Ok(Self { signer, clock, random, settings })
+                self.load().await
+            };
+            if let Err(error) = kept.await {
+                tracing::error!(%error, "the signing keys stay as they are");
+            }
+        }
+    }
+
+    /// Makes a key that signs from now on. With `end_others` every other key ends at once, and with it all access tokens.
+    ///
+    /// # Errors
+    /// If the database does not do it.
+    pub(crate) async fn rotate_now(&self, request_id: Uuid, end_others: bool) -> Result<(), KeyError> {
+        self.rotate(Rotation::Now { request_id, end_others }).await?;
+        self.load().await.map(drop)
+    }
+
+    /// The keys of the database, in use from now on.
+    pub(crate) async fn load(&self) -> Result<Vec<VerifyingKey>, KeyError> {
+        let rows = self.db.read("signing_keys", |c| Ok::<_, Error>(store::keys::all(c)?)).await.map_err(unread)?;
+        let sealing = self.sealing()?;
+        let mut keys = Vec::new();
+        for (sealed, active_at) in rows {
+            let signer = unseal(&sealing, &sealed, &self.settings.deployment).ok_or(KeyError::Sealed)?;
+            keys.push(Key { signer, active_at });
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let verifying: Vec<_> = self.verifying().into_iter().rev().collect();
+        self.keyring.replace(Kind::Access, verifying.clone());
+        Ok(verifying)
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<(), KeyError> {
+        let fresh = Signer::generate(&self.random, &self.settings.deployment);
+        let sealed = seal(&self.sealing()?, &fresh).ok_or(KeyError::Sealed)?;
+        let (id, now, key) = (fresh.public().kid().to_owned(), self.clock.now(), self.sealing);
+        // A key is dead once the last token it can have signed is.
+        let dead = now - self.life() - SLACK;
+        let made = self.db.write("rotate_key", move |c| {
+            store::keys::lock(c)?;
+            let all = store::keys::all(c)?;
+            let (active_at, until) = match rotation {
+                Rotation::IfDue => match all.last() {
+                    None => (now, UNIX_EPOCH),
+                    Some((_, last)) if is_due(*last, now) => {
+                        // All before the last one that signed at that time already had a successor.
+                        let successor = all.iter().rev().find(|(_, active_at)| *active_at <= dead);
+                        (now + PUBLISHED, successor.map_or(UNIX_EPOCH, |(_, active_at)| *active_at))
+                    }
+                    Some(_) => return Ok(()),
+                },
+                Rotation::Now { request_id, end_others } => {
+                    let digest = keyed(&key, &[b"rotate_key", &[u8::from(end_others)]]);
+                    let outcome = Outcome { user_id: Uuid::nil(), verification_id: None, session_id: None };
+                    if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+                        return Ok(());
+                    }
+                    (now, if end_others { now + SIGNS } else { UNIX_EPOCH })
+                }
+            };
+            store::keys::insert(c, &id, &sealed, active_at, now)?;
+            store::keys::remove(c, until, &id)?;
+            Ok::<_, Error>(())
+        });
+        made.await.map_err(unread)
+    }
+
+    fn sealing(&self) -> Result<SymmetricKey<V4>, KeyError> {
+        SymmetricKey::<V4>::from(&self.sealing).map_err(|_| KeyError::Sealed)
+    }
+
+    fn life(&self) -> Duration {
+        Duration::from_secs(self.settings.access_seconds)
+    }
+
+    fn is_due(&self) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.last().is_none_or(|last| is_due(last.active_at, self.clock.now()))
+    }
+
+    /// The keys that verify what this issues, oldest first, each with its end if it has a successor.
+    fn verifying(&self) -> Vec<VerifyingKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let ends = keys.iter().skip(1).map(|next| Some(next.active_at + self.life() + SLACK)).chain([None]);
+        let key = |(key, not_after): (&Key, _)| VerifyingKey {
+            key: key.signer.public().clone(),
+            kinds: vec![Kind::Access],
+            not_after,
+        };
+        keys.iter().zip(ends).map(key).collect()
     }
 
     /// An access token for a user, in a session that ends at `last` at the latest.
@@ -94,12 +220,37 @@ impl Issuer {
             not_before: now,
             expires_at,
         };
-        AccessToken { text: self.signer.sign(&claims), expires_at }
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let active = keys.iter().rev().find(|key| key.active_at <= now).or(keys.first());
+        // There is a key from the start, and none is taken away without a successor.
+        let text = active.map(|key| key.signer.sign(&claims)).unwrap_or_default();
+        AccessToken { text, expires_at }
     }
 
-    /// The keys that verify what this issues.
-    pub(crate) fn public_keys(&self) -> Vec<PublicKey> {
-        vec![self.signer.public().clone()]
+    /// The keys that verify what this issues, newest first, and when they end.
+    pub(crate) fn public_keys(&self) -> Vec<(PublicKey, Option<SystemTime>)> {
+        self.verifying().into_iter().rev().map(|key| (key.key, key.not_after)).collect()
+    }
+}
+
+/// Why a key is made.
+#[derive(Debug, Clone, Copy)]
+enum Rotation {
+    /// The last one has signed for long enough, or there is none.
+    IfDue,
+    /// Somebody wants it.
+    Now { request_id: Uuid, end_others: bool },
+}
+
+/// Whether it is time to publish a successor of a key that signs from `active_at` on.
+fn is_due(active_at: SystemTime, now: SystemTime) -> bool {
+    active_at + SIGNS - PUBLISHED <= now
+}
+
+fn unread(error: Error) -> KeyError {
+    match error {
+        Error::RequestIdReused => KeyError::RequestIdReused,
+        other => KeyError::Store(other.to_string()),
     }
 }
 

@@ -8,6 +8,8 @@ mod contracts;
 mod deletion;
 mod durable;
 mod faults;
+mod keys;
+mod operators;
 mod otp;
 mod owed;
 mod provisioning;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use mesh::access;
 use proto::sso::v1::{
-    ChangePasswordRequest, ChangePasswordResponse, DeleteAccountRequest, DeleteAccountResponse, GetAccountRequest,
-    GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RevokeOtherSessionsRequest,
-    RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse, account_service_server::AccountService,
+    ChangePasswordRequest, ChangePasswordResponse, ChangeUsernameRequest, ChangeUsernameResponse, DeleteAccountRequest,
+    DeleteAccountResponse, GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse,
+    RevokeOtherSessionsRequest, RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse,
+    account_service_server::AccountService,
 };
 use tonic::{Request, Response, Status};
 
@@ -69,5 +70,16 @@ impl AccountService for Account {
         let (person, address) = (access::person(&request)?, access::client_address(&request));
         account::change_password(&self.0, person, request.into_inner().try_into()?, address).await?;
         Ok(Response::new(ChangePasswordResponse {}))
+    }
+
+    async fn change_username(
+        &self,
+        request: Request<ChangeUsernameRequest>,
+    ) -> Result<Response<ChangeUsernameResponse>, Status> {
+        let person = access::person(&request)?;
+        let (request_id, username) = parse::change_username(&request.into_inner())?;
+        let (user, provisioning) = account::change_username(&self.0, person, request_id, username).await?;
+        let provisioning = render::provisioning(&provisioning);
+        Ok(Response::new(ChangeUsernameResponse { user: Some(render::user(&user)), provisioning }))
     }
 }

@@ -175,6 +175,14 @@ impl TryFrom<ChangePasswordRequest> for ChangePassword {
     }
 }
 
+/// A username to change to.
+pub(super) fn change_username(request: &pb::ChangeUsernameRequest) -> Result<(Uuid, Username), Failure> {
+    let mut fields = Fields::default();
+    let request_id = fields.request_id("request_id", &request.request_id);
+    let username = fields.take("username", Username::parse(&request.username));
+    fields.finish(request_id.zip(username))
+}
+
 /// An id by itself.
 pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Failure> {
     let mut fields = Fields::default();

@@ -26,6 +26,7 @@ pub(super) fn user(user: &User) -> pb::User {
         create_time: stamp(user.created_at),
         update_time: stamp(user.updated_at),
         version: user.version,
+        lock_time: user.locked_at.and_then(stamp),
     }
 }
 

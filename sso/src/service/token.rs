@@ -1,12 +1,16 @@
 //! sso.v1.TokenService.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use mesh::token::PublicKey;
-use proto::sso::v1::{self as pb, ListPublicKeysRequest, ListPublicKeysResponse, token_service_server::TokenService};
+use mesh::{access, token::PublicKey};
+use proto::sso::v1::{
+    self as pb, ListPublicKeysRequest, ListPublicKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    token_service_server::TokenService,
+};
 use tonic::{Request, Response, Status};
 
-use crate::sso::Sso;
+use super::parse;
+use crate::{error::Error, sso::Sso};
 
 pub(super) struct Keys(pub(super) Arc<Sso>);
 
@@ -16,8 +20,25 @@ impl TokenService for Keys {
         &self,
         _: Request<ListPublicKeysRequest>,
     ) -> Result<Response<ListPublicKeysResponse>, Status> {
-        let key = |key: PublicKey| pb::PublicKey { key_id: key.kid().to_owned(), key: key.paserk(), expire_time: None };
-        let public_keys = self.0.issuer.public_keys().into_iter().map(key).collect();
-        Ok(Response::new(ListPublicKeysResponse { public_keys }))
+        Ok(Response::new(ListPublicKeysResponse { public_keys: self.public_keys() }))
+    }
+
+    async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {
+        let operator = access::caller(&request).clone();
+        let RotateKeyRequest { request_id, end_others } = request.into_inner();
+        self.0.issuer.rotate_now(parse::id("request_id", &request_id)?, end_others).await.map_err(Error::from)?;
+        tracing::warn!(?operator, end_others, "the signing key was rotated");
+        Ok(Response::new(RotateKeyResponse { public_keys: self.public_keys() }))
+    }
+}
+
+impl Keys {
+    fn public_keys(&self) -> Vec<pb::PublicKey> {
+        let key = |(key, end): (PublicKey, Option<SystemTime>)| pb::PublicKey {
+            key_id: key.kid().to_owned(),
+            key: key.paserk(),
+            expire_time: end.map(Into::into),
+        };
+        self.0.issuer.public_keys().into_iter().map(key).collect()
     }
 }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use mesh::access;
 use proto::sso::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetProvisioningRequest,
     GetProvisioningResponse, GetUserRequest, GetUserResponse, ListProvisioningRequest, ListProvisioningResponse,
-    ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, RetryProvisioningResponse,
-    UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
+    ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse, ReconcileProvisioningRequest,
+    ReconcileProvisioningResponse, RetryProvisioningRequest, RetryProvisioningResponse, UnlockUserRequest,
+    UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
 use super::{operator, parse, render};
-use crate::{change, create, delete, owed, reconcile, signup, sso::Sso};
+use crate::{change, create, delete, operate, owed, reconcile, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
 
@@ -80,5 +82,29 @@ impl UserService for Users {
         let scope = request.into_inner().try_into()?;
         let retried = owed::retry(&self.0, scope).await?;
         Ok(Response::new(RetryProvisioningResponse { retried: i32::try_from(retried).unwrap_or(i32::MAX) }))
+    }
+
+    async fn lock_user(&self, request: Request<LockUserRequest>) -> Result<Response<LockUserResponse>, Status> {
+        let operator = access::caller(&request).clone();
+        let LockUserRequest { request_id, user_id } = request.into_inner();
+        let (request_id, user_id) = operator::locking(&request_id, &user_id)?;
+        let user = operate::set_locked(&self.0, request_id, user_id, true).await?;
+        tracing::warn!(?operator, %user_id, "the user is locked");
+        Ok(Response::new(LockUserResponse { user: Some(render::user(&user)) }))
+    }
+
+    async fn unlock_user(&self, request: Request<UnlockUserRequest>) -> Result<Response<UnlockUserResponse>, Status> {
+        let operator = access::caller(&request).clone();
+        let UnlockUserRequest { request_id, user_id } = request.into_inner();
+        let (request_id, user_id) = operator::locking(&request_id, &user_id)?;
+        let user = operate::set_locked(&self.0, request_id, user_id, false).await?;
+        tracing::warn!(?operator, %user_id, "the user is unlocked");
+        Ok(Response::new(UnlockUserResponse { user: Some(render::user(&user)) }))
+    }
+
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        let ask = operator::users(request.into_inner())?;
+        let (users, more) = operate::list(&self.0, ask.locked, ask.after, ask.limit).await?;
+        Ok(Response::new(operator::users_page(&ask, &users, more)))
     }
 }

@@ -41,6 +41,7 @@ struct UserRow {
     version: i64,
     created_at: At,
     updated_at: At,
+    locked_at: Option<At>,
 }
 
 #[derive(Insertable, Queryable, Selectable)]
@@ -68,6 +69,7 @@ pub(crate) fn insert(c: &mut Conn, user: &NewUser) -> Result<(), Error> {
         version: 1,
         created_at: at(user.now),
         updated_at: at(user.now),
+        locked_at: None,
     };
     on!(c => diesel::insert_into(users::table).values(&row).execute(c))
         .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))?;
@@ -108,16 +110,17 @@ pub(crate) fn find(c: &mut Conn, id: Uuid) -> QueryResult<Option<User>> {
     Ok(Some(user(row, claims)))
 }
 
-/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it. With the hash to check.
+/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it. With the hash to check; a user
+/// who is locked has none.
 pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<(Uuid, Option<String>)>> {
-    let found: Option<(Id, Option<String>)> = on!(c => identifiers::table
+    let found: Option<(Id, Option<String>, Option<At>)> = on!(c => identifiers::table
         .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
         .filter(identifiers::value.eq(identifier.value()))
         .order((identifiers::is_verified.desc(), identifiers::id.desc()))
-        .select((users::id, users::password_hash))
+        .select((users::id, users::password_hash, users::locked_at))
         .first(c)
         .optional())?;
-    Ok(found.map(|(id, hash)| (id.0, hash)))
+    Ok(found.map(|(id, hash, locked_at)| (id.0, hash.filter(|_| locked_at.is_none()))))
 }
 
 /// The user who has the identifier verified.
@@ -185,6 +188,58 @@ pub(crate) fn lock(c: &mut Conn, id: Uuid) -> QueryResult<Option<Option<String>>
     }
 }
 
+/// Locks a user's account, or opens it again. 0 if it is so already, or there is no such user.
+pub(crate) fn set_locked(c: &mut Conn, id: Uuid, locked: bool, now: SystemTime) -> QueryResult<usize> {
+    let to = locked.then(|| at(now));
+    on!(c => diesel::update(users::table.find(Id(id)))
+        .filter(users::locked_at.is_null().eq(locked))
+        .set((users::locked_at.eq(to), users::updated_at.eq(at(now))))
+        .execute(c))
+}
+
+/// Whether a user's account is locked.
+pub(crate) fn is_locked(c: &mut Conn, id: Uuid) -> QueryResult<bool> {
+    let locked = users::table.find(Id(id)).filter(users::locked_at.is_not_null());
+    on!(c => diesel::select(diesel::dsl::exists(locked)).get_result(c))
+}
+
+/// Gives a user another name, and the next version. The unique index refuses a name that is taken: [`Error::UsernameTaken`]. 0 if it is so already.
+pub(crate) fn rename(c: &mut Conn, id: Uuid, username: &Username, now: SystemTime) -> Result<usize, Error> {
+    on!(c => diesel::update(users::table.find(Id(id)))
+        .filter(users::username.ne(username.as_str()))
+        .set((
+            users::username.eq(username.as_str()),
+            users::username_folded.eq(username.folded()),
+            users::version.eq(users::version + 1),
+            users::updated_at.eq(at(now)),
+        ))
+        .execute(c))
+    .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))
+}
+
+/// Up to `limit` users after the id `after`, in the order of their ids, which is that of their sign-ups.
+pub(crate) fn page(c: &mut Conn, after: Uuid, locked: bool, limit: i64) -> QueryResult<Vec<User>> {
+    let rows: Vec<UserRow> = on!(c => {
+        let mut some = users::table.filter(users::id.gt(Id(after))).into_boxed();
+        if locked {
+            some = some.filter(users::locked_at.is_not_null());
+        }
+        some.order(users::id).limit(limit).select(UserRow::as_select()).load(c)
+    })?;
+    let ids: Vec<Id> = rows.iter().map(|row| Id(row.id.0)).collect();
+    let mut claims: Vec<IdentifierRow> = on!(c => identifiers::table
+        .filter(identifiers::user_id.eq_any(&ids))
+        .order(identifiers::id)
+        .select(IdentifierRow::as_select())
+        .load(c))?;
+    let of = |row: UserRow| {
+        let (own, rest) = std::mem::take(&mut claims).into_iter().partition(|claim| claim.user_id.0 == row.id.0);
+        claims = rest;
+        user(row, own)
+    };
+    Ok(rows.into_iter().map(of).collect())
+}
+
 /// Sets a password by its hash.
 pub(crate) fn set_password(c: &mut Conn, user_id: Uuid, hash: &str, now: SystemTime) -> QueryResult<usize> {
     on!(c => diesel::update(users::table.find(Id(user_id)))
@@ -210,6 +265,7 @@ fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
         version: row.version,
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
+        locked_at: row.locked_at.map(time),
     }
 }
 

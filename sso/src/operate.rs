@@ -1,0 +1,48 @@
+//! What operators do with accounts, besides creating, changing and deleting them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    model::{Outcome, User},
+    sso::Sso,
+    store,
+};
+
+/// Keeps a user out, or lets one in again. Locking ends all sessions and whatever a code was sent for.
+///
+/// # Errors
+/// [`Error::UserNotFound`], [`Error::RequestIdReused`].
+pub(crate) async fn set_locked(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid, locked: bool) -> Result<User, Error> {
+    let digest = crate::digest::keyed(&sso.digest_key, &[b"lock", user_id.as_bytes(), &[u8::from(locked)]]);
+    let now = sso.clock.now();
+    sso.db
+        .write("lock_user", move |c| {
+            let outcome = Outcome { user_id, verification_id: None, session_id: None };
+            if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_none() {
+                store::users::set_locked(c, user_id, locked, now)?;
+                if locked {
+                    store::sessions::end_all(c, user_id, None)?;
+                    store::verifications::end_all(c, user_id)?;
+                    store::resets::end_all(c, user_id)?;
+                }
+            }
+            store::users::find(c, user_id)?.ok_or(Error::UserNotFound)
+        })
+        .await
+}
+
+/// A page of users, in the order of their sign-ups, and whether there are more.
+///
+/// # Errors
+/// Of the database alone.
+pub(crate) async fn list(sso: &Arc<Sso>, locked: bool, after: Uuid, limit: usize) -> Result<(Vec<User>, bool), Error> {
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut users =
+        sso.db.read("list_users", move |c| Ok::<_, Error>(store::users::page(c, after, locked, one_more)?)).await?;
+    let more = users.len() > limit;
+    users.truncate(limit);
+    Ok((users, more))
+}
