@@ -1,5 +1,6 @@
 //! Load for Plaza.
 
+mod mesh;
 mod stream;
 
 use std::{error::Error, process::ExitCode};
@@ -11,12 +12,15 @@ use clap::Parser;
 enum Command {
     /// Sign people up at a steady rate, whatever dies meanwhile, and write down who was acknowledged
     Stream(stream::Arguments),
+    /// Measure what a call costs: bare tonic, the mesh over loopback, and in memory
+    Mesh(mesh::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Command::parse() {
         Command::Stream(arguments) => stream::run(arguments).await,
+        Command::Mesh(arguments) => mesh::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
+use ::mesh::Random;
 use clap::Args;
-use mesh::Random;
 use proto::sso::v1::{
     AccountType, SignUpRequest, SignUpResponse, auth_service_client::AuthServiceClient, sign_up_request::Identifier,
 };

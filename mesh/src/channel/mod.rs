@@ -12,6 +12,10 @@ mod network;
 mod pool;
 mod replay;
 mod retry;
+#[cfg(test)]
+mod retry_tests;
+#[cfg(test)]
+mod situations;
 mod socket;
 #[cfg(test)]
 mod tests;

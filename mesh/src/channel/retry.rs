@@ -1,6 +1,6 @@
 //! Calls that are sent again (gRFC A6). Of one message each way: methods marked repeatable, until response headers have come,
 //! on UNAVAILABLE, and on RESOURCE_EXHAUSTED if the callee says when to come back. Of any method whose caller sends one
-//! message: as long as it has not left, and once, at once, if the callee refused it unread.
+//! message: as long as it has not left, and if the callee refused it unread, once at once and then like any failure.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) async fn call(
             Ok(response) => (Ok(response), Fate::Unknown),
         };
         let Some(verdict) = Verdict::of(&outcome) else { return outcome };
-        let safe = repeatable || fate == Fate::NotConnected;
+        let safe = repeatable || matches!(fate, Fate::NotConnected | Fate::Refused);
         let pause = match verdict {
             Verdict::Fine => {
                 channel.throttle.succeeded();

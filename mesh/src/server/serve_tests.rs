@@ -9,7 +9,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Status, body::Body};
@@ -19,42 +19,20 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{Limits, Router, Stack, bind};
+use super::{Limits, Router, bind};
 use crate::{
     Shutdown,
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
-    testing::{Echo, Keys, contracts, listen, say},
+    testing::{
+        Echo, Keys, contracts, listen, say,
+        sockets::{Running, serve as serve_within, serve_at},
+    },
     token::Kind,
 };
 
-struct Running {
-    address: SocketAddr,
-    shutdown: Shutdown,
-    served: JoinHandle<std::io::Result<()>>,
-}
-
-impl Running {
-    /// Stops, and says how long that took.
-    async fn stop(self) -> Duration {
-        let began = Instant::now();
-        self.shutdown.begin();
-        self.served.await.expect("no panic").expect("served");
-        began.elapsed()
-    }
-}
-
 async fn serve(echo: Echo, keys: &Keys, drain: Duration) -> Running {
     serve_within(echo, keys, Limits { drain, ..Limits::default() }).await
-}
-
-async fn serve_within(echo: Echo, keys: &Keys, limits: Limits) -> Running {
-    let listener = bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let router = echo.router(Stack { limits, ..keys.stack() });
-    let shutdown = Shutdown::manual();
-    let served = tokio::spawn(router.serve(listener, shutdown.clone()));
-    Running { address, shutdown, served }
 }
 
 fn connect(address: SocketAddr, keys: &Keys, caller: &'static str) -> Channel {
@@ -228,12 +206,9 @@ async fn a_restart_costs_no_call() {
     let channel = connect(running.address, &keys, "sso");
     for _ in 0..3 {
         assert_eq!(say(&channel, "Once", "hello").await.expect("answered"), "hello");
-        let address = running.address;
+        let address = running.address.to_string();
         running.stop().await;
-        let listener = bind(&address.to_string()).await.expect("the same port");
-        let shutdown = Shutdown::manual();
-        let served = tokio::spawn(echoing().router(keys.stack()).serve(listener, shutdown.clone()));
-        running = Running { address, shutdown, served };
+        running = serve_at(&address, echoing(), &keys, Limits::default()).await;
     }
     running.stop().await;
 }

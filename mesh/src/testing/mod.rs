@@ -2,6 +2,7 @@
 
 mod echo;
 mod network;
+pub(crate) mod sockets;
 
 use std::{
     sync::{Arc, OnceLock},

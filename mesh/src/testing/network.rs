@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -30,7 +31,13 @@ pub(crate) enum Host {
     Gone,
     /// Takes connections, and says nothing.
     Mute,
+    /// Speaks HTTP/2 as it is told: each request, with its number from 0 on.
+    Scripted(Script),
 }
+
+/// What a scripted host does with a request.
+pub(crate) type Script =
+    Arc<dyn Fn(usize, &http::Request<h2::RecvStream>, h2::server::SendResponse<Bytes>) + Send + Sync>;
 
 /// A network of hosts, all of one name. Clones are one.
 #[derive(Clone, Default)]
@@ -114,6 +121,15 @@ async fn dial(mut host: watch::Receiver<Host>) -> io::Result<DuplexStream> {
             tokio::spawn(async move {
                 let _ = host.changed().await;
                 drop(theirs);
+            });
+        }
+        Host::Scripted(script) => {
+            tokio::spawn(async move {
+                let Ok(mut connection) = h2::server::handshake(theirs).await else { return };
+                let mut count = 0..;
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    script(count.next().unwrap_or_default(), &request, respond);
+                }
             });
         }
         Host::Up(router) => {

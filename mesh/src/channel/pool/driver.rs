@@ -118,14 +118,11 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
             Ok(connection) => {
                 shared.set(address, Phase::Ready(Arc::clone(&connection)));
                 connection.ended().await;
+                // One that takes connections and drops them is not dialled in a loop.
                 if connection.was_of_use() || began.elapsed() >= SETTLED {
                     pauses.reset();
-                    Phase::Connecting
-                } else {
-                    // One that takes connections and drops them is not there.
-                    let text = format!("{} at {address} closed before it answered", shared.callee);
-                    Phase::Failed(Failure::unreachable(text).into())
                 }
+                Phase::Connecting
             }
             Err(status) => {
                 tracing::debug!(callee = shared.callee, %address, why = status.message(), "not connected");
