@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use std::sync::Arc;
+
 use tonic::Request;
 use uuid::Uuid;
 
@@ -61,6 +63,12 @@ pub fn client_address<T>(request: &Request<T>) -> Option<IpAddr> {
     request.extensions().get().map(|ClientAddress(address)| *address)
 }
 
-/// A peer that is known by how the call came here, in the extensions of a request that crossed no socket.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known(pub(crate) &'static str);
+/// Which service calls, known by how the call came here: in the extensions of a request that crossed no socket, or one with TLS. A request
+/// without it came in plain text, and its peer has a token.
+#[derive(Debug, Clone)]
+pub(crate) enum Known {
+    /// This one: by construction, or by its certificate.
+    Peer(Arc<str>),
+    /// None: a caller without a certificate, whatever else it says.
+    Nobody,
+}

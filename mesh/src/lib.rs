@@ -23,6 +23,7 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod token;
 mod wire;
 
@@ -36,3 +37,4 @@ pub use metrics::ClientMetrics;
 pub use parse::{Fields, Violation};
 pub use server::{Limits, Router, Server, Stack, bind};
 pub use shutdown::Shutdown;
+pub use tls::{Tls, TlsConfig};

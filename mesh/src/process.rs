@@ -21,6 +21,7 @@ use crate::{
     server::{self, Router},
     shutdown::Shutdown,
     telemetry::{self, LogConfig},
+    tls::{Tls, TlsConfig, TlsError},
     token::{Kind, MeshKey},
 };
 
@@ -49,6 +50,8 @@ pub struct Process {
     metrics: ClientMetrics,
     name: &'static str,
     listener: TcpListener,
+    tls: Option<Tls>,
+    tls_config: TlsConfig,
 }
 
 /// The settings that each process needs.
@@ -60,6 +63,8 @@ pub struct Settings<'a> {
     pub listen: String,
     /// The admin port.
     pub admin: &'a AdminConfig,
+    /// How to prove itself and believe others.
+    pub tls: &'a TlsConfig,
     /// The file of the mesh key.
     pub mesh_file: &'a Path,
     /// Whether to make a key file that is missing.
@@ -89,18 +94,26 @@ impl Process {
     /// find out that one of them must go.
     ///
     /// # Errors
-    /// A port that is taken, a key that cannot be read; the text names it.
+    /// Certificates that do not hold, a listener in plain text that other machines can reach, a port that is taken, a key that cannot be read; the
+    /// text names it.
     pub async fn start(name: &'static str, settings: Settings<'_>) -> Result<Self, Box<dyn Error>> {
         telemetry::init(settings.log);
         let shutdown = Shutdown::on_signals()?;
+        let clock = Clock::system();
+        let tls = Tls::load(name, settings.tls, &clock)?;
         let listener = server::bind(&settings.listen).await?;
+        match &tls {
+            Some(tls) => tls.watch(shutdown.clone()),
+            None => settings.tls.allows_plain_listener(listener.local_addr()?)?,
+        }
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
         admin.listen(settings.admin).await?;
         let random = Random::system();
         let secret = secret(settings.mesh_file, settings.create, &random)?;
         let mesh_key = MeshKey::new(secret, settings.deployment);
-        Ok(Self { clock: Clock::system(), random, shutdown, mesh_key, admin, metrics, name, listener })
+        let tls_config = settings.tls.clone();
+        Ok(Self { clock, random, shutdown, mesh_key, admin, metrics, name, listener, tls, tls_config })
     }
 
     /// The 32 bytes in a key file, which is made, with its folder, if it is missing and `create` says so.
@@ -112,11 +125,16 @@ impl Process {
     }
 
     /// A way to another service.
-    pub fn connect(&self, callee: &'static str, uri: &str) -> Channel {
+    ///
+    /// # Errors
+    /// If calls would go out in plain text where others could read them, or `https` is asked for without a certificate.
+    pub fn connect(&self, callee: &'static str, uri: &str) -> Result<Channel, TlsError> {
+        self.tls_config.allows_callee(callee, uri, self.tls.is_some())?;
         let signer = self.mesh_key.signer(Kind::Peer);
-        let options = ChannelOptions { metrics: self.metrics.clone(), ..ChannelOptions::default() };
+        let (metrics, tls) = (self.metrics.clone(), self.tls.clone());
+        let options = ChannelOptions { metrics, tls, ..ChannelOptions::default() };
         let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
-        Channel::connect(callee, uri, identity, options)
+        Ok(Channel::connect(callee, uri, identity, options))
     }
 
     /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed.
@@ -125,7 +143,7 @@ impl Process {
     /// Of the socket.
     pub async fn serve(self, router: Router) -> io::Result<()> {
         self.admin.add(router.clone());
-        router.serve(self.listener, self.shutdown).await
+        router.serve_over(self.listener, self.tls, self.shutdown).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::{AdminConfig, telemetry::LogConfig};
+use mesh::{AdminConfig, TlsConfig, telemetry::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;
@@ -98,6 +98,16 @@ impl Config {
         let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
         let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
         Ok(Self { data, drain, admin: raw.admin, log: raw.log, sso, sms, social, blog })
+    }
+
+    /// How a service proves itself at its port. In this process its calls to the others need no proof.
+    pub fn tls(&self, part: Part) -> &TlsConfig {
+        match part {
+            Part::Sso => &self.sso.tls,
+            Part::Sms => &self.sms.tls,
+            Part::Social => &self.social.tls,
+            Part::Blog => &self.blog.tls,
+        }
     }
 
     /// Where a service listens, as `host:port`.

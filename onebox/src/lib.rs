@@ -10,6 +10,7 @@
 //! plaza.start_part(Part::Sms).await?;     // and starts again, on the same data
 //! ```
 
+pub mod certs;
 mod config;
 mod data;
 mod onebox;
@@ -25,5 +26,5 @@ pub use crate::{
     onebox::{Edge, Faults, Onebox, StartError},
     operator::{MAX_TTL, OperatorError, operator_token},
     part::Part,
-    serve::{Ports, ServeError},
+    serve::{PortError, Ports, ServeError},
 };

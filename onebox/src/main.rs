@@ -49,6 +49,15 @@ enum Command {
         #[arg(long, value_parser = duration, default_value = "15m")]
         ttl: Duration,
     },
+    /// Make a certificate authority for development, and a certificate for each service
+    Certs {
+        /// The folder; an authority that is there already signs new certificates
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The host of every service's SPIFFE id
+        #[arg(long, value_name = "NAME", default_value = "plaza.local")]
+        trust_domain: String,
+    },
     /// Print the version
     Version,
 }
@@ -58,6 +67,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         None | Some(Command::Serve) => serve(&arguments.site),
         Some(Command::Token { operator, ttl }) => token(&arguments.site, &operator, ttl),
+        Some(Command::Certs { out, trust_domain }) => certs(&out, &trust_domain),
         Some(Command::Version) => say(concat!("plaza ", env!("CARGO_PKG_VERSION"), "\n")).map_err(Into::into),
     };
     match outcome {
@@ -78,10 +88,11 @@ fn serve(site: &Site) -> Outcome {
 
 async fn run(site: &Site, config: Config) -> Outcome {
     let shutdown = Shutdown::on_signals()?;
-    let ports = Ports::take(&config).await?;
+    let edge = Edge::system();
+    let ports = Ports::take(&config, &edge.clock).await?;
     let admin = Admin::new(shutdown.clone());
     admin.listen(&config.admin).await?;
-    let plaza = Onebox::start(config, Edge::system()).await?;
+    let plaza = Onebox::start(config, edge).await?;
     plaza.describe(&admin);
     let edge = plaza.edge();
     let welcome = welcome::text(plaza.config(), &ports.addresses(), &token_command(site), &edge.clock, &edge.random);
@@ -97,6 +108,17 @@ fn token(site: &Site, operator: &str, ttl: Duration) -> Outcome {
     let Edge { clock, random, .. } = Edge::system();
     let token = onebox::operator_token(&config, operator, ttl, &clock, &random)?;
     Ok(say(&format!("{token}\n"))?)
+}
+
+fn certs(folder: &Path, trust_domain: &str) -> Outcome {
+    onebox::certs::write(folder, trust_domain, &Edge::system().clock)?;
+    let folder = welcome::quoted(folder);
+    Ok(say(&format!(
+        "{folder} has the certificates of a development authority, good for a year. Each service runs with its own:\n\n  \
+         cargo run -p sso -- --config {folder}/sso.toml\n  \
+         grpcurl -cacert {folder}/{} 127.0.0.1:50051 list\n",
+        onebox::certs::ROOTS
+    ))?)
 }
 
 /// The command line that prints an operator's token for this very process, wherever it is pasted in this folder.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
-use mesh::{Shutdown, server::BindError};
+use mesh::{Clock, Shutdown, Tls, server::BindError, tls::TlsError};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{Config, Onebox, Part};
@@ -18,32 +18,61 @@ pub struct ServeError {
     source: io::Error,
 }
 
+/// Why the ports are not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Certificates that do not hold, or plain text where other machines can reach it.
+    #[error("{part}: {source}")]
+    Tls {
+        /// Whose port.
+        part: Part,
+        /// Why not.
+        source: TlsError,
+    },
+}
+
 /// The ports of all parts, taken.
 #[derive(Debug)]
-pub struct Ports(BTreeMap<Part, (TcpListener, SocketAddr)>);
+pub struct Ports(BTreeMap<Part, Port>);
+
+#[derive(Debug)]
+struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+}
 
 impl Ports {
     /// Takes the port of each part. Take them before the data folder: whoever has the ports is the one who may migrate.
     ///
     /// # Errors
-    /// A port that is taken, or an address that cannot be listened on: the text names it.
-    pub async fn take(config: &Config) -> Result<Self, BindError> {
+    /// A port that is taken, an address that cannot be listened on, certificates that do not hold, or plain text where other machines can reach
+    /// it: the text names it.
+    pub async fn take(config: &Config, clock: &Clock) -> Result<Self, PortError> {
         let mut ports = BTreeMap::new();
         for part in Part::ALL {
-            let address = config.listen(part);
-            let listener = mesh::bind(&address).await?;
-            let bound = listener.local_addr().map_err(|source| BindError::Refused { address, source })?;
-            if !bound.ip().is_loopback() {
-                tracing::warn!(%part, %bound, "not on loopback: calls are plain text, and SMS shows codes to anyone who asks");
+            let (named, settings) = (config.listen(part), config.tls(part));
+            let refused = |source| PortError::Tls { part, source };
+            let tls = Tls::load(part.name(), settings, clock).map_err(refused)?;
+            let listener = mesh::bind(&named).await?;
+            let address = listener.local_addr().map_err(|source| BindError::Refused { address: named, source })?;
+            if tls.is_none() {
+                settings.allows_plain_listener(address).map_err(refused)?;
             }
-            ports.insert(part, (listener, bound));
+            if part == Part::Sms && !address.ip().is_loopback() {
+                tracing::warn!(%address, "not on loopback, and SMS shows codes to anyone who asks");
+            }
+            ports.insert(part, Port { listener, address, tls });
         }
         Ok(Self(ports))
     }
 
     /// Where each part listens.
     pub fn addresses(&self) -> BTreeMap<Part, SocketAddr> {
-        self.0.iter().map(|(part, (_, address))| (*part, *address)).collect()
+        self.0.iter().map(|(part, port)| (*part, port.address)).collect()
     }
 }
 
@@ -54,11 +83,14 @@ impl Onebox {
     /// If a part cannot be served; the others are drained then.
     pub async fn serve(self, ports: Ports, shutdown: Shutdown) -> Result<(), ServeError> {
         let mut serving = JoinSet::new();
-        for (part, (listener, _)) in ports.0 {
+        for (part, Port { listener, tls, .. }) in ports.0 {
             let Some(router) = self.router(part) else { continue };
             let shutdown = shutdown.clone();
+            if let Some(tls) = &tls {
+                tls.watch(shutdown.clone());
+            }
             serving.spawn(async move {
-                router.serve(listener, shutdown).await.map_err(|source| ServeError { part, source })
+                router.serve_over(listener, tls, shutdown).await.map_err(|source| ServeError { part, source })
             });
         }
         let mut outcome = Ok(());

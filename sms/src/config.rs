@@ -32,6 +32,8 @@ pub struct Config {
     /// How long calls under way may take to end once a process of its own is told to stop.
     #[serde(rename = "drain_seconds")]
     pub drain: Drain,
+    /// How to prove itself and believe others.
+    pub tls: mesh::TlsConfig,
     /// Where a process of its own finds its keys.
     pub keys: KeysConfig,
     /// What a process of its own shares with the others.

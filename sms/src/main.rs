@@ -20,6 +20,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         log: &config.log,
         listen: config.listen.clone(),
         admin: &config.admin,
+        tls: &config.tls,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.mesh.deployment,

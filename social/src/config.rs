@@ -29,6 +29,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
+    /// How to prove itself and believe others.
+    pub tls: mesh::TlsConfig,
     /// Where keys are.
     pub keys: Keys,
     /// Where the other services are.

@@ -16,6 +16,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         log: &config.log,
         listen: config.listen.to_string(),
         admin: &config.admin,
+        tls: &config.tls,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.tokens.deployment,
@@ -24,7 +25,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let deps = Deps {
         clock: process.clock.clone(),
         keyring: process.mesh_key.keyring(),
-        sso: process.connect("sso", &config.peers.sso),
+        sso: process.connect("sso", &config.peers.sso)?,
         inline: false,
         shutdown: process.shutdown.clone(),
     };

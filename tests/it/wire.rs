@@ -1,9 +1,17 @@
 //! The same stories over real sockets: four servers of their own, on real time and real threads, finding one another by address.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
 
 use mesh::{
-    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Random, Router, Shutdown, Stack,
+    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Random, Router, Shutdown, Stack, Tls,
     token::{Kind, MeshKey, Verifier},
 };
 use onebox::Config;
@@ -16,8 +24,20 @@ use proto::{
         auth_service_client::AuthServiceClient, sign_in_response::Outcome,
     },
 };
-use tokio::{net::TcpListener, task::JoinSet};
-use tonic::{Code, transport::Endpoint};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Code,
+    transport::{Endpoint, Uri},
+};
+use tower::Service;
 
 use crate::world::{Person, bearer, failure, guess, reason, success, verification, wrong};
 
@@ -26,13 +46,25 @@ struct Mesh {
     ports: [u16; 4],
     shutdown: Shutdown,
     servers: JoinSet<()>,
+    /// Where the certificates are; `None` in plain text.
+    certs: Option<PathBuf>,
     _folder: tempfile::TempDir,
 }
 
 const NAMES: [&str; 4] = ["sso", "sms", "social", "blog"];
 
 impl Mesh {
+    /// In plain text, on loopback.
     async fn start() -> Self {
+        Self::over(false).await
+    }
+
+    /// Over mutual TLS, with what `plaza certs` makes.
+    async fn start_secure() -> Self {
+        Self::over(true).await
+    }
+
+    async fn over(secure: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::embedded(folder.path()).expect("the defaults hold");
         config.sso.passwords.cost = 4;
@@ -42,19 +74,30 @@ impl Mesh {
             listeners.push(mesh::bind("127.0.0.1:0").await.expect("a port"));
         }
         let ports = [0, 1, 2, 3].map(|at: usize| listeners[at].local_addr().expect("bound").port());
+        let certs = secure.then(|| folder.path().join("certs"));
+        if let Some(certs) = &certs {
+            onebox::certs::write(certs, "plaza.local", &Clock::system()).expect("certificates");
+        }
         let key = key(folder.path());
         let shutdown = Shutdown::manual();
         let mut servers = JoinSet::new();
-        for (router, listener) in routers(&config, &key, ports, &shutdown).await.into_iter().zip(listeners) {
-            servers.spawn(serve(router, listener, shutdown.clone()));
+        for (router, listener) in
+            routers(&config, &key, ports, certs.as_deref(), &shutdown).await.into_iter().zip(listeners)
+        {
+            let tls = certs.as_deref().map(|certs| tls(certs, NAMES[servers.len()]));
+            servers.spawn(serve(router, listener, tls, shutdown.clone()));
         }
-        Self { ports, shutdown, servers, _folder: folder }
+        Self { ports, shutdown, servers, certs, _folder: folder }
     }
 
     /// A client that Plaza did not write: tonic's own channel.
     fn client(&self, service: &str) -> tonic::transport::Channel {
         let at = NAMES.iter().position(|name| *name == service).expect("a service");
-        Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[at])).expect("an address").connect_lazy()
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[at])).expect("an address");
+        match &self.certs {
+            None => endpoint.connect_lazy(),
+            Some(certs) => endpoint.connect_with_connector_lazy(outsider(certs)),
+        }
     }
 
     async fn code(&self, address: &str) -> String {
@@ -70,8 +113,46 @@ impl Mesh {
     }
 }
 
-async fn serve(router: Router, listener: TcpListener, shutdown: Shutdown) {
-    router.serve(listener, shutdown).await.expect("serves");
+async fn serve(router: Router, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) {
+    router.serve_over(listener, tls, shutdown).await.expect("serves");
+}
+
+/// What a service proves itself with: its file in the folder is its configuration, as it is for a process of its own.
+fn tls(certs: &Path, service: &'static str) -> Tls {
+    let file = certs.join(format!("{service}.toml"));
+    let config = match service {
+        "sso" => sso::Config::load(Some(&file)).expect("settings").tls,
+        "sms" => sms::Config::load(Some(&file)).expect("settings").tls,
+        "social" => social::Config::load(Some(&file)).expect("settings").tls,
+        _ => blog::Config::load(Some(&file)).expect("settings").tls,
+    };
+    Tls::load(service, &config, &Clock::system()).expect("holds").expect("there")
+}
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<TokioIo<TlsStream<TcpStream>>>> + Send>>;
+
+/// TLS as any client speaks it that knows the roots and has no certificate: rustls checks the host, and nothing of Plaza's is in it.
+fn outsider(
+    certs: &Path,
+) -> impl Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = io::Error, Future = Connecting> + Send + use<>
+{
+    let pem = CertificateDer::from_pem_file(certs.join(onebox::certs::ROOTS)).expect("roots");
+    let mut roots = RootCertStore::empty();
+    roots.add(pem).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    tower::service_fn(move |uri: Uri| -> Connecting {
+        let connector = connector.clone();
+        Box::pin(async move {
+            let host = uri.host().expect("a host").to_owned();
+            let stream = TcpStream::connect((host.as_str(), uri.port_u16().expect("a port"))).await?;
+            let name = ServerName::try_from(host).expect("a name");
+            Ok(TokioIo::new(connector.connect(name, stream).await?))
+        })
+    })
 }
 
 fn key(folder: &Path) -> MeshKey {
@@ -79,11 +160,19 @@ fn key(folder: &Path) -> MeshKey {
 }
 
 /// The four routers, in the order of [`NAMES`].
-async fn routers(config: &Config, key: &MeshKey, ports: [u16; 4], shutdown: &Shutdown) -> [Router; 4] {
+async fn routers(
+    config: &Config,
+    key: &MeshKey,
+    ports: [u16; 4],
+    certs: Option<&Path>,
+    shutdown: &Shutdown,
+) -> [Router; 4] {
     let (clock, random) = (Clock::system(), Random::system());
     let channel = |caller: &'static str, at: usize| {
         let identity = PeerIdentity::new(caller, key.signer(Kind::Peer), clock.clone(), random.clone());
-        Channel::connect(NAMES[at], &format!("http://127.0.0.1:{}", ports[at]), identity, ChannelOptions::default())
+        let scheme = if certs.is_some() { "https" } else { "http" };
+        let options = ChannelOptions { tls: certs.map(|certs| tls(certs, caller)), ..ChannelOptions::default() };
+        Channel::connect(NAMES[at], &format!("{scheme}://127.0.0.1:{}", ports[at]), identity, options)
     };
     let sso = sso::Deps {
         clock: clock.clone(),
@@ -103,7 +192,7 @@ async fn routers(config: &Config, key: &MeshKey, ports: [u16; 4], shutdown: &Shu
         clock: clock.clone(),
         random: random.clone(),
         master_key: [7; 32],
-        stack: Stack { verifier: std::sync::Arc::new(verifier), limits: Limits::default() },
+        stack: Stack { verifier: Arc::new(verifier), limits: Limits::default() },
         carrier: None,
         inline: false,
         shutdown: shutdown.clone(),
@@ -132,7 +221,15 @@ async fn routers(config: &Config, key: &MeshKey, ports: [u16; 4], shutdown: &Shu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_three_flows_over_sockets() {
-    let mesh = Mesh::start().await;
+    the_three_flows(Mesh::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_three_flows_over_mutual_tls() {
+    the_three_flows(Mesh::start_secure().await).await;
+}
+
+async fn the_three_flows(mesh: Mesh) {
     let mut auth = AuthServiceClient::new(mesh.client("sso"));
     for person in [Person::with_email("anna"), Person::with_phone("ben", "+84912345678").official()] {
         let signed_up = auth.sign_up(person.sign_up()).await.expect("signs up").into_inner();
@@ -173,7 +270,12 @@ async fn honoured_elsewhere(mesh: &Mesh, token: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outsider_on_the_port_is_nobody() {
-    let mesh = Mesh::start().await;
+    for mesh in [Mesh::start().await, Mesh::start_secure().await] {
+        an_outsider_is_nobody(mesh).await;
+    }
+}
+
+async fn an_outsider_is_nobody(mesh: Mesh) {
     let mut otp = OtpServiceClient::new(mesh.client("sms"));
     let refused = otp.acknowledge_otp(sms_pb::AcknowledgeOtpRequest::default()).await.expect_err("an internal call");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "ACCESS_DENIED"));
@@ -181,6 +283,25 @@ async fn an_outsider_on_the_port_is_nobody() {
     forged.metadata_mut().insert("x-plaza-peer", "sso".parse().expect("ASCII"));
     let refused = otp.acknowledge_otp(forged).await.expect_err("a forged name");
     assert!(matches!(refused.code(), Code::PermissionDenied | Code::Unauthenticated), "{refused:?}");
+    mesh.stop().await;
+}
+
+/// Who calls is the certificate's to say: Social's is as good as SSO's in the handshake, and opens none of SMS's calls. The token that proves a peer in
+/// plain text proves nothing here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn social_may_not_call_sms() {
+    let mesh = Mesh::start_secure().await;
+    let certs = mesh.certs.clone().expect("there");
+    let uri = format!("https://127.0.0.1:{}", mesh.ports[1]);
+    let called = async |caller: &'static str, bearing: &'static str| {
+        let key = key(certs.parent().expect("the folder"));
+        let identity = PeerIdentity::new(bearing, key.signer(Kind::Peer), Clock::system(), Random::system());
+        let options = ChannelOptions { tls: Some(tls(&certs, caller)), ..ChannelOptions::default() };
+        let mut otp = OtpServiceClient::new(Channel::connect("sms", &uri, identity, options));
+        otp.acknowledge_otp(sms_pb::AcknowledgeOtpRequest::default()).await.expect_err("the request is empty").code()
+    };
+    assert_eq!(called("sso", "sso").await, Code::InvalidArgument, "let in, and then told what is missing");
+    assert_eq!(called("social", "sso").await, Code::PermissionDenied);
     mesh.stop().await;
 }
 

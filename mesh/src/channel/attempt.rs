@@ -71,7 +71,10 @@ impl Transport {
         match self {
             Self::Memory(memory) => Ok(memory.send(request).await?),
             Self::Socket(pool, minter) => {
-                request.headers_mut().insert(wire::PEER, minter.token());
+                // A certificate says it better.
+                if !pool.is_secure() {
+                    request.headers_mut().insert(wire::PEER, minter.token());
+                }
                 let due = journey.due.unwrap_or(deadline.instant());
                 pool.send(request, &mut journey.tried, due).await
             }

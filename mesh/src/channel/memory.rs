@@ -69,13 +69,13 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(place: Place, caller: Option<&'static str>) -> Self {
-        Self { place, caller: caller.map(Known) }
+        Self { place, caller: caller.map(|name| Known::Peer(name.into())) }
     }
 
     /// Extensions cross no wire, in either direction.
     pub(super) async fn send(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         request.extensions_mut().clear();
-        if let Some(caller) = self.caller {
+        if let Some(caller) = self.caller.clone() {
             request.extensions_mut().insert(caller);
         }
         let mut response = match &self.place {

@@ -45,6 +45,7 @@ use crate::{
     metrics::{Calls, ClientMetrics, Sent},
     policy::{Contracts, DEFAULT_DEADLINE},
     server::Router,
+    tls::Tls,
     wire,
 };
 use attempt::{Journey, Transport};
@@ -54,7 +55,7 @@ use throttle::Throttle;
 /// How a channel behaves.
 #[derive(Debug, Clone)]
 pub struct ChannelOptions {
-    /// How long one connection may take to be made: TCP and the callee's first word. 1 s.
+    /// How long one connection may take to be made: TCP, TLS and the callee's first word. 1 s.
     pub connect_timeout: Duration,
     /// How often a connection with calls on it is asked whether its callee is still there, and how long that may take to
     /// answer. Without it, a callee that vanishes without a word costs every call its whole deadline. 10 s and 5 s.
@@ -66,6 +67,8 @@ pub struct ChannelOptions {
     pub queue: u32,
     /// How names are resolved and connections made. The operating system's.
     pub network: Network,
+    /// The caller's certificate and its roots, which an `https` URI wants. None.
+    pub tls: Option<Tls>,
     /// Where jitter and the choice among endpoints come from.
     pub random: Random,
     /// Where calls are counted: one for all channels of a service.
@@ -87,6 +90,7 @@ impl Default for ChannelOptions {
             wait_for_ready: false,
             queue: 1024,
             network: Network::system(),
+            tls: None,
             random: Random::system(),
             metrics: ClientMetrics::new(),
         }
@@ -122,8 +126,8 @@ impl Channel {
         Self::of(contracts, Transport::memory(router, caller), shared)
     }
 
-    /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`), with a peer token of `caller`. The host may have many
-    /// addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
+    /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`) with a peer token of `caller`, or (`https://host:port`)
+    /// with the certificate in [`ChannelOptions::tls`], where the callee has to prove that it is `callee`. The host may have many addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
     /// first called, and again after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
         let shared = options.shared();

@@ -18,24 +18,40 @@ use tokio::{
 use tonic::body::Body;
 
 use super::network::{Network, Stream};
+use crate::tls::Tls;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The connection's own work, to be polled until the connection is over.
 pub(super) type Driver = Pin<Box<http2::Connection<TokioIo<Spoken>, Body, TokioExecutor>>>;
 
+/// What a callee has to prove, and by what.
+pub(super) struct Proof<'a> {
+    pub(super) tls: &'a Tls,
+    /// Its name in the mesh.
+    pub(super) callee: &'static str,
+    /// Its host in the URI, which it is told in case it is several.
+    pub(super) host: &'a str,
+}
+
 /// Connects, and waits for the callee's first word: HTTP/2 makes it say its SETTINGS at once (RFC 9113, 3.4), and one that
 /// does not is no callee to send calls to.
 ///
 /// # Errors
-/// Of the network, of HTTP/2, or that the callee closed before it spoke.
+/// Of the network, of TLS, of HTTP/2, or that the callee closed before it spoke.
 pub(super) async fn open(
     network: &Network,
     address: SocketAddr,
+    proof: Option<Proof<'_>>,
     keepalive: (Duration, Duration),
 ) -> Result<(SendRequest<Body>, Driver), BoxError> {
     let (told, spoke) = oneshot::channel();
-    let stream = Spoken { stream: network.dial(address).await?, told: Some(told) };
+    let stream = network.dial(address).await?;
+    let stream = match proof {
+        None => stream,
+        Some(Proof { tls, callee, host }) => Box::new(tls.connect(callee, host, stream).await?),
+    };
+    let stream = Spoken { stream, told: Some(told) };
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(keepalive.0)

@@ -16,14 +16,17 @@ use super::{
     Router,
     activity::{Activity, Line, hear_out},
 };
-use crate::access::ClientAddress;
+use crate::{
+    access::{ClientAddress, Known},
+    tls::Tls,
+};
 
 /// How often an open connection is asked whether its peer is still there, and how long that may take to answer. gRFC A8's
 /// 2 h would leave the connections of vanished peers for that long.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
 /// Serves calls until the peer goes, or until the router stops and the last call is over.
-pub(super) async fn serve(stream: TcpStream, router: Router) {
+pub(super) async fn serve(stream: TcpStream, tls: Option<Tls>, router: Router) {
     // Without it, small answers wait for the peer's delayed acknowledgement.
     if stream.set_nodelay(true).is_err() || !speaks(&stream, &router).await {
         return;
@@ -31,11 +34,18 @@ pub(super) async fn serve(stream: TcpStream, router: Router) {
     // A connection whose other end is gone already has none.
     let Ok(address) = stream.peer_addr() else { return };
     let client = ClientAddress(address.ip().to_canonical());
-    speak(stream, client, router).await;
+    let Some(tls) = tls else { return speak(stream, client, None, router).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        () = router.stopping().begun() => None,
+    };
+    if let Some((stream, known)) = accepted {
+        speak(stream, client, Some(known), router).await;
+    }
 }
 
-/// HTTP/2 over whatever carries it.
-async fn speak<S>(stream: S, client: ClientAddress, router: Router)
+/// HTTP/2 over whatever carries it; `known` is who the other end is, if that has been proved.
+async fn speak<S>(stream: S, client: ClientAddress, known: Option<Known>, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -47,6 +57,9 @@ where
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(calls.begin());
+        if let Some(known) = known.clone() {
+            request.extensions_mut().insert(known);
+        }
         async move { Ok::<_, Infallible>(router.handle(request).await) }
     });
     let limits = router.limits();

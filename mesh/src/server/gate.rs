@@ -80,10 +80,13 @@ impl Gate {
         }
     }
 
-    /// The service that calls: known by construction in memory, by its token over a socket.
+    /// The service that calls: known by construction in memory and by its certificate over TLS, where no token makes it another; by its token in
+    /// plain text.
     fn named_peer(&self, headers: &HeaderMap, known: Option<&Known>) -> Result<Option<Caller>, TokenError> {
-        if let Some(Known(name)) = known {
-            return Ok(Some(Caller::Peer((*name).to_owned())));
+        match known {
+            Some(Known::Peer(name)) => return Ok(Some(Caller::Peer(name.to_string()))),
+            Some(Known::Nobody) => return Ok(None),
+            None => {}
         }
         let Some(value) = headers.get(wire::PEER) else { return Ok(None) };
         let token = value.to_str().map_err(|_| TokenError::Malformed)?;

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Router, connection};
-use crate::shutdown::Shutdown;
+use crate::{shutdown::Shutdown, tls::Tls};
 
 /// How long to wait after the operating system refused a connection, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -23,26 +23,34 @@ impl Router {
     /// # Errors
     /// If the listener has no local address. A connection that fails is that connection's end alone.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
-        tracing::info!(address = %listener.local_addr()?, "serving");
+        self.serve_over(listener, None, shutdown).await
+    }
+
+    /// As [`Router::serve`], over TLS if there is any: then callers are known by their certificates, and those who show none are nobody.
+    ///
+    /// # Errors
+    /// As [`Router::serve`].
+    pub async fn serve_over(self, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) -> io::Result<()> {
+        tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving");
         let mut connections = JoinSet::new();
         tokio::select! {
             () = shutdown.begun() => {}
-            () = self.accept(listener, &mut connections) => {}
+            () = self.accept(listener, tls, &mut connections) => {}
         }
         self.drain(connections).await;
         Ok(())
     }
 
-    async fn accept(&self, listener: TcpListener, connections: &mut JoinSet<()>) {
+    async fn accept(&self, listener: TcpListener, tls: Option<Tls>, connections: &mut JoinSet<()>) {
         let slots = Arc::new(Semaphore::new(self.limits().connections as usize));
         loop {
             // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             let Some(stream) = next(&listener).await else { continue };
             while connections.try_join_next().is_some() {}
-            let router = self.clone();
+            let (router, tls) = (self.clone(), tls.clone());
             connections.spawn(async move {
-                connection::serve(stream, router).await;
+                connection::serve(stream, tls, router).await;
                 drop(slot);
             });
         }

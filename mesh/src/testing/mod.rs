@@ -1,5 +1,6 @@
 //! A contract, a service and tokens for the tests of this crate.
 
+mod authority;
 mod echo;
 mod network;
 pub(crate) mod sockets;
@@ -21,6 +22,7 @@ use crate::{
     token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
 };
 
+pub(crate) use authority::{Authority, DOMAIN, Folder, Signed};
 pub(crate) use echo::{Echo, call, listen, say};
 pub(crate) use network::{Host, Hosts};
 

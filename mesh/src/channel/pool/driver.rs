@@ -10,9 +10,10 @@ use crate::{
     channel::{
         backoff::{Backoff, Growth, jittered},
         error::normalise,
-        socket,
+        socket::{self, Proof},
     },
-    failure::Failure,
+    failure::{Failure, chain},
+    tls,
 };
 
 /// How often a name is resolved although nothing fails.
@@ -50,12 +51,12 @@ async fn judge(shared: &Shared) {
 
 async fn resolve(shared: &Arc<Shared>) {
     // Without a name there is nothing to resolve: calls fail for it.
-    let Ok(authority) = &shared.authority else { return };
+    let Ok(place) = &shared.place else { return };
     let random = &shared.options.random;
     let mut pauses = Backoff::new(RESOLVE);
     loop {
         let began = Instant::now();
-        let looked_up = shared.options.network.resolve(authority.host(), authority.port_u16().unwrap_or(80));
+        let looked_up = shared.options.network.resolve(place.host(), place.port());
         let next = match timeout(PATIENCE, looked_up).await {
             Ok(Ok(addresses)) if !addresses.is_empty() => {
                 shared.take(addresses);
@@ -137,10 +138,21 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
 
 async fn connect(shared: &Shared, address: SocketAddr, record: &Arc<Record>) -> Result<Arc<Connection>, Status> {
     let (callee, options) = (shared.callee, &shared.options);
-    let opened = timeout(options.connect_timeout, socket::open(&options.network, address, options.keepalive)).await;
+    let proof = shared
+        .place
+        .as_ref()
+        .ok()
+        .and_then(|place| Some(Proof { tls: place.tls.as_ref()?, callee, host: place.host() }));
+    let opening = socket::open(&options.network, address, proof, options.keepalive);
+    let opened = timeout(options.connect_timeout, opening).await;
     let (sender, driver) = match opened {
         Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return Err(normalise(callee, error.as_ref())),
+        Ok(Err(error)) => {
+            if tls::is_refusal(error.as_ref()) {
+                tracing::warn!(callee, %address, error = chain(error.as_ref()), "the callee refused this service's certificate");
+            }
+            return Err(normalise(callee, error.as_ref()));
+        }
         Err(_) => return Err(Failure::unreachable(format!("{callee} at {address}: no connection in time")).into()),
     };
     let connection = Arc::new(Connection::new(address, sender, Arc::clone(record)));

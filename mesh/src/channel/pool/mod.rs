@@ -31,7 +31,7 @@ use super::{
     ChannelOptions,
     error::{Fate, Loss},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, tls::Tls};
 use connection::{Connection, Ticket};
 use outlier::{Ejection, Record};
 
@@ -45,7 +45,7 @@ pub(super) struct Pool {
 /// What calls, and the tasks that keep the connections, have in common.
 struct Shared {
     callee: &'static str,
-    authority: Result<Authority, String>,
+    place: Result<Place, String>,
     options: ChannelOptions,
     state: Mutex<State>,
     view: watch::Sender<Arc<View>>,
@@ -54,6 +54,13 @@ struct Shared {
     /// A place for each call that waits for a connection.
     queue: Semaphore,
     draws: AtomicU64,
+}
+
+/// Where the callee is.
+struct Place {
+    authority: Authority,
+    /// How it proves itself, and its caller to it; `None` in plain text.
+    tls: Option<Tls>,
 }
 
 /// What is known of the endpoints.
@@ -98,11 +105,22 @@ impl Drop for Task {
     }
 }
 
+impl Place {
+    fn host(&self) -> &str {
+        // IPv6 stands in brackets in a URI, and nowhere else.
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 })
+    }
+}
+
 impl Pool {
     pub(super) fn new(callee: &'static str, uri: &str, options: ChannelOptions) -> Self {
         let shared = Shared {
             callee,
-            authority: authority(uri),
+            place: place(uri, &options),
             state: Mutex::default(),
             view: watch::Sender::new(Arc::new(State::default().view())),
             stale: Notify::new(),
@@ -111,6 +129,10 @@ impl Pool {
             options,
         };
         Self { shared: Arc::new(shared), driver: OnceLock::new() }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.shared.place.as_ref().is_ok_and(|place| place.tls.is_some())
     }
 
     /// Sends the request to an endpoint, to none of `tried` if there is another, and adds the one it went to. An answer that
@@ -172,10 +194,10 @@ impl Shared {
 
     /// The request with the whole URI that HTTP/2 wants.
     fn addressed(&self, mut request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
-        let authority = self.authority.clone().map_err(Failure::unreachable)?;
+        let place = self.place.as_ref().map_err(Failure::unreachable)?;
         let mut parts = request.uri().clone().into_parts();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(authority);
+        parts.scheme = Some(if place.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(place.authority.clone());
         *request.uri_mut() = Uri::from_parts(parts).map_err(Failure::internal)?;
         *request.version_mut() = http::Version::HTTP_2;
         Ok(request)
@@ -311,10 +333,14 @@ where
     }
 }
 
-fn authority(uri: &str) -> Result<Authority, String> {
+fn place(uri: &str, options: &ChannelOptions) -> Result<Place, String> {
     let parsed: Uri = uri.parse().map_err(|error| format!("{uri} is not a URI: {error}"))?;
     match (parsed.scheme_str(), parsed.authority()) {
-        (Some("http"), Some(authority)) => Ok(authority.clone()),
-        _ => Err(format!("{uri} is not of the form http://host:port")),
+        (Some("http"), Some(authority)) => Ok(Place { authority: authority.clone(), tls: None }),
+        (Some("https"), Some(authority)) => {
+            let tls = options.tls.clone().ok_or_else(|| format!("{uri} wants a certificate, and there is none"))?;
+            Ok(Place { authority: authority.clone(), tls: Some(tls) })
+        }
+        _ => Err(format!("{uri} is not of the form http://host:port or https://host:port")),
     }
 }

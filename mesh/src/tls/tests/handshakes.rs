@@ -1,0 +1,137 @@
+//! Who is let in, who is refused, and what is said of it.
+
+use super::*;
+
+fn with_token(keys: &Keys) -> Request<String> {
+    let mut request = Request::new(String::new());
+    request.metadata_mut().insert("x-plaza-peer", keys.token(Kind::Peer).parse().expect("ASCII"));
+    request
+}
+
+#[tokio::test]
+async fn the_certificate_says_who_calls_and_the_policy_whether_it_may() {
+    let (keys, root) = (Keys::new(), Authority::new("root"));
+    let service = |name| Folder::new(&root.service(name), &[&root]).load(name, &keys);
+    let running = Running::start(service("echo"), &keys).await;
+    let sso = running.connect(&keys, &service("sso"));
+    assert_eq!(say(&sso, "Peer", "hello").await.expect("named by the policy"), "hello");
+    let social = running.connect(&keys, &service("social"));
+    assert_eq!(say(&social, "Peer", "hello").await.expect_err("not named").code(), Code::PermissionDenied);
+    assert_eq!(say(&social, "Public", "hello").await.expect("public"), "hello");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_certificate_one_is_nobody_whatever_token_one_has() {
+    let (keys, root) = (Keys::new(), Authority::new("root"));
+    let service = |name| Folder::new(&root.service(name), &[&root]).load(name, &keys);
+    let running = Running::start(service("echo"), &keys).await;
+    let person = running.connect(&keys, &nobody(&[&root], &keys));
+    assert_eq!(say(&person, "Public", "hello").await.expect("public"), "hello");
+    assert_eq!(say(&person, "Peer", "hello").await.expect_err("nobody").code(), Code::PermissionDenied);
+    // A token of sso's, which holds in plain text: not here, neither without a certificate nor with another's.
+    for channel in [person, running.connect(&keys, &service("social"))] {
+        let refused = call(&channel, "Peer", with_token(&keys)).await.expect_err("a token is no certificate");
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_hold_is_refused_in_the_handshake_and_the_log_says_who_and_why() {
+    let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
+    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    let (sso, blog) = (spiffe("sso"), spiffe("blog"));
+    let now = 1_800_000_000;
+    let bad = [
+        (root.sign_for(&[&sso], (0, now - 60)), "expired", sso.as_str()),
+        (root.sign_for(&[&sso], (now + 60, now + 120)), "not valid yet", &sso),
+        (foreign.service("sso"), "no authority among the roots", &sso),
+        (root.sign(&[&sso, &blog]), "2 URIs", &blog),
+        (root.sign(&[]), "0 URIs", "without a URI"),
+        (root.sign(&["spiffe://elsewhere/sso"]), "another trust domain", "spiffe://elsewhere/sso"),
+        (root.sign(&["https://test.plaza/sso"]), "not of the form", "https://test.plaza/sso"),
+        (root.sign(&["spiffe://test.plaza/a/sso"]), "not of the form", "spiffe://test.plaza/a/sso"),
+        (root.sign(&["spiffe://test.plaza/"]), "not of the form", "spiffe://test.plaza/"),
+    ];
+    for (signed, why, who) in bad {
+        let (log, _guard) = Log::begin();
+        let channel = running.connect(&keys, &unchecked(&signed, &[&root], &keys));
+        // Even where anybody may call: who shows a certificate must have one that holds.
+        let refused = say(&channel, "Once", "hello").await.expect_err(why);
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        let lines = log.refusals();
+        let Some(line) = lines.iter().find(|line| line.contains("a caller was refused")) else {
+            panic!("{refused:?} {lines:?}")
+        };
+        assert!(line.contains(why) && line.contains(who) && line.contains("127.0.0.1:"), "{why} and {who}: {line}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_callee_that_is_another_is_refused() {
+    let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
+    let sso = Folder::new(&root.service("sso"), &[&root]).load("sso", &keys);
+    let now = 1_800_000_000;
+    let bad = [
+        (root.service("blog"), "not the expected"),
+        (foreign.service("echo"), "no authority among the roots"),
+        (root.sign_for(&[&spiffe("echo")], (0, now - 60)), "expired"),
+        (root.sign(&["spiffe://elsewhere/echo"]), "another trust domain"),
+        (root.sign(&[&spiffe("echo"), &spiffe("blog")]), "2 URIs"),
+    ];
+    for (signed, why) in bad {
+        let running = Running::start(unchecked(&signed, &[&root], &keys), &keys).await;
+        let (log, _guard) = Log::begin();
+        let refused = say(&running.connect(&keys, &sso), "Once", "hello").await.expect_err(why);
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        let lines = log.refusals();
+        let Some(line) = lines.iter().find(|line| line.contains("a callee was refused")) else {
+            panic!("{refused:?} {lines:?}")
+        };
+        assert!(line.contains(why) && line.contains("callee=\"echo\""), "{why}: {line}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_learns_in_its_own_log_that_it_was_refused() {
+    let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
+    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    let (log, _guard) = Log::begin();
+    let channel = running.connect(&keys, &unchecked(&foreign.service("sso"), &[&root], &keys));
+    say(&channel, "Once", "hello").await.expect_err("foreign");
+    until(|| log.text().contains("the callee refused this service's certificate")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_does_not_shake_hands_is_let_go() {
+    let (keys, root) = (Keys::new(), Authority::new("root"));
+    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    // The beginning of a ClientHello, and not a byte more.
+    let mut half = TcpStream::connect(running.address).await.expect("accepted");
+    half.write_all(&[22, 3, 1, 2, 0, 1]).await.expect("sent");
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let ended = timeout(Duration::from_secs(20), half.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "a silent peer is held for ever");
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    // One that speaks in plain text is told at once.
+    let mut plain = TcpStream::connect(running.address).await.expect("accepted");
+    plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    timeout(Duration::from_secs(2), plain.read_to_end(&mut rest)).await.expect("refused").ok();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_a_handshake() {
+    let (keys, root) = (Keys::new(), Authority::new("root"));
+    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    let mut half = TcpStream::connect(running.address).await.expect("accepted");
+    half.write_all(&[22, 3, 1, 2, 0, 1]).await.expect("sent");
+    let channel = running.connect(&keys, &nobody(&[&root], &keys));
+    say(&channel, "Public", "").await.expect("the one before it was accepted too");
+    timeout(Duration::from_secs(2), running.stop()).await.expect("at once");
+}
