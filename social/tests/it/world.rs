@@ -211,6 +211,10 @@ impl Sso {
 
 #[tonic::async_trait]
 impl TokenService for Sso {
+    async fn rotate_key(&self, _: Request<sso::RotateKeyRequest>) -> Result<Response<sso::RotateKeyResponse>, Status> {
+        Err(Status::unimplemented("nobody asks this stand-in"))
+    }
+
     async fn list_public_keys(
         &self,
         _: Request<sso::ListPublicKeysRequest>,
