@@ -50,8 +50,11 @@ async fn an_authority_takes_the_place_of_another_and_no_call_is_lost() {
         &|| [&echo, &sso].into_iter().for_each(|folder| folder.roots(&[&new])),
     ];
     for (number, step) in steps.into_iter().enumerate() {
+        let before = [running.tls.material(), tls.material()];
         step();
         refresh();
+        let taken = before.iter().zip([&running.tls, &tls]).any(|(before, tls)| !Arc::ptr_eq(before, &tls.material()));
+        assert!(taken, "step {number} holds by itself");
         assert_eq!(reached("again").await.expect("a new connection"), "again", "after step {number}");
     }
     assert!(load.end().await > 0);
