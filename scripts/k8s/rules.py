@@ -51,11 +51,11 @@ def deployment(document, kinds, root):
             yield says("a headless Service of its name: callers balance themselves")
         if not spec.get("topologySpreadConstraints"):
             yield says("spread over nodes")
-        if any("__TLS__" in variable for container in spec["containers"] for variable in variables(container)):
-            yield from (says(rule) for rule in certificate(name, kinds))
+        yield from (says(rule) for rule in certificate(name, kinds))
     for container in spec["containers"]:
         yield from (says(rule) for rule in of_container(container))
         yield from (says(rule) for rule in settings(container, root))
+        yield from (says(rule) for rule in ([] if name == "onebox" else proven(name, container)))
         yield from (says(rule) for rule in ending(name, spec, container, root))
 
 
@@ -98,6 +98,16 @@ def settings(container, root):
             value = value.get(key, {}) if isinstance(value, dict) else {}
         if value == {}:
             yield f"{variable} is no setting of {service}"
+
+
+def proven(name, container):
+    """Certificates at both ends of each call."""
+    said = variables(container)
+    if not all(said.get(f"PLAZA_{name.upper()}__TLS__{key}", "").startswith("/tls/") for key in ["CERTIFICATE", "KEY", "ROOTS"]):
+        yield "a certificate, its key and the roots, from /tls"
+    plain = [variable for variable, value in said.items() if "__PEERS__" in variable and not value.startswith("https://")]
+    if plain or any(variable.endswith("__TLS__PLAIN_TEXT") for variable in said):
+        yield "calls by https alone"
 
 
 def ending(name, spec, container, root):
