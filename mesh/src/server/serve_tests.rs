@@ -335,7 +335,9 @@ async fn who_does_not_speak_http2_holds_no_slot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn age_and_idleness_end_connections_and_no_calls() {
     let keys = Keys::new();
-    for (age, idle) in [(50, 60_000), (60_000, 10)] {
+    // Several ages in the first; a pause longer than the idleness, each time, in the second. Both bounds leave a slow machine
+    // time to make a connection and call.
+    for (age, idle, rounds, pause) in [(150, 60_000, 20, 30), (60_000, 200, 4, 300)] {
         let (age, idle) = (Duration::from_millis(age), Duration::from_millis(idle));
         let limits = Limits { age, idle, ..Limits::default() };
         let running = serve_within(slow(Duration::from_millis(20)), &keys, limits).await;
@@ -343,10 +345,10 @@ async fn age_and_idleness_end_connections_and_no_calls() {
         let start = |_| {
             let channel = channel.clone();
             tokio::spawn(async move {
-                for _ in 0..20 {
+                for _ in 0..rounds {
                     // None is repeatable.
                     say(&channel, "Once", "").await.expect("answered");
-                    sleep(idle.min(Duration::from_millis(30))).await;
+                    sleep(Duration::from_millis(pause)).await;
                 }
             })
         };
