@@ -42,6 +42,7 @@ class Site:
                 self.settings[f"PLAZA_{name.upper()}__DATABASE_URL"] = self.database(name)
         if shape == "onebox":
             listen = {f"PLAZA_{name.upper()}__LISTEN": f"127.0.0.1:{port}" for name, port in self.ports.items()}
+            listen["PLAZA_ONEBOX__ADMIN__LISTEN"] = ""
             self.programs = {"plaza": (["plaza"], listen)}
             self.sso = [self.ports["sso"]]
         else:
@@ -53,6 +54,8 @@ class Site:
         for caller, callees in {"SSO": ["sms", "social", "blog"], "SOCIAL": ["sso"], "BLOG": ["sso"]}.items():
             for callee in callees:
                 self.settings[f"PLAZA_{caller}__PEERS__{callee.upper()}"] = f"http://127.0.0.1:{self.ports[callee]}"
+        # Two of one service would want one admin port.
+        self.settings |= {f"PLAZA_{name.upper()}__ADMIN__LISTEN": "" for name in SERVICES}
         self.sso = [self.ports["sso"]] + [free_port() for _ in range(1, replicas)]
         self.programs = {f"sso-{port}": (["sso"], {"PLAZA_SSO__LISTEN": f"127.0.0.1:{port}"}) for port in self.sso}
         for name in SERVICES[1:]:
