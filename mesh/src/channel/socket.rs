@@ -65,7 +65,8 @@ pub(super) async fn open(
             ended?;
             Err("closed before it spoke".into())
         }
-        _ = spoke => Ok((sender, driver)),
+        // Dropped untold, the stream has broken, and the driver is about to say how.
+        Ok(()) = spoke => Ok((sender, driver)),
     }
 }
 
