@@ -61,10 +61,10 @@ async fn a_certificate_that_does_not_hold_is_refused_in_the_handshake_and_the_lo
         let refused = say(&channel, "Once", "hello").await.expect_err(why);
         assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
         let lines = log.refusals();
-        let Some(line) = lines.iter().find(|line| line.contains("a caller was refused")) else {
-            panic!("{refused:?} {lines:?}")
-        };
-        assert!(line.contains(why) && line.contains(who) && line.contains("127.0.0.1:"), "{why} and {who}: {line}");
+        // The caller before this one may have come once more.
+        let parts = ["a caller was refused", why, who, "127.0.0.1:"];
+        let said = |line: &String| parts.iter().all(|part| line.contains(part));
+        assert!(lines.iter().any(said), "{why} and {who}: {refused:?} {lines:?}");
     }
     running.stop().await;
 }
