@@ -2,7 +2,7 @@
 
 use crate::job::{Access, Answer, Task};
 use crate::worker::Workers;
-use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options, postgres, sqlite};
+use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options, opening};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,21 +30,15 @@ impl Drop for Shared {
 
 impl Db {
     /// Opens the database and brings it up to date, under a lock, so that any number of programs may start at once.
+    /// A server that cannot be reached is waited for, [`Options::wait`] long; dropping the future ends that.
     ///
     /// # Errors
-    /// [`OpenError`]: among others when another process has the SQLite file, or when the database is newer than the
-    /// program.
+    /// [`OpenError`]: among others when another process has the SQLite file, the server refuses the password, or the
+    /// database is newer than the program.
     pub async fn open(options: Options, migrations: Migrations) -> Result<Self, OpenError> {
         let options = options.bounded();
-        let (patience, deadline, inline) = (options.patience, options.deadline, options.inline);
-        let faults = options.faults.clone();
-        let workers = if inline {
-            open(&options, &migrations)?
-        } else {
-            tokio::task::spawn_blocking(move || open(&options, &migrations))
-                .await
-                .unwrap_or_else(|panic| Err(OpenError::Connect(panic.to_string())))?
-        };
+        let (patience, deadline, faults) = (options.patience, options.deadline, options.faults.clone());
+        let workers = opening::open(options, migrations).await?;
         Ok(Self { shared: Arc::new(Shared { workers, patience, deadline, faults }) })
     }
 
@@ -145,16 +139,4 @@ impl Db {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn open(options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
-    crate::migrate::same_names(migrations)?;
-    if let Some(path) = options.url.strip_prefix("sqlite:") {
-        sqlite::open(path, options, migrations)
-    } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
-        postgres::open(options, migrations)
-    } else {
-        let scheme = options.url.split(':').next().filter(|rest| rest.len() < options.url.len());
-        Err(OpenError::Url(scheme.map_or_else(|| "it has no scheme".to_owned(), |s| format!("its scheme is {s:?}"))))
-    }
 }

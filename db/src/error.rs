@@ -106,6 +106,9 @@ pub enum OpenError {
         /// What the operating system said.
         cause: std::io::Error,
     },
+    /// The server is not there, is only starting, or writes nothing because it is a standby: all that may pass.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
     /// The engine did not let us in.
     #[error("cannot connect to the database: {0}")]
     Connect(String),

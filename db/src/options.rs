@@ -8,7 +8,10 @@ use std::time::Duration;
 /// How to open a database. Start from [`Options::new`].
 #[derive(Clone)]
 pub struct Options {
-    /// `sqlite:<path>`, `sqlite::memory:` or `postgres://user:password@host/database`.
+    /// `sqlite:<path>`, `sqlite::memory:` or `postgres://user:password@host,host/database?key=value`. Of several hosts
+    /// the first that writes is taken. `sslmode` is `disable`, `prefer` (the default), `require`, `verify-ca` or
+    /// `verify-full`, as libpq reads them; the last two need `sslrootcert`, a file of PEM certificates. The rest is
+    /// tokio-postgres's.
     pub url: String,
     /// Threads, each with a connection of its own, on PostgreSQL (1 to 64; 8). Over all replicas they stay below the
     /// server's `max_connections`.
@@ -21,6 +24,8 @@ pub struct Options {
     pub group: usize,
     /// The longest a job may take, waiting included, when nothing asks for less (5 s).
     pub patience: Duration,
+    /// How long to wait at the start for a server that cannot be reached; `None`, the default, is for ever.
+    pub wait: Option<Duration>,
     /// Run closures on the calling thread, one at a time: for paused time and simulations, where one seed is to give
     /// one history. The transactions are the same.
     pub inline: bool,
@@ -41,6 +46,7 @@ impl Options {
             queue: 1024,
             group: 64,
             patience: Duration::from_secs(5),
+            wait: None,
             inline: false,
             deadline: || None,
             faults: Faults::default(),
@@ -67,6 +73,7 @@ impl fmt::Debug for Options {
             .field("queue", &self.queue)
             .field("group", &self.group)
             .field("patience", &self.patience)
+            .field("wait", &self.wait)
             .field("inline", &self.inline)
             .finish_non_exhaustive()
     }

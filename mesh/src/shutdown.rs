@@ -49,6 +49,14 @@ impl Shutdown {
         let _ = self.0.subscribe().wait_for(|begun| *begun).await;
     }
 
+    /// Waits for `work`, but no longer than until the switch is thrown: then it is dropped where it stands, and the answer is `None`.
+    pub async fn unless_begun<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.begun() => None,
+        }
+    }
+
     /// Whether the switch is thrown.
     pub fn is_begun(&self) -> bool {
         *self.0.borrow()

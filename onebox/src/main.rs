@@ -92,7 +92,9 @@ async fn run(site: &Site, config: Config) -> Outcome {
     let ports = Ports::take(&config, &edge.clock).await?;
     let admin = Admin::new(shutdown.clone());
     admin.listen(&config.admin).await?;
-    let plaza = Onebox::start(config, edge).await?;
+    // It waits for its databases.
+    let Some(plaza) = shutdown.unless_begun(Onebox::start(config, edge)).await else { return Ok(()) };
+    let plaza = plaza?;
     plaza.describe(&admin);
     let edge = plaza.edge();
     let welcome = welcome::text(plaza.config(), &ports.addresses(), &token_command(site), &edge.clock, &edge.random);

@@ -35,7 +35,9 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         inline: false,
         shutdown: process.shutdown.clone(),
     };
-    let service = sms::build(config, deps).await?;
+    // It waits for its database.
+    let Some(service) = process.shutdown.unless_begun(sms::build(config, deps)).await else { return Ok(()) };
+    let service = service?;
     process.serve(service.router()).await?;
     service.close().await;
     Ok(())

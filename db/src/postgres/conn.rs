@@ -3,6 +3,7 @@
 //! diesel-async has such a wrapper; this one also drives its own connection and keeps the kind of the last error,
 //! which a closure's own error type hides from whoever has to decide whether to run it again.
 
+use super::connect::{HANDSHAKE, Server};
 use super::runtime::Driver;
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, Connection, ConnectionSealed, Instrumentation, LoadConnection, SimpleConnection,
@@ -65,8 +66,8 @@ impl PgConn {
         Self { inner: Some(inner), driver, transactions: AnsiTransactionManager::default(), fault: Fault::None }
     }
 
-    /// Nothing is waited for beyond `limit`: the connection is lost instead.
-    pub(crate) fn limit(&self, limit: Instant) {
+    /// Nothing is waited for beyond `limit`, if there is one: the connection is lost instead.
+    pub(crate) fn limit(&self, limit: Option<Instant>) {
         self.driver.limit(limit);
     }
 
@@ -118,10 +119,10 @@ impl Connection for PgConn {
     type TransactionManager = AnsiTransactionManager;
 
     fn establish(url: &str) -> ConnectionResult<Self> {
-        super::connect::Server::of(url)
-            .map_err(|error| error.to_string())
-            .and_then(|server| server.connect(None))
-            .map_err(diesel::ConnectionError::BadConnection)
+        Server::of(url)
+            .and_then(|server| Ok(server.connect(Instant::now() + HANDSHAKE)?))
+            .inspect(|conn| conn.limit(None))
+            .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))
     }
 
     fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>

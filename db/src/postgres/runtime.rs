@@ -24,9 +24,9 @@ impl Driver {
         *held(&self.connection) = Some(self.runtime.spawn(connection));
     }
 
-    /// From now on nothing is waited for beyond `limit`.
-    pub(crate) fn limit(&self, limit: Instant) {
-        *held(&self.limit) = Some(limit);
+    /// From now on nothing is waited for beyond `limit`, if there is one.
+    pub(crate) fn limit(&self, limit: Option<Instant>) {
+        *held(&self.limit) = limit;
     }
 
     /// Waits for `future`. Past the limit the connection is dropped, which ends whatever waits for its answer: without

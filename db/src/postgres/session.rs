@@ -89,7 +89,7 @@ impl Session {
 
     fn try_begin(&mut self, job: &dyn Job, left: Duration) -> Result<(), String> {
         if self.conn.is_none() {
-            self.conn = Some(Conn::Postgres(self.server.connect(Some(job.deadline()))?));
+            self.conn = Some(Conn::Postgres(self.server.connect(job.deadline()).map_err(|refusal| refusal.cause)?));
         }
         let Some(conn) = &mut self.conn else { return Ok(()) };
         limit(conn, job.deadline() + GRACE);
@@ -143,7 +143,7 @@ impl Session {
     fn commit(&mut self, job: &dyn Job) -> Next {
         let Some(Conn::Postgres(conn)) = &mut self.conn else { return Next::Answer(Err(Error::OutcomeUnknown)) };
         // A commit is given a moment even at the deadline: an unknown outcome is worse than a late one.
-        conn.limit(job.deadline().max(Instant::now()) + GRACE);
+        conn.limit(Some(job.deadline().max(Instant::now()) + GRACE));
         let Err(error) = conn.commit() else { return Next::Answer(Ok(())) };
         let fault = self.fault();
         self.undo();
@@ -185,7 +185,7 @@ fn pause(left: Duration) {
 
 fn limit(conn: &Conn, limit: Instant) {
     if let Conn::Postgres(conn) = conn {
-        conn.limit(limit);
+        conn.limit(Some(limit));
     }
 }
 

@@ -8,6 +8,8 @@ mod groups;
 mod inline;
 mod opening;
 mod postgres;
+mod proxy;
 mod queues;
 mod store;
+mod unreachable;
 mod world;

@@ -113,9 +113,6 @@ async fn a_bad_address_is_refused_without_repeating_it() {
         let refused = open(url).await.err().unwrap().to_string();
         assert!(!refused.contains("secret"), "{refused}");
     }
-    let refused = open("postgres://u:secret@127.0.0.1:1/x").await.err().unwrap();
-    assert!(matches!(refused, OpenError::Connect(_)));
-    assert!(!refused.to_string().contains("secret"), "{refused}");
 }
 
 #[cfg(unix)]

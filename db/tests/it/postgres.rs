@@ -6,7 +6,7 @@ use db::{Conn, Db, Error};
 use diesel::prelude::*;
 use std::sync::Arc;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -145,58 +145,4 @@ async fn a_deadlock_is_run_again() {
     assert_eq!(runs.load(Ordering::Relaxed), 3);
     let visits = db.read("visits", |c| Ok::<_, Error>(store::find(c, id(1))?.unwrap().visits)).await.unwrap();
     assert_eq!(visits, 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_server_does_not_keep_a_thread() {
-    let Some(World { url, .. }) = one_thread().await else { return };
-    let (head, rest) = url.split_once('@').unwrap_or(("postgres://", url.strip_prefix("postgres://").unwrap()));
-    let (server, name) = rest.split_once('/').unwrap();
-    let silent = Arc::new(AtomicBool::new(false));
-    let proxy = proxy(server.to_owned(), Arc::clone(&silent)).await;
-    let at = if head.ends_with('/') { "" } else { "@" };
-    let mut options = db::Options::new(format!("{head}{at}127.0.0.1:{proxy}/{name}"));
-    options.threads = 1;
-    options.deadline = soon;
-    let db = Db::open(options, crate::world::migrations()).await.unwrap();
-    db.read("before", pid).await.unwrap();
-    silent.store(true, Ordering::Relaxed);
-    let start = Instant::now();
-    assert!(db.write("silent", pid).await.is_err());
-    assert!(start.elapsed() < Duration::from_secs(3));
-    silent.store(false, Ordering::Relaxed);
-    db.read("after", pid).await.unwrap();
-}
-
-/// Passes bytes on, unless `silent`, when it swallows them.
-async fn proxy(server: String, silent: Arc<AtomicBool>) -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = tokio::net::TcpStream::connect(&server).await.unwrap();
-            let (near, far) = (Arc::new(near), Arc::new(far));
-            tokio::spawn(pass(Arc::clone(&near), Arc::clone(&far), Arc::clone(&silent)));
-            tokio::spawn(pass(far, near, Arc::clone(&silent)));
-        }
-    });
-    port
-}
-
-async fn pass(from: Arc<tokio::net::TcpStream>, to: Arc<tokio::net::TcpStream>, silent: Arc<AtomicBool>) {
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        from.readable().await.unwrap();
-        let Ok(read) = from.try_read(&mut buffer) else { continue };
-        if read == 0 {
-            return;
-        }
-        let mut rest = &buffer[..read];
-        while !rest.is_empty() && !silent.load(Ordering::Relaxed) {
-            to.writable().await.unwrap();
-            if let Ok(written) = to.try_write(rest) {
-                rest = &rest[written..];
-            }
-        }
-    }
 }

@@ -1,8 +1,6 @@
 //! A fresh database for each test.
 
 use db::{Conn, Db, Migrations, Options};
-use diesel::Connection;
-use diesel::connection::SimpleConnection;
 use diesel_migrations::embed_migrations;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -67,7 +65,7 @@ pub async fn empty_postgres() -> Option<String> {
 
 /// Runs statements on a connection of their own.
 pub async fn run_on_postgres(url: String, sql: String) {
-    let run = move || db::PgConn::establish(&url).unwrap().batch_execute(&sql).unwrap();
+    let run = move || db::script(&url, &sql).unwrap();
     tokio::task::spawn_blocking(run).await.unwrap();
 }
 

@@ -1,0 +1,55 @@
+//! Opening a database: which engine, and how long its server is waited for.
+
+use crate::worker::Workers;
+use crate::{Migrations, OpenError, Options, postgres, sqlite};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+/// Between the first two attempts; twice as long each time, up to [`MAX_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Opens the database, as soon as its server can be reached.
+pub(crate) async fn open(options: Options, migrations: Migrations) -> Result<Workers, OpenError> {
+    let (wait, began, mut pause) = (options.wait, Instant::now(), PAUSE);
+    let what = Arc::new((options, migrations));
+    loop {
+        let opened = if what.0.inline { attempt(&what.0, &what.1) } else { aside(Arc::clone(&what)).await };
+        match opened {
+            Err(OpenError::Unreachable(cause)) if wait.is_none_or(|wait| began.elapsed() < wait) => {
+                tracing::warn!(%cause, "waiting for the database");
+            }
+            opened => return opened,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+/// On a thread of its own, not one of the runtime's: that would not end before the attempt does, and another program
+/// may hold the migrations' lock for long. A program that ends meanwhile is one that crashes, to the database.
+async fn aside(what: Arc<(Options, Migrations)>) -> Result<Workers, OpenError> {
+    let (sender, opened) = oneshot::channel();
+    let thread = thread::Builder::new().name("db-open".to_owned()).spawn(move || {
+        if let Err(Ok(workers)) = sender.send(attempt(&what.0, &what.1)) {
+            workers.close();
+        }
+    });
+    thread.map_err(|error| OpenError::Connect(format!("cannot start a thread: {error}")))?;
+    opened.await.unwrap_or_else(|_| Err(OpenError::Connect("the attempt panicked".to_owned())))
+}
+
+fn attempt(options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
+    crate::migrate::same_names(migrations)?;
+    if let Some(path) = options.url.strip_prefix("sqlite:") {
+        sqlite::open(path, options, migrations)
+    } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+        postgres::open(options, migrations)
+    } else {
+        let scheme = options.url.split(':').next().filter(|rest| rest.len() < options.url.len());
+        Err(OpenError::Url(scheme.map_or_else(|| "it has no scheme".to_owned(), |s| format!("its scheme is {s:?}"))))
+    }
+}
