@@ -199,6 +199,13 @@ impl Onebox {
     }
 }
 
+impl Drop for Onebox {
+    fn drop(&mut self) {
+        // The parts reach each other through `local`, and would keep each other alive, and their databases open.
+        Part::ALL.into_iter().for_each(|part| self.withdraw(part));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Edge, Onebox};

@@ -18,6 +18,7 @@ mod recovery;
 mod sessions;
 mod signin;
 mod signup;
+mod storage;
 mod targets;
 mod throttle;
 mod wire;

@@ -1,6 +1,6 @@
 //! A database that was lost, or restored from a backup, heals.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use onebox::Part;
 use proto::{
@@ -39,36 +39,6 @@ fn dry(target: Target) -> ReconcileProvisioningRequest {
     ReconcileProvisioningRequest { dry_run: true, ..of(target) }
 }
 
-/// The files of a part's database.
-fn files(world: &World, part: Part) -> Vec<PathBuf> {
-    let folder = &world.plaza().config().data;
-    let name = format!("{part}.db");
-    let entries = fs::read_dir(folder).expect("the data folder");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    files.retain(|file| file.file_name().and_then(|name| name.to_str()).is_some_and(|file| file.starts_with(&name)));
-    files
-}
-
-/// What a part's database holds now.
-async fn back_up(world: &mut World, part: Part) -> Vec<(PathBuf, Vec<u8>)> {
-    world.plaza_mut().stop_part(part).await;
-    let backup = files(world, part).into_iter().map(|file| (file.clone(), fs::read(&file).expect("a file"))).collect();
-    world.plaza_mut().start_part(part).await.expect("it starts again");
-    backup
-}
-
-/// Puts a backup in place of what a part's database holds; an empty one is the loss of everything.
-async fn restore(world: &mut World, part: Part, backup: &[(PathBuf, Vec<u8>)]) {
-    world.plaza_mut().stop_part(part).await;
-    for file in files(world, part) {
-        fs::remove_file(file).expect("removed");
-    }
-    for (file, bytes) in backup {
-        fs::write(file, bytes).expect("written");
-    }
-    world.plaza_mut().start_part(part).await.expect("it starts on the backup");
-}
-
 async fn crowd(world: &World, from: usize, to: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for number in from..to {
@@ -83,7 +53,7 @@ async fn a_target_that_lost_everything_is_told_of_everybody_again() {
     let ids = crowd(&world, 0, 8).await;
     world.pass(Duration::from_secs(61)).await;
     assert!(reconcile(&world, dry(Target::Blog)).await.is_empty(), "nothing differs");
-    restore(&mut world, Part::Blog, &[]).await;
+    world.restore(Part::Blog, None).await;
     assert_eq!(world.blog_knows(&ids[0]).await, None);
 
     let mut found = reconcile(&world, dry(Target::Blog)).await;
@@ -106,12 +76,12 @@ async fn a_target_that_lost_everything_is_told_of_everybody_again() {
 async fn a_target_that_was_restored_catches_up_with_changes_and_deletions() {
     let mut world = World::start().await;
     let ids = crowd(&world, 0, 4).await;
-    let backup = back_up(&mut world, Part::Social).await;
+    let backup = world.back_up(Part::Social).await;
     world.make_official(&ids[0], OfficialTier::Premium).await.expect("changed");
     world.delete(&id(), &ids[1]).await.expect("deleted");
     let late = crowd(&world, 4, 6).await;
     world.pass(Duration::from_secs(61)).await;
-    restore(&mut world, Part::Social, &backup).await;
+    world.restore(Part::Social, Some(&backup)).await;
 
     let found = reconcile(&world, of(Target::Social)).await;
     let kind = |id: &String| found.iter().find(|(found, _)| found == id).map(|(_, kind)| *kind);
@@ -131,11 +101,11 @@ async fn a_target_that_was_restored_catches_up_with_changes_and_deletions() {
 async fn an_sso_that_was_restored_becomes_the_latest_again() {
     let mut world = World::start().await;
     let ids = crowd(&world, 0, 2).await;
-    let backup = back_up(&mut world, Part::Sso).await;
+    let backup = world.back_up(Part::Sso).await;
     world.make_official(&ids[0], OfficialTier::Premium).await.expect("changed");
     let lost = crowd(&world, 2, 3).await;
     world.pass(Duration::from_secs(61)).await;
-    restore(&mut world, Part::Sso, &backup).await;
+    world.restore(Part::Sso, Some(&backup)).await;
 
     let found = reconcile(&world, of(Target::Blog)).await;
     assert!(found.contains(&(ids[0].clone(), DifferenceKind::Ahead)), "{found:?}");
@@ -151,7 +121,7 @@ async fn an_sso_that_was_restored_becomes_the_latest_again() {
 async fn the_slow_job_heals_by_itself_and_deletes_nobody() {
     let mut world = World::start().await;
     let ids = crowd(&world, 0, 3).await;
-    restore(&mut world, Part::Blog, &[]).await;
+    world.restore(Part::Blog, None).await;
     let stranger = "01ba60d3-3800-7976-9a35-fb136de4a4f4".to_owned();
     let user =
         blog::User { id: stranger.clone(), username: "who".to_owned(), account_type: 1, official_tier: 0, version: 1 };

@@ -39,6 +39,7 @@ use tonic::{
 };
 use tower::Service;
 
+use crate::storage::Storage;
 use crate::world::{Person, bearer, failure, guess, reason, success, verification, wrong};
 
 /// Four processes' worth of Plaza, each behind a port of its own.
@@ -48,7 +49,7 @@ struct Mesh {
     servers: JoinSet<()>,
     /// Where the certificates are; `None` in plain text.
     certs: Option<PathBuf>,
-    _folder: tempfile::TempDir,
+    _storage: Storage,
 }
 
 const NAMES: [&str; 4] = ["sso", "sms", "social", "blog"];
@@ -65,8 +66,8 @@ impl Mesh {
     }
 
     async fn over(secure: bool) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut config = Config::embedded(folder.path()).expect("the defaults hold");
+        let storage = Storage::new();
+        let (folder, mut config) = (storage.path(), storage.config());
         config.sso.passwords.cost = 4;
         config.sms.carrier = sms::CarrierConfig::Development { console: false };
         let mut listeners = Vec::new();
@@ -74,11 +75,11 @@ impl Mesh {
             listeners.push(mesh::bind("127.0.0.1:0").await.expect("a port"));
         }
         let ports = [0, 1, 2, 3].map(|at: usize| listeners[at].local_addr().expect("bound").port());
-        let certs = secure.then(|| folder.path().join("certs"));
+        let certs = secure.then(|| folder.join("certs"));
         if let Some(certs) = &certs {
             onebox::certs::write(certs, "plaza.local", &Clock::system()).expect("certificates");
         }
-        let key = key(folder.path());
+        let key = key(folder);
         let shutdown = Shutdown::manual();
         let mut servers = JoinSet::new();
         for (router, listener) in
@@ -87,7 +88,7 @@ impl Mesh {
             let tls = certs.as_deref().map(|certs| tls(certs, NAMES[servers.len()]));
             servers.spawn(serve(router, listener, tls, shutdown.clone()));
         }
-        Self { ports, shutdown, servers, certs, _folder: folder }
+        Self { ports, shutdown, servers, certs, _storage: storage }
     }
 
     /// A client that Plaza did not write: tonic's own channel.

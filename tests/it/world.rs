@@ -19,9 +19,10 @@ use proto::{
         sign_up_request, user_service_client::UserServiceClient, verify_otp_response::Outcome,
     },
 };
-use tempfile::TempDir;
 use tonic::{Request, Status, metadata::MetadataMap};
 use uuid::Uuid;
+
+use crate::storage::{Backup, Storage};
 
 /// When every world begins.
 pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
@@ -29,7 +30,8 @@ pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
 /// Four services on databases of their own.
 pub(crate) struct World {
     plaza: Option<Onebox>,
-    folder: TempDir,
+    // After what uses it.
+    storage: Storage,
 }
 
 /// Somebody who signs up: an address and what they would type.
@@ -112,16 +114,16 @@ fn authorize(metadata: &mut MetadataMap, token: &str) {
 impl World {
     /// A world where nobody has signed up.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), edge(1)).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        let storage = Storage::new();
+        let plaza = Onebox::start(config(&storage), edge(1)).await.expect("plaza starts");
+        Self { plaza: Some(plaza), storage }
     }
 
     /// A world where nobody has signed up, and things go wrong as asked.
     pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), Edge { faults, ..edge(1) }).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        let storage = Storage::new();
+        let plaza = Onebox::start(config(&storage), Edge { faults, ..edge(1) }).await.expect("plaza starts");
+        Self { plaza: Some(plaza), storage }
     }
 
     /// The whole, to stop parts of it.
@@ -131,9 +133,9 @@ impl World {
 
     /// A world on real time and real threads, where calls at once are at once: for races.
     pub(crate) async fn threaded() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), Edge::system()).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        let storage = Storage::new();
+        let plaza = Onebox::start(config(&storage), Edge::system()).await.expect("plaza starts");
+        Self { plaza: Some(plaza), storage }
     }
 
     /// Stops all four services and starts them again on the same data.
@@ -141,7 +143,22 @@ impl World {
         // The clock goes on where it was.
         let edge = self.plaza().edge().clone();
         self.plaza.take().expect("it runs").stop().await;
-        self.plaza = Some(Onebox::start(config(&self.folder), edge).await.expect("plaza starts again"));
+        self.plaza = Some(Onebox::start(config(&self.storage), edge).await.expect("plaza starts again"));
+    }
+
+    /// What a part's database holds now.
+    pub(crate) async fn back_up(&mut self, part: Part) -> Backup {
+        self.plaza_mut().stop_part(part).await;
+        let backup = self.storage.back_up(part);
+        self.plaza_mut().start_part(part).await.expect("it starts again");
+        backup
+    }
+
+    /// Puts a backup in place of what a part's database holds; none is the loss of everything.
+    pub(crate) async fn restore(&mut self, part: Part, backup: Option<&Backup>) {
+        self.plaza_mut().stop_part(part).await;
+        self.storage.restore(part, backup);
+        self.plaza_mut().start_part(part).await.expect("it starts on the backup");
     }
 
     /// The whole, to take parts away and bring them back.
@@ -309,8 +326,8 @@ fn canonical(address: &str) -> String {
     if address.contains('@') { address.to_lowercase() } else { address.replace([' ', '-', '(', ')'], "") }
 }
 
-fn config(folder: &TempDir) -> Config {
-    let mut config = Config::embedded(&folder.path().join("data")).expect("the defaults hold");
+fn config(storage: &Storage) -> Config {
+    let mut config = storage.config();
     // What is shown here does not depend on the cost, and 12 takes a quarter of a second each.
     config.sso.passwords.cost = 4;
     config.sms.carrier = CarrierConfig::Development { console: false };
