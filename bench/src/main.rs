@@ -1,5 +1,6 @@
 //! Load for Plaza.
 
+mod db;
 mod mesh;
 mod stream;
 
@@ -14,6 +15,8 @@ enum Command {
     Stream(stream::Arguments),
     /// Measure what a call costs: bare tonic, the mesh over loopback, and in memory
     Mesh(mesh::Arguments),
+    /// Measure what the storage costs beside SQLite's C API and, where a server is named, beside pgbench
+    Db(db::Arguments),
 }
 
 #[tokio::main]
@@ -21,6 +24,7 @@ async fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Command::parse() {
         Command::Stream(arguments) => stream::run(arguments).await,
         Command::Mesh(arguments) => mesh::run(arguments).await,
+        Command::Db(arguments) => db::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,2 @@
+DROP TABLE owed;
+DROP TABLE people;
