@@ -64,7 +64,8 @@ class Site:
     def database(self, service):
         """Where a service keeps what it knows."""
         if self.postgres:
-            return f"{self.postgres.rsplit('/', 1)[0]}/{self.run_id}_{service}"
+            address, _, settings = self.postgres.partition("?")
+            return f"{address.rsplit('/', 1)[0]}/{self.run_id}_{service}" + (f"?{settings}" if settings else "")
         return f"sqlite:{self.folder}/data/{service}.db"
 
     def start(self, name):
