@@ -18,6 +18,7 @@ pub mod page;
 pub mod parse;
 pub mod policy;
 pub mod process;
+pub mod revocations;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -67,7 +67,7 @@ pub struct Service {
     db: Db,
 }
 
-/// Opens and migrates the database, and begins to follow SSO's public keys.
+/// Opens and migrates the database, and begins to follow SSO's public keys and revocations.
 ///
 /// # Errors
 /// Whatever [`StartError`] names. That SSO cannot be reached is no such thing.
@@ -81,7 +81,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let tokens = &config.tokens;
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
-    let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let verifier = Arc::new(verifier);
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() } };
     let roster = Roster::new(db.clone(), deps.clock);
     let (known, reached) = (keyring.clone(), db.clone());
     let router = Server::new(NAME, stack)
@@ -93,6 +94,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
             async move { db.reachable().await }
         })
         .build()?;
+    tokio::spawn(mesh::revocations::follow(verifier, deps.sso.clone(), deps.shutdown.clone()));
     tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
     Ok(Service { router, db })
 }

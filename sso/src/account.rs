@@ -96,20 +96,19 @@ async fn keep(
     let (limits, now) = (sso.sessions, sso.clock.now());
     let Person { user_id, session_id } = person;
     let outcome = Outcome { user_id, verification_id: None, session_id: Some(session_id) };
-    sso.db
-        .write("change_password", move |c| {
-            if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
-                return Ok(());
-            }
-            // Once more, now that nobody else can change it: of two changes at once one wins, and the other's old password is none.
-            if store::users::lock(c, user_id)? != Some(old.clone()) {
-                return Err(Error::CredentialsInvalid);
-            }
-            session::require(c, person, &limits, now)?;
-            ticket.right(c, now)?;
-            recovery::replace(c, user_id, &new, Some(session_id), now)
-        })
-        .await
+    sso.ending("change_password", move |c| {
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+            return Ok(());
+        }
+        // Once more, now that nobody else can change it: of two changes at once one wins, and the other's old password is none.
+        if store::users::lock(c, user_id)? != Some(old.clone()) {
+            return Err(Error::CredentialsInvalid);
+        }
+        session::require(c, person, &limits, now)?;
+        ticket.right(c, now)?;
+        recovery::replace(c, user_id, &new, Some(session_id), limits.ending(now))
+    })
+    .await
 }
 
 /// Gives the caller another username, with the next version, and tells the targets. What is so already stays so.

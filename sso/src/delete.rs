@@ -70,13 +70,16 @@ pub(crate) async fn by_person(
 }
 
 async fn delete(sso: &Arc<Sso>, request_id: Uuid, digest: [u8; 32], user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
-    let now = sso.clock.now();
+    let (now, limits) = (sso.clock.now(), sso.sessions);
     let debts = sso.provisioner.held(user_id, now);
-    let owed = sso.db.write("delete_user", move |c| {
+    let owed = sso.ending("delete_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok::<_, Error>(Debts::default());
         }
+        // No session may begin between their end and the user's.
+        store::users::lock(c, user_id)?;
+        store::sessions::end_all(c, user_id, None, limits.ending(now))?;
         store::deletion::delete(c, user_id, None, now)?.ok_or(Error::UserNotFound)?;
         debts.owe(c, now)?;
         Ok(debts.clone())

@@ -12,6 +12,7 @@ mod error;
 mod gate;
 mod hashing;
 mod identifier;
+mod introspect;
 mod janitor;
 mod model;
 mod operate;
@@ -24,6 +25,7 @@ mod provision;
 mod reconcile;
 mod recovery;
 mod refresh;
+mod revocations;
 mod schema;
 mod service;
 mod session;
@@ -42,7 +44,7 @@ use mesh::{
     Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
     token::{Keyring, Kind, Verifier},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
@@ -145,9 +147,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         let issuer = newer.clone();
         async move { issuer.load().await.ok() }
     });
-    let verifier = Verifier::new(keyring, deployment, audience, issued_by, clock.clone());
+    let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
     let drain = Duration::from_secs(config.drain_seconds);
-    let stack = Stack { verifier: Arc::new(verifier), limits: Limits { drain, ..Limits::default() } };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() } };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),
@@ -158,7 +160,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     });
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
-    let sessions = session::Limits::new(&config.sessions);
+    let sessions = session::Limits::new(&config.sessions, &config.tokens);
     let throttle_key = master_key.derive("plaza/sso/throttle");
     let throttle = config.throttle.clone();
     let sso = Arc::new(sso::Sso {
@@ -167,6 +169,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         random,
         hasher,
         issuer,
+        verifier,
         peers,
         provisioner,
         digest_key,
@@ -174,6 +177,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         sessions,
         throttle_key,
         throttle,
+        ended: watch::Sender::new(()),
+        shutdown: shutdown.clone(),
     });
     let router = service::router(&sso, stack)?;
     let mut workers = JoinSet::new();

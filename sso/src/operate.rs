@@ -17,21 +17,20 @@ use crate::{
 /// [`Error::UserNotFound`], [`Error::RequestIdReused`].
 pub(crate) async fn set_locked(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid, locked: bool) -> Result<User, Error> {
     let digest = crate::digest::keyed(&sso.digest_key, &[b"lock", user_id.as_bytes(), &[u8::from(locked)]]);
-    let now = sso.clock.now();
-    sso.db
-        .write("lock_user", move |c| {
-            let outcome = Outcome { user_id, verification_id: None, session_id: None };
-            if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_none() {
-                store::users::set_locked(c, user_id, locked, now)?;
-                if locked {
-                    store::sessions::end_all(c, user_id, None)?;
-                    store::verifications::end_all(c, user_id)?;
-                    store::resets::end_all(c, user_id)?;
-                }
+    let (now, limits) = (sso.clock.now(), sso.sessions);
+    sso.ending("lock_user", move |c| {
+        let outcome = Outcome { user_id, verification_id: None, session_id: None };
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_none() {
+            store::users::set_locked(c, user_id, locked, now)?;
+            if locked {
+                store::sessions::end_all(c, user_id, None, limits.ending(now))?;
+                store::verifications::end_all(c, user_id)?;
+                store::resets::end_all(c, user_id)?;
             }
-            store::users::find(c, user_id)?.ok_or(Error::UserNotFound)
-        })
-        .await
+        }
+        store::users::find(c, user_id)?.ok_or(Error::UserNotFound)
+    })
+    .await
 }
 
 /// A page of users, in the order of their sign-ups, and whether there are more.

@@ -16,6 +16,7 @@ use crate::{
     otp::{self, Pending},
     password::Password,
     peers::Verdict,
+    session::Ending,
     sso::{DAY, Sso},
     store, throttle,
     username::Username,
@@ -132,22 +133,21 @@ async fn set(
     user_id: Uuid,
     hash: String,
 ) -> Result<(), Error> {
-    let (now, key) = (sso.clock.now(), sso.throttle_key);
+    let (now, limits, key) = (sso.clock.now(), sso.sessions, sso.throttle_key);
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
-    sso.db
-        .write("reset_password", move |c| {
-            if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
-                return Ok(());
-            }
-            store::users::lock(c, user_id)?.ok_or(Error::VerificationNotFound)?;
-            // A password that was changed meanwhile has ended it.
-            if store::resets::end(c, reset.id)? == 0 {
-                return Err(Error::VerificationNotFound);
-            }
-            replace(c, user_id, &hash, None, now)?;
-            throttle::forgive(c, &key, &reset.identifier)
-        })
-        .await
+    sso.ending("reset_password", move |c| {
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+            return Ok(());
+        }
+        store::users::lock(c, user_id)?.ok_or(Error::VerificationNotFound)?;
+        // A password that was changed meanwhile has ended it.
+        if store::resets::end(c, reset.id)? == 0 {
+            return Err(Error::VerificationNotFound);
+        }
+        replace(c, user_id, &hash, None, limits.ending(now))?;
+        throttle::forgive(c, &key, &reset.identifier)
+    })
+    .await
 }
 
 /// A new password in place of the old one: all sessions but `spared` end, and so does whatever a code was sent for.
@@ -156,10 +156,10 @@ pub(crate) fn replace(
     user_id: Uuid,
     hash: &str,
     spared: Option<Uuid>,
-    now: std::time::SystemTime,
+    ending: Ending,
 ) -> Result<(), Error> {
-    store::users::set_password(c, user_id, hash, now)?;
-    store::sessions::end_all(c, user_id, spared)?;
+    store::users::set_password(c, user_id, hash, ending.at)?;
+    store::sessions::end_all(c, user_id, spared, ending)?;
     store::verifications::end_all(c, user_id)?;
     store::resets::end_all(c, user_id)?;
     Ok(())

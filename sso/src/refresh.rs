@@ -110,7 +110,7 @@ fn rotate(c: &mut Conn, token: RefreshToken, limits: &Limits, now: SystemTime) -
     if token.generation + 1 == session.generation && since < limits.grace {
         return Ok(Rotated::To(session));
     }
-    store::sessions::end(c, session.user_id, session.id)?;
+    store::sessions::end(c, session.user_id, session.id, limits.ending(now))?;
     Ok(Rotated::Reused(session))
 }
 

@@ -114,6 +114,16 @@ diesel::table! {
 
 diesel::table! {
     use db::sql::{At, Id};
+
+    revocations (session_id) {
+        session_id -> Id,
+        revoked_at -> At,
+        kept_until -> At,
+    }
+}
+
+diesel::table! {
+    use db::sql::{At, Id};
     use diesel::sql_types::*;
 
     resets (id) {

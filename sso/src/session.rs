@@ -40,18 +40,37 @@ pub(crate) struct Limits {
     pub(crate) absolute: Duration,
     pub(crate) grace: Duration,
     pub(crate) per_user: u32,
+    /// The life of an access token.
+    pub(crate) access: Duration,
+}
+
+/// How long a token may be issued after the session was last seen alive, by a replica that is slow, or whose clock is ahead.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// That sessions end before their tokens do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) at: SystemTime,
+    /// When the last of their access tokens is dead by itself.
+    pub(crate) until: SystemTime,
 }
 
 impl Limits {
     /// From the settings, which are within their bounds.
-    pub(crate) fn new(settings: &config::Sessions) -> Self {
+    pub(crate) fn new(settings: &config::Sessions, tokens: &config::Tokens) -> Self {
         let days = |days: u64| Duration::from_secs(days * 24 * 3600);
         Self {
             idle: days(settings.idle_days),
             absolute: days(settings.absolute_days),
             grace: Duration::from_secs(settings.grace_seconds),
             per_user: settings.per_user,
+            access: Duration::from_secs(tokens.access_seconds),
         }
+    }
+
+    /// What is to be remembered of sessions that somebody or something ends now.
+    pub(crate) fn ending(&self, now: SystemTime) -> Ending {
+        Ending { at: now, until: now + self.access + SLACK }
     }
 
     /// When a session ends unless it is refreshed before.
@@ -73,7 +92,8 @@ impl Session {
 /// # Errors
 /// [`Error::CredentialsInvalid`] if the user was locked meanwhile.
 pub(crate) fn open(c: &mut Conn, session: &Session, limits: &Limits) -> Result<(), Error> {
-    store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1)?;
+    let ending = limits.ending(session.created_at);
+    store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1, ending)?;
     // Whoever locks the user ends the sessions that are there; none may begin after.
     if store::users::is_locked(c, session.user_id)? {
         return Err(Error::CredentialsInvalid);
@@ -115,13 +135,13 @@ pub(crate) fn require(c: &mut Conn, person: Person, limits: &Limits, now: System
 /// Ends the session of a refresh token. What is no token has none.
 pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str) -> Result<(), Error> {
     let Some(RefreshToken { session_id, .. }) = RefreshToken::open(&sso.refresh_key, token) else { return Ok(()) };
-    sso.db
-        .write("sign_out", move |c| {
-            let Some(session) = store::sessions::lock(c, session_id)? else { return Ok(()) };
-            store::sessions::end(c, session.user_id, session.id)?;
-            Ok(())
-        })
-        .await
+    let ending = sso.sessions.ending(sso.clock.now());
+    sso.ending("sign_out", move |c| {
+        let Some(session) = store::sessions::lock(c, session_id)? else { return Ok(()) };
+        store::sessions::end(c, session.user_id, session.id, ending)?;
+        Ok(())
+    })
+    .await
 }
 
 /// The caller's sessions that have not ended, the one used last first.
@@ -140,22 +160,20 @@ pub(crate) async fn list(sso: &Arc<Sso>, person: Person) -> Result<Vec<Session>,
 /// Ends one of the caller's sessions.
 pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid) -> Result<(), Error> {
     let (limits, now) = (sso.sessions, sso.clock.now());
-    sso.db
-        .write("revoke_session", move |c| {
-            require(c, person, &limits, now)?;
-            store::sessions::end(c, person.user_id, id)?;
-            Ok(())
-        })
-        .await
+    sso.ending("revoke_session", move |c| {
+        require(c, person, &limits, now)?;
+        store::sessions::end(c, person.user_id, id, limits.ending(now))?;
+        Ok(())
+    })
+    .await
 }
 
 /// Ends all of the caller's sessions but the one that asks, and says how many that were.
 pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person) -> Result<usize, Error> {
     let (limits, now) = (sso.sessions, sso.clock.now());
-    sso.db
-        .write("revoke_other_sessions", move |c| {
-            require(c, person, &limits, now)?;
-            Ok(store::sessions::end_all(c, person.user_id, Some(person.session_id))?)
-        })
-        .await
+    sso.ending("revoke_other_sessions", move |c| {
+        require(c, person, &limits, now)?;
+        Ok(store::sessions::end_all(c, person.user_id, Some(person.session_id), limits.ending(now))?)
+    })
+    .await
 }

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use db::Db;
-use mesh::{Clock, Random, uuid_v7};
+use db::{Conn, Db};
+use mesh::{Clock, Random, Shutdown, token::Verifier, uuid_v7};
+use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{config, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
+use crate::{config, error::Error, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -18,6 +19,7 @@ pub(crate) struct Sso {
     pub(crate) random: Random,
     pub(crate) hasher: Hasher,
     pub(crate) issuer: Issuer,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) peers: Peers,
     pub(crate) provisioner: Arc<Provisioner>,
     pub(crate) digest_key: [u8; 32],
@@ -25,12 +27,26 @@ pub(crate) struct Sso {
     pub(crate) sessions: session::Limits,
     pub(crate) throttle_key: [u8; 32],
     pub(crate) throttle: config::Throttle,
+    /// Told of after each write whose purpose is to end sessions.
+    pub(crate) ended: watch::Sender<()>,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Sso {
     /// A fresh id that sorts by time.
     pub(crate) fn id(&self) -> Uuid {
         uuid_v7(&self.clock, &self.random)
+    }
+
+    /// A write whose purpose is to end sessions: whoever watches for revocations looks at once. Those that end by the way, they find by themselves.
+    pub(crate) async fn ending<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        f: impl FnMut(&mut Conn) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.db.write(name, f).await;
+        self.ended.send_replace(());
+        done
     }
 
     /// A fresh id that tells nothing, for what is handed out as a capability.

@@ -280,9 +280,9 @@ async fn steps(flow: Flow) -> Vec<(Step, usize)> {
     scene.act(&world).await.expect("nothing is in the way");
     let all = plan.state().steps.clone();
     let own = |step: &Step| match step {
-        Step::Job("forget" | "compare_users" | "mend_users") => false,
+        Step::Job("forget" | "compare_users" | "mend_users" | "revocations") => false,
         Step::Job(name) => matches!(flow, Flow::Reap) || !BY_THEMSELVES.contains(name),
-        Step::Call(path) => !path.ends_with("/ListUsers"),
+        Step::Call(path) => !path.ends_with("/ListUsers") && !path.ends_with("/WatchRevocations"),
     };
     let mut steps: Vec<(Step, usize)> = Vec::new();
     for step in all.into_iter().filter(own) {

@@ -15,6 +15,7 @@ mod owed;
 mod provisioning;
 mod reconcile;
 mod recovery;
+mod revocations;
 mod sessions;
 mod signin;
 mod signup;

@@ -256,6 +256,35 @@ async fn sign_in(auth: &mut AuthServiceClient<tonic::transport::Channel>, person
     auth.sign_in(person.sign_in()).await.expect("an answer").into_inner().outcome
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signed_out_token_dies_everywhere_within_a_second() {
+    for mesh in [Mesh::start().await, Mesh::start_secure().await] {
+        let mut auth = AuthServiceClient::new(mesh.client("sso"));
+        let anna = Person::with_email("anna");
+        let signed_up = auth.sign_up(anna.sign_up()).await.expect("signs up").into_inner();
+        let code = mesh.code(&anna.address).await;
+        let verified = auth.verify_otp(guess(&verification(&signed_up), &code)).await.expect("an answer").into_inner();
+        let (_, tokens) = success(verified);
+        honoured_elsewhere(&mesh, &tokens.access_token).await;
+        let request = sso_pb::SignOutRequest { refresh_token: tokens.refresh_token };
+        auth.sign_out(request).await.expect("signed out");
+        let mut profiles = social_pb::profile_service_client::ProfileServiceClient::new(mesh.client("social"));
+        let mut authors = blog_pb::author_service_client::AuthorServiceClient::new(mesh.client("blog"));
+        let dead = async {
+            let profile = social_pb::UpdateProfileRequest::default();
+            while !is_refused(profiles.update_profile(bearer(profile.clone(), &tokens.access_token)).await) {}
+            let author = blog_pb::UpdateAuthorRequest::default();
+            while !is_refused(authors.update_author(bearer(author.clone(), &tokens.access_token)).await) {}
+        };
+        tokio::time::timeout(Duration::from_secs(1), dead).await.expect("within a second");
+        mesh.stop().await;
+    }
+}
+
+fn is_refused<T>(answer: Result<T, tonic::Status>) -> bool {
+    answer.is_err_and(|status| reason(&status) == "TOKEN_INVALID")
+}
+
 /// Social and Blog fetch SSO's key by its contract, and know the token by it.
 async fn honoured_elsewhere(mesh: &Mesh, token: &str) {
     let mut profiles = social_pb::profile_service_client::ProfileServiceClient::new(mesh.client("social"));

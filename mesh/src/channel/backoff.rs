@@ -6,39 +6,39 @@ use crate::clock::Random;
 
 /// How pauses grow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Growth {
-    pub(super) first: Duration,
-    pub(super) factor: f64,
-    pub(super) longest: Duration,
+pub(crate) struct Growth {
+    pub(crate) first: Duration,
+    pub(crate) factor: f64,
+    pub(crate) longest: Duration,
 }
 
 /// The pauses of one series of failures.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     growth: Growth,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(growth: Growth) -> Self {
+    pub(crate) fn new(growth: Growth) -> Self {
         Self { growth, next: growth.first }
     }
 
     /// The next pause. The jitter comes on top of the bound.
-    pub(super) fn next(&mut self, random: &Random) -> Duration {
+    pub(crate) fn next(&mut self, random: &Random) -> Duration {
         let pause = self.next;
         self.next = pause.mul_f64(self.growth.factor).min(self.growth.longest);
         jittered(pause, random)
     }
 
     /// The next pause is the first again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.growth.first;
     }
 }
 
 /// `duration` ±20 %, so that what failed together does not come back together.
-pub(super) fn jittered(duration: Duration, random: &Random) -> Duration {
+pub(crate) fn jittered(duration: Duration, random: &Random) -> Duration {
     random.between(duration * 4 / 5..duration * 6 / 5)
 }
 

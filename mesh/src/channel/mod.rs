@@ -2,7 +2,7 @@
 //! error normaliser, and the pool of connections or, in memory, the router itself.
 
 mod attempt;
-mod backoff;
+pub(crate) mod backoff;
 mod body;
 mod error;
 mod faults;
@@ -136,6 +136,11 @@ impl Channel {
 
     fn of(contracts: Contracts, transport: Transport, (random, calls): (Random, Arc<Calls>)) -> Self {
         Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default(), calls }))
+    }
+
+    /// Where its jitter comes from, for whoever calls again by itself.
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
     }
 
     #[cfg(test)]

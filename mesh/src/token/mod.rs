@@ -9,6 +9,7 @@ mod format;
 mod key;
 mod keyring;
 mod mesh_key;
+mod revoked;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

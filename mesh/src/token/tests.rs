@@ -10,6 +10,7 @@ use pasetors::{
     keys::SymmetricKey,
     version4::{LocalToken, PublicToken, V4},
 };
+use uuid::Uuid;
 
 use super::*;
 use crate::testing::{AUDIENCE, DEPLOYMENT, Keys};
@@ -233,4 +234,21 @@ fn the_mesh_key_is_made_once_and_is_its_owners_alone() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).expect("set");
     let error = MeshKey::load_or_create(&path, DEPLOYMENT, &random).expect_err("others may read it");
     assert!(error.to_string().contains("chmod 600"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_a_session_that_ended_is_refused_however_often_it_was_believed() {
+    let keys = Keys::new();
+    let verifier = keys.verifier();
+    let (token, operator) = (keys.token(Kind::Access), keys.token(Kind::Operator));
+    let (session, until) = (Uuid::from_u128(2), keys.clock.now() + Duration::from_secs(60));
+    verifier.revoke(Uuid::from_u128(1), until);
+    for _ in 0..2 {
+        assert_eq!(verifier.verify(&token), Ok(keys.claims(Kind::Access)), "another session's end");
+    }
+    verifier.revoke(session, until);
+    for _ in 0..2 {
+        assert_eq!(verifier.verify(&token), Err(TokenError::Revoked));
+    }
+    assert_eq!(verifier.verify(&operator), Ok(keys.claims(Kind::Operator)), "an operator has no session");
 }

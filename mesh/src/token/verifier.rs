@@ -1,11 +1,17 @@
 //! The one place where a token is believed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use uuid::Uuid;
 
 use super::{
     Claims, Keyring, Kind, MESH_ISSUER,
     cache::{Cache, Verified},
     format::Envelope,
+    revoked::Revoked,
 };
 use crate::clock::Clock;
 
@@ -48,9 +54,13 @@ pub enum TokenError {
     /// `exp` has come.
     #[error("the token has expired")]
     Expired,
+    /// The session of the token has ended.
+    #[error("the session has ended")]
+    Revoked,
 }
 
-/// Believes tokens of one deployment. Share it in an [`Arc`]: it remembers what it has checked (8,192 tokens at most).
+/// Believes tokens of one deployment. Share it in an [`Arc`]: it remembers what it has checked (8,192 tokens at most) and which sessions have ended
+/// (100,000 at most).
 #[derive(Debug)]
 pub struct Verifier {
     keyring: Keyring,
@@ -59,6 +69,7 @@ pub struct Verifier {
     issuer: String,
     clock: Clock,
     cache: Cache,
+    revoked: Revoked,
 }
 
 impl Verifier {
@@ -66,12 +77,19 @@ impl Verifier {
     /// access tokens. Tokens of peers and operators are issued by [`MESH_ISSUER`].
     pub fn new(keyring: Keyring, deployment: &str, audience: &str, issuer: &str, clock: Clock) -> Self {
         let (deployment, audience, issuer) = (deployment.to_owned(), audience.to_owned(), issuer.to_owned());
-        Self { keyring, deployment, audience, issuer, clock, cache: Cache::default() }
+        let (cache, revoked) = (Cache::default(), Revoked::default());
+        Self { keyring, deployment, audience, issuer, clock, cache, revoked }
     }
 
     /// The keys that are believed.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    /// Refuses the access tokens of `session` from now on, all of which are dead by `until`. If there are too many such sessions to remember, tokens of
+    /// others that end soon are refused with theirs.
+    pub fn revoke(&self, session: Uuid, until: SystemTime) {
+        self.revoked.insert(session, until, self.clock.now());
     }
 
     /// The claims of an access or operator token.
@@ -133,6 +151,10 @@ impl Verifier {
         }
         if claims.expires_at <= now {
             return Err(TokenError::Expired);
+        }
+        // Like the key, never remembered with the signature.
+        if claims.session.is_some_and(|session| self.revoked.covers(session, claims.expires_at)) {
+            return Err(TokenError::Revoked);
         }
         Ok(claims.clone())
     }

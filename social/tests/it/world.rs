@@ -211,6 +211,22 @@ impl Sso {
 
 #[tonic::async_trait]
 impl TokenService for Sso {
+    type WatchRevocationsStream = tonic::codegen::BoxStream<sso::WatchRevocationsResponse>;
+
+    async fn watch_revocations(
+        &self,
+        _: Request<sso::WatchRevocationsRequest>,
+    ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
+        Err(Status::unimplemented("an SSO of before there was such a thing"))
+    }
+
+    async fn introspect_token(
+        &self,
+        _: Request<sso::IntrospectTokenRequest>,
+    ) -> Result<Response<sso::IntrospectTokenResponse>, Status> {
+        Err(Status::unimplemented("nobody asks this stand-in"))
+    }
+
     async fn rotate_key(&self, _: Request<sso::RotateKeyRequest>) -> Result<Response<sso::RotateKeyResponse>, Status> {
         Err(Status::unimplemented("nobody asks this stand-in"))
     }

@@ -1,6 +1,8 @@
 //! Requests become values that are valid by type, or one answer that names all bad fields.
 
-use mesh::{Failure, Fields};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mesh::{Failure, Fields, token::MAX_TOKEN};
 use proto::sso::v1::{
     self as pb, AccountType, ChangePasswordRequest, CompletePasswordResetRequest, CreateUserRequest, OfficialTier,
     SendOtpRequest, SignInRequest, SignUpRequest, StartPasswordResetRequest, VerifyOtpRequest,
@@ -199,6 +201,29 @@ pub(super) fn refresh_token(text: &str) -> Result<&str, Failure> {
         _ => refuse(&mut fields, "refresh_token", "is longer than 256 bytes"),
     };
     fields.finish(token)
+}
+
+/// An access token by itself: whether it is one is for the flow to say.
+pub(super) fn access_token(text: &str) -> Result<&str, Failure> {
+    let mut fields = Fields::default();
+    let token = match text.len() {
+        0 => refuse(&mut fields, "access_token", "is required"),
+        1..=MAX_TOKEN => Some(text),
+        _ => refuse(&mut fields, "access_token", "is longer than 1024 bytes"),
+    };
+    fields.finish(token)
+}
+
+/// The time in a cursor: microseconds since 1970. `None` without one.
+pub(super) fn cursor(text: &str) -> Result<Option<SystemTime>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Fields::default();
+    let micros = text.parse().ok().filter(|micros| i64::try_from(*micros).is_ok());
+    let time = micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
+    let time = time.or_else(|| refuse(&mut fields, "cursor", "is not one that came from here"));
+    fields.finish(time.map(Some))
 }
 
 /// The fields that SignUp and CreateUser share.

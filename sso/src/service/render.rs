@@ -1,7 +1,8 @@
 //! What flows come to, as the contract says it.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use mesh::token::Claims;
 use proto::sso::v1::{self as pb, CodeDelivery, VerifyOtpFailureReason};
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ use crate::{
     model::{Claim, Provisioning, ProvisioningState, Target, User},
     otp::{Checked, Pending},
     peers::Verdict,
+    revocations::{News, Revocation},
     session::{Session, Tokens},
     signin::SignedIn,
 };
@@ -142,6 +144,27 @@ pub(super) fn session(session: Session, expires_at: SystemTime, current: Uuid) -
         refresh_time: stamp(session.refreshed_at),
         expire_time: stamp(expires_at),
         current: session.id == current,
+    }
+}
+
+/// What came to one who watches. The cursor is a time, in microseconds since 1970.
+pub(super) fn revocations(news: News) -> pb::WatchRevocationsResponse {
+    let cursor = news.cursor.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros().to_string();
+    let revocation = |one: Revocation| pb::Revocation {
+        session_id: one.place.session_id.to_string(),
+        expire_time: stamp(one.until),
+    };
+    pb::WatchRevocationsResponse { revocations: news.revocations.into_iter().map(revocation).collect(), cursor }
+}
+
+/// A token that holds.
+pub(super) fn introspected(claims: Claims) -> pb::IntrospectTokenResponse {
+    pb::IntrospectTokenResponse {
+        active: true,
+        user_id: claims.subject,
+        session_id: claims.session.map(|id| id.to_string()).unwrap_or_default(),
+        issue_time: stamp(claims.issued_at),
+        expire_time: stamp(claims.expires_at),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use futures_util::{TryStreamExt as _, stream};
 use mesh::{access, token::PublicKey};
 use proto::sso::v1::{
-    self as pb, ListPublicKeysRequest, ListPublicKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    self as pb, IntrospectTokenRequest, IntrospectTokenResponse, ListPublicKeysRequest, ListPublicKeysResponse,
+    RotateKeyRequest, RotateKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
     token_service_server::TokenService,
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codegen::BoxStream};
 
-use super::parse;
-use crate::{error::Error, sso::Sso};
+use super::{parse, render};
+use crate::{error::Error, introspect, revocations::Watch, sso::Sso};
 
 pub(super) struct Keys(pub(super) Arc<Sso>);
 
@@ -21,6 +23,28 @@ impl TokenService for Keys {
         _: Request<ListPublicKeysRequest>,
     ) -> Result<Response<ListPublicKeysResponse>, Status> {
         Ok(Response::new(ListPublicKeysResponse { public_keys: self.public_keys() }))
+    }
+
+    type WatchRevocationsStream = BoxStream<WatchRevocationsResponse>;
+
+    async fn watch_revocations(
+        &self,
+        request: Request<WatchRevocationsRequest>,
+    ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
+        let watch = Watch::begin(&self.0, parse::cursor(&request.into_inner().cursor)?);
+        let news = stream::try_unfold(watch, |mut watch| async move {
+            Ok::<_, Error>(watch.next().await?.map(|news| (news, watch)))
+        });
+        Ok(Response::new(Box::pin(news.map_ok(render::revocations).map_err(Status::from))))
+    }
+
+    async fn introspect_token(
+        &self,
+        request: Request<IntrospectTokenRequest>,
+    ) -> Result<Response<IntrospectTokenResponse>, Status> {
+        let token = request.into_inner().access_token;
+        let found = introspect::introspect(&self.0, parse::access_token(&token)?).await?;
+        Ok(Response::new(found.map(render::introspected).unwrap_or_default()))
     }
 
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {

@@ -7,6 +7,7 @@ pub(crate) mod provisioning;
 pub(crate) mod reconcile;
 pub(crate) mod requests;
 pub(crate) mod resets;
+pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod tallies;
 pub(crate) mod users;

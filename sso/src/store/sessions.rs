@@ -1,4 +1,4 @@
-//! Sessions. A refresh is one guarded update of one row; everything that ends a session deletes it.
+//! Sessions. A refresh is one guarded update of one row; everything that ends a session deletes it, and leaves a revocation if access tokens may outlive it.
 
 use std::time::SystemTime;
 
@@ -6,10 +6,10 @@ use db::{At, Conn, Id, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
-use super::{at, time};
+use super::{at, revocations, time};
 use crate::{
     schema::{sessions, users},
-    session::Session,
+    session::{Ending, Session},
 };
 
 #[derive(Insertable, Queryable, Selectable)]
@@ -72,22 +72,28 @@ pub(crate) fn of_user(c: &mut Conn, user_id: Uuid) -> QueryResult<Vec<Session>> 
 }
 
 /// Ends a session of a user's. 0 if there is none of this id.
-pub(crate) fn end(c: &mut Conn, user_id: Uuid, id: Uuid) -> QueryResult<usize> {
-    on!(c => diesel::delete(sessions::table.find(Id(id))).filter(sessions::user_id.eq(Id(user_id))).execute(c))
+pub(crate) fn end(c: &mut Conn, user_id: Uuid, id: Uuid, ending: Ending) -> QueryResult<usize> {
+    let ended: Vec<Id> = on!(c => diesel::delete(sessions::table.find(Id(id)))
+        .filter(sessions::user_id.eq(Id(user_id)))
+        .returning(sessions::id)
+        .get_results(c))?;
+    revocations::insert(c, &ended, ending)
 }
 
 /// Ends all sessions of a user's, but for `spared`.
-pub(crate) fn end_all(c: &mut Conn, user_id: Uuid, spared: Option<Uuid>) -> QueryResult<usize> {
+pub(crate) fn end_all(c: &mut Conn, user_id: Uuid, spared: Option<Uuid>, ending: Ending) -> QueryResult<usize> {
     // No session has the nil id.
     let spared = Id(spared.unwrap_or_default());
-    on!(c => diesel::delete(sessions::table)
+    let ended: Vec<Id> = on!(c => diesel::delete(sessions::table)
         .filter(sessions::user_id.eq(Id(user_id)))
         .filter(sessions::id.ne(spared))
-        .execute(c))
+        .returning(sessions::id)
+        .get_results(c))?;
+    revocations::insert(c, &ended, ending)
 }
 
 /// Leaves a user at most `most` sessions: those idle the longest go. Locks the user, so that two sign-ins do not both find room for one.
-pub(crate) fn trim(c: &mut Conn, user_id: Uuid, most: i64) -> QueryResult<usize> {
+pub(crate) fn trim(c: &mut Conn, user_id: Uuid, most: i64, ending: Ending) -> QueryResult<usize> {
     if let Conn::Postgres(c) = c {
         users::table.find(Id(user_id)).select(users::id).for_update().first::<Id>(c).optional()?;
     }
@@ -99,10 +105,14 @@ pub(crate) fn trim(c: &mut Conn, user_id: Uuid, most: i64) -> QueryResult<usize>
         .limit(1000)
         .select(sessions::id)
         .load(c))?;
-    on!(c => diesel::delete(sessions::table).filter(sessions::id.eq_any(&idle)).execute(c))
+    let ended: Vec<Id> = on!(c => diesel::delete(sessions::table)
+        .filter(sessions::id.eq_any(&idle))
+        .returning(sessions::id)
+        .get_results(c))?;
+    revocations::insert(c, &ended, ending)
 }
 
-/// Forgets those that were refreshed last before `idle`, or began before `begun`.
+/// Forgets those that ended by themselves, and whose tokens did long ago: they were refreshed last before `idle`, or began before `begun`.
 pub(crate) fn forget(c: &mut Conn, idle: SystemTime, begun: SystemTime) -> QueryResult<usize> {
     on!(c => diesel::delete(sessions::table)
         .filter(sessions::refreshed_at.le(at(idle)).or(sessions::created_at.le(at(begun))))
