@@ -133,7 +133,7 @@ async fn ways() -> Result<[(&'static str, Way); 3], Box<dyn Error>> {
 
 fn router(key: &MeshKey, clock: &Clock) -> Result<Router, Box<dyn Error>> {
     let verifier = Verifier::new(key.keyring(), "bench", "plaza", "sso", clock.clone());
-    let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default() };
+    let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer: mesh::Tracer::off() };
     Ok(Server::new("sms", stack).add(OtpServiceServer::new(Nothing)).build()?)
 }
 

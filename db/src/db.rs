@@ -16,6 +16,8 @@ pub struct Db {
 
 struct Shared {
     workers: Workers,
+    /// What OpenTelemetry calls the engine.
+    system: &'static str,
     patience: Duration,
     deadline: fn() -> Option<Instant>,
     faults: Faults,
@@ -38,8 +40,9 @@ impl Db {
     pub async fn open(options: Options, migrations: Migrations) -> Result<Self, OpenError> {
         let options = options.bounded();
         let (patience, deadline, faults) = (options.patience, options.deadline, options.faults.clone());
+        let system = if options.url.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
         let workers = opening::open(options, migrations).await?;
-        Ok(Self { shared: Arc::new(Shared { workers, patience, deadline, faults }) })
+        Ok(Self { shared: Arc::new(Shared { workers, system, patience, deadline, faults }) })
     }
 
     /// Runs `f` in a transaction that sees one state of the data and may not change it. `name` tells it apart in
@@ -56,7 +59,14 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let span = tracing::debug_span!("db.read", operation = name, queue_us = Empty, engine_us = Empty, ok = Empty);
+        let span = tracing::debug_span!(
+            "db.read",
+            operation = name,
+            system = self.shared.system,
+            queue_us = Empty,
+            engine_us = Empty,
+            ok = Empty
+        );
         self.run(Access::Read, name, span, f).await
     }
 
@@ -76,7 +86,14 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let span = tracing::debug_span!("db.write", operation = name, queue_us = Empty, engine_us = Empty, ok = Empty);
+        let span = tracing::debug_span!(
+            "db.write",
+            operation = name,
+            system = self.shared.system,
+            queue_us = Empty,
+            engine_us = Empty,
+            ok = Empty
+        );
         self.run(Access::Write, name, span, f).await
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -90,6 +93,24 @@ impl Random {
     pub fn between(&self, range: Range<Duration>) -> Duration {
         let width = range.end.saturating_sub(range.start).as_micros();
         range.start + Duration::from_micros(self.below(u64::try_from(width).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Random numbers that are no secret, without the lock or the system call that others cost (splitmix64).
+#[derive(Debug)]
+pub(crate) struct Draws(AtomicU64);
+
+impl Draws {
+    pub(crate) fn new(random: &Random) -> Self {
+        Self(AtomicU64::new(u64::from_le_bytes(random.bytes())))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut z = self.0.fetch_add(GAMMA, Relaxed).wrapping_add(GAMMA);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
     }
 }
 

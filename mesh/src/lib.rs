@@ -26,6 +26,7 @@ pub mod telemetry;
 mod testing;
 pub mod tls;
 pub mod token;
+pub mod trace;
 mod wire;
 
 pub use access::{Caller, Person};
@@ -39,3 +40,4 @@ pub use parse::{Fields, Violation};
 pub use server::{Limits, Router, Server, Stack, bind};
 pub use shutdown::Shutdown;
 pub use tls::{Tls, TlsConfig};
+pub use trace::{Telemetry, TelemetryConfig, Tracer};

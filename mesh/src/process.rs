@@ -23,6 +23,7 @@ use crate::{
     telemetry::{self, LogConfig},
     tls::{Tls, TlsConfig, TlsError},
     token::{Kind, MeshKey},
+    trace::{Telemetry, TelemetryConfig, Tracer},
 };
 
 /// A service of Plaza.
@@ -47,6 +48,9 @@ pub struct Process {
     pub mesh_key: MeshKey,
     /// What the admin port tells.
     pub admin: Admin,
+    /// Makes the spans of the service.
+    pub tracer: Tracer,
+    telemetry: Telemetry,
     metrics: ClientMetrics,
     name: &'static str,
     listener: TcpListener,
@@ -59,6 +63,8 @@ pub struct Process {
 pub struct Settings<'a> {
     /// How to log.
     pub log: &'a LogConfig,
+    /// Where spans go.
+    pub telemetry: &'a TelemetryConfig,
     /// Where to listen, as `host:port`.
     pub listen: String,
     /// The admin port.
@@ -82,7 +88,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // What fails first may be the configuration of the log itself.
-            telemetry::init(&LogConfig::default());
+            telemetry::init(&LogConfig::default(), false);
             tracing::error!(error = error.as_ref(), "the service does not run");
             ExitCode::FAILURE
         }
@@ -97,9 +103,10 @@ impl Process {
     /// Certificates that do not hold, a listener in plain text that other machines can reach, a port that is taken, a key that cannot be read; the
     /// text names it.
     pub async fn start(name: &'static str, settings: Settings<'_>) -> Result<Self, Box<dyn Error>> {
-        telemetry::init(settings.log);
+        let (clock, random) = (Clock::system(), Random::system());
+        let spans = Telemetry::start(settings.telemetry, clock.clone(), random.clone())?;
+        telemetry::init(settings.log, spans.is_on());
         let shutdown = Shutdown::on_signals()?;
-        let clock = Clock::system();
         let tls = Tls::load(name, settings.tls, &clock)?;
         let listener = server::bind(&settings.listen).await?;
         match &tls {
@@ -108,12 +115,26 @@ impl Process {
         }
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
+        admin.add_telemetry(spans.clone());
         admin.listen(settings.admin).await?;
-        let random = Random::system();
         let secret = secret(settings.mesh_file, settings.create, &random)?;
         let mesh_key = MeshKey::new(secret, settings.deployment);
         let tls_config = settings.tls.clone();
-        Ok(Self { clock, random, shutdown, mesh_key, admin, metrics, name, listener, tls, tls_config })
+        let tracer = spans.tracer(name);
+        Ok(Self {
+            clock,
+            random,
+            shutdown,
+            mesh_key,
+            admin,
+            tracer,
+            telemetry: spans,
+            metrics,
+            name,
+            listener,
+            tls,
+            tls_config,
+        })
     }
 
     /// The 32 bytes in a key file, which is made, with its folder, if it is missing and `create` says so.
@@ -131,19 +152,21 @@ impl Process {
     pub fn connect(&self, callee: &'static str, uri: &str) -> Result<Channel, TlsError> {
         self.tls_config.allows_callee(callee, uri, self.tls.is_some())?;
         let signer = self.mesh_key.signer(Kind::Peer);
-        let (metrics, tls) = (self.metrics.clone(), self.tls.clone());
-        let options = ChannelOptions { metrics, tls, ..ChannelOptions::default() };
+        let (metrics, tls, tracer) = (self.metrics.clone(), self.tls.clone(), self.tracer.clone());
+        let options = ChannelOptions { metrics, tls, tracer, ..ChannelOptions::default() };
         let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
         Ok(Channel::connect(callee, uri, identity, options))
     }
 
-    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed.
+    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed; then sends the spans that wait.
     ///
     /// # Errors
     /// Of the socket.
     pub async fn serve(self, router: Router) -> io::Result<()> {
         self.admin.add(router.clone());
-        router.serve_over(self.listener, self.tls, self.shutdown).await
+        let served = router.serve_over(self.listener, self.tls, self.shutdown).await;
+        self.telemetry.flush().await;
+        served
     }
 }
 

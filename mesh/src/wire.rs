@@ -14,6 +14,32 @@ pub(crate) const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// Carries the peer token of the caller.
 pub(crate) const PEER: &str = "x-plaza-peer";
 
+/// The codes of gRPC, by number.
+pub(crate) const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The name of a code: `INVALID_ARGUMENT`.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
 /// `grpc-timeout`, if it is there and well formed. One that is not is treated as absent: the policy bounds the call anyway.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::{AdminConfig, TlsConfig, telemetry::LogConfig};
+use mesh::{AdminConfig, TelemetryConfig, TlsConfig, telemetry::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;
@@ -15,7 +15,7 @@ use crate::Part;
 pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// What onebox settles for every service. A section that says it otherwise is refused.
-const SETTLED: [&str; 6] = ["keys", "mesh", "peers", "admin", "log", "drain_seconds"];
+const SETTLED: [&str; 7] = ["keys", "mesh", "peers", "admin", "log", "telemetry", "drain_seconds"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
+    /// Where spans go.
+    pub telemetry: TelemetryConfig,
     /// SSO's settings. Its `tokens` hold for all.
     pub sso: sso::Config,
     /// SMS's settings.
@@ -51,6 +53,7 @@ struct Raw {
     drain_seconds: u64,
     admin: AdminConfig,
     log: LogConfig,
+    telemetry: TelemetryConfig,
     sso: Map<String, Value>,
     sms: Map<String, Value>,
     social: Map<String, Value>,
@@ -97,7 +100,7 @@ impl Config {
         let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str()).read()?;
         let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
         let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
-        Ok(Self { data, drain, admin: raw.admin, log: raw.log, sso, sms, social, blog })
+        Ok(Self { data, drain, admin: raw.admin, log: raw.log, telemetry: raw.telemetry, sso, sms, social, blog })
     }
 
     /// How a service proves itself at its port. In this process its calls to the others need no proof.

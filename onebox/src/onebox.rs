@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::SystemTime};
 
-use mesh::{Admin, Channel, ClientMetrics, Clock, Local, Random, Router};
+use mesh::{Admin, Channel, ClientMetrics, Clock, Local, Random, Router, Telemetry};
 
 use crate::{
     Config, Part,
@@ -24,6 +24,8 @@ pub struct Edge {
     pub carrier: Option<Arc<dyn sms::carrier::Carrier>>,
     /// What is to go wrong, in tests of faults. Nothing by default.
     pub faults: Faults,
+    /// Where spans go. Nowhere by default.
+    pub telemetry: Telemetry,
 }
 
 /// What is to go wrong.
@@ -44,6 +46,7 @@ impl Edge {
             inline: false,
             carrier: None,
             faults: Faults::default(),
+            telemetry: Telemetry::off(),
         }
     }
 
@@ -55,6 +58,7 @@ impl Edge {
             inline: true,
             carrier: None,
             faults: Faults::default(),
+            telemetry: Telemetry::off(),
         }
     }
 }
@@ -173,6 +177,7 @@ impl Onebox {
 
     /// Tells `admin` of all parts that run.
     pub fn describe(&self, admin: &Admin) {
+        admin.add_telemetry(self.edge.telemetry.clone());
         for (part, running) in &self.parts {
             admin.add(running.router());
             if let Some(metrics) = self.metrics.get(part) {
@@ -191,11 +196,12 @@ impl Onebox {
         &self.edge
     }
 
-    /// Stops all parts, SSO first: its work under way may still want the others.
+    /// Stops all parts, SSO first: its work under way may still want the others. Then sends the spans that wait.
     pub async fn stop(mut self) {
         for part in Part::ALL {
             self.stop_part(part).await;
         }
+        self.edge.telemetry.flush().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use mesh::{
-    ChannelOptions, ClientMetrics, Limits, Local, Router, Shutdown, Stack,
+    ChannelOptions, ClientMetrics, Limits, Local, Router, Shutdown, Stack, Tracer,
     token::{Keyring, Verifier},
 };
 
@@ -57,6 +57,7 @@ impl Site<'_> {
             blog: self.channel(Part::Blog, Part::Sso),
             inline: self.edge.inline,
             faults: self.edge.faults.sso_database.clone(),
+            tracer: self.tracer(Part::Sso),
             shutdown,
         };
         sso::build(self.config.sso.clone(), deps).await
@@ -72,7 +73,7 @@ impl Site<'_> {
             clock,
             random: self.edge.random.clone(),
             master_key: self.data.master,
-            stack: Stack { verifier: Arc::new(verifier), limits },
+            stack: Stack { verifier: Arc::new(verifier), limits, tracer: self.tracer(Part::Sms) },
             carrier: self.edge.carrier.clone(),
             inline: self.edge.inline,
             shutdown,
@@ -86,6 +87,7 @@ impl Site<'_> {
             keyring: self.keyring(),
             sso: self.channel(Part::Sso, Part::Social),
             inline: self.edge.inline,
+            tracer: self.tracer(Part::Social),
             shutdown,
         };
         social::build(self.config.social.clone(), deps).await
@@ -97,6 +99,7 @@ impl Site<'_> {
             keyring: self.keyring(),
             sso: self.channel(Part::Sso, Part::Blog),
             inline: self.edge.inline,
+            tracer: self.tracer(Part::Blog),
             shutdown,
         };
         blog::build(self.config.blog.clone(), deps).await
@@ -107,8 +110,12 @@ impl Site<'_> {
         self.data.mesh.keyring()
     }
 
+    fn tracer(&self, part: Part) -> Tracer {
+        self.edge.telemetry.tracer(part.name())
+    }
+
     fn channel(&self, callee: Part, caller: Part) -> mesh::Channel {
-        let mut options = self.edge.channel_options();
+        let mut options = ChannelOptions { tracer: self.tracer(caller), ..self.edge.channel_options() };
         if let Some(metrics) = self.metrics.get(&caller) {
             options.metrics = metrics.clone();
         }

@@ -50,6 +50,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
+    /// Where spans go.
+    pub telemetry: mesh::TelemetryConfig,
 }
 
 impl Config {

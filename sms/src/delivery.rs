@@ -49,7 +49,7 @@ impl Receipt {
 /// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for it; the deadline
 /// of the call ends the waiting, not the task.
 pub(crate) async fn deliver(core: &Arc<Core>, send: Send, message: Message) -> Receipt {
-    let task = tokio::spawn(carry(Arc::clone(core), message));
+    let task = tokio::spawn(mesh::trace::inherit(carry(Arc::clone(core), message)));
     // A carrier that panicked has not said that it took the message.
     let outcome = task.await.unwrap_or(Outcome::Unknown);
     Receipt::of(send, outcome)

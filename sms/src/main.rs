@@ -18,6 +18,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file.as_deref())?;
     let settings = Settings {
         log: &config.log,
+        telemetry: &config.telemetry,
         listen: config.listen.clone(),
         admin: &config.admin,
         tls: &config.tls,
@@ -47,5 +48,6 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
 fn stack(config: &Config, process: &Process) -> Stack {
     let keyring = process.mesh_key.keyring();
     let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
-    Stack { verifier: Arc::new(verifier), limits: Limits { drain: config.drain.0, ..Limits::default() } }
+    let limits = Limits { drain: config.drain.0, ..Limits::default() };
+    Stack { verifier: Arc::new(verifier), limits, tracer: process.tracer.clone() }
 }

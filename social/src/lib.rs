@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use db::{Db, Migrations, Options};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mesh::{
-    Channel, Clock, Deadline, Limits, Router, Server, Shutdown, Stack,
+    Channel, Clock, Deadline, Limits, Router, Server, Shutdown, Stack, Tracer,
     token::{Keyring, Kind, Verifier},
 };
 use proto::social::v1::{profile_service_server::ProfileServiceServer, user_service_server::UserServiceServer};
@@ -34,6 +34,8 @@ pub struct Deps {
     pub sso: Channel,
     /// Whether the database runs on the calling thread, as paused time and simulations want it.
     pub inline: bool,
+    /// Makes the spans of its calls.
+    pub tracer: Tracer,
     /// Ends the work in the background.
     pub shutdown: Shutdown,
 }
@@ -82,7 +84,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let verifier = Arc::new(verifier);
-    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() } };
+    let stack =
+        Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() }, tracer: deps.tracer };
     let roster = Roster::new(db.clone(), deps.clock);
     let (known, reached) = (keyring.clone(), db.clone());
     let router = Server::new(NAME, stack)

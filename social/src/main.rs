@@ -14,6 +14,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file.as_deref())?;
     let settings = Settings {
         log: &config.log,
+        telemetry: &config.telemetry,
         listen: config.listen.to_string(),
         admin: &config.admin,
         tls: &config.tls,
@@ -27,6 +28,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         keyring: process.mesh_key.keyring(),
         sso: process.connect("sso", &config.peers.sso)?,
         inline: false,
+        tracer: process.tracer.clone(),
         shutdown: process.shutdown.clone(),
     };
     // It waits for its database.

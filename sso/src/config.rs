@@ -27,6 +27,8 @@ pub struct Config {
     pub admin: mesh::AdminConfig,
     /// How to log.
     pub log: mesh::telemetry::LogConfig,
+    /// Where spans go.
+    pub telemetry: mesh::TelemetryConfig,
     /// How to prove itself and believe others.
     pub tls: mesh::TlsConfig,
     /// Where keys are.

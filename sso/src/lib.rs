@@ -41,7 +41,7 @@ use std::{sync::Arc, time::Duration};
 
 use db::Db;
 use mesh::{
-    Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
+    Channel, Clock, Limits, Random, Router, Shutdown, Stack, Tracer, deadline,
     token::{Keyring, Kind, Verifier},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -75,6 +75,8 @@ pub struct Deps {
     pub inline: bool,
     /// What is to go wrong with the database, in tests of faults. Nothing by default.
     pub faults: StoreFaults,
+    /// Makes the spans of its calls.
+    pub tracer: Tracer,
     /// Ends the background workers.
     pub shutdown: Shutdown,
 }
@@ -108,7 +110,7 @@ pub struct Service {
 /// # Errors
 /// Whatever [`StartError`] names.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
-    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, shutdown } = deps;
+    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, tracer, shutdown } = deps;
     let in_bounds = |setting: &str, value: u64, low: u64, high: u64| {
         let holds = (low..=high).contains(&value);
         holds
@@ -149,7 +151,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     });
     let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
     let drain = Duration::from_secs(config.drain_seconds);
-    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() } };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() }, tracer };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),

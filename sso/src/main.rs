@@ -15,6 +15,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let keys = &config.keys;
     let settings = Settings {
         log: &config.log,
+        telemetry: &config.telemetry,
         listen: config.listen.to_string(),
         admin: &config.admin,
         tls: &config.tls,
@@ -33,6 +34,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         blog: process.connect("blog", &config.peers.blog)?,
         inline: false,
         faults: sso::StoreFaults::default(),
+        tracer: process.tracer.clone(),
         shutdown: process.shutdown.clone(),
     };
     // It waits for its database.

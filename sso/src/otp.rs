@@ -180,11 +180,11 @@ async fn approve(
 /// Tells SMS in a task of its own: nobody waits for it, and if it is lost SMS forgets at the end of the day.
 pub(crate) fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
     let sso = Arc::clone(sso);
-    tokio::spawn(async move {
+    tokio::spawn(mesh::trace::inherit(async move {
         if let Err(status) = sso.peers.acknowledge_otp(verification_id).await {
             tracing::info!(code = ?status.code(), "an approval could not be acknowledged");
         }
-    });
+    }));
 }
 
 async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {

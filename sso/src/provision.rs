@@ -9,7 +9,7 @@ use std::{
 };
 
 use db::Db;
-use mesh::{Clock, Deadline, Random, Shutdown, deadline, uuid_v7};
+use mesh::{Clock, Deadline, Random, Shutdown, deadline, trace, uuid_v7};
 use tokio::{task::JoinSet, time};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -82,7 +82,8 @@ impl Provisioner {
         let mut attempts = JoinSet::new();
         for lease in debts.held() {
             let this = Arc::clone(self);
-            attempts.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease).await }));
+            let attempt = deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease).await });
+            attempts.spawn(trace::inherit(attempt));
         }
         let wait = async { while attempts.join_next().await.is_some() {} };
         if time::timeout(left.saturating_sub(RESERVE), wait).await.is_err() {

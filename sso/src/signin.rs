@@ -119,14 +119,14 @@ impl Outcome {
 /// Hashes the password at today's cost, in a task of its own: it only helps the next sign-in.
 fn rehash(sso: &Arc<Sso>, user_id: Uuid, old: String, password: Password) {
     let sso = Arc::clone(sso);
-    tokio::spawn(async move {
+    tokio::spawn(mesh::trace::inherit(async move {
         let Ok(fresh) = sso.hasher.hash(&password).await else { return };
         let kept =
             sso.db.write("rehash", move |c| Ok::<_, Error>(store::users::rehash(c, user_id, &old, &fresh)?)).await;
         if let Err(error) = kept {
             tracing::info!(%error, "a password keeps its old hash");
         }
-    });
+    }));
 }
 
 impl SignIn {

@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod blog;
+mod collector;
 mod contracts;
 mod deletion;
 mod durable;
@@ -22,5 +23,6 @@ mod signup;
 mod storage;
 mod targets;
 mod throttle;
+mod tracing;
 mod wire;
 mod world;

@@ -11,7 +11,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 
 use mesh::{
-    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Random, Router, Shutdown, Stack, Tls,
+    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Random, Router, Shutdown, Stack, Telemetry, Tls,
     token::{Kind, MeshKey, Verifier},
 };
 use onebox::Config;
@@ -43,7 +43,7 @@ use crate::storage::Storage;
 use crate::world::{Person, bearer, failure, guess, reason, success, verification, wrong};
 
 /// Four processes' worth of Plaza, each behind a port of its own.
-struct Mesh {
+pub(crate) struct Mesh {
     ports: [u16; 4],
     shutdown: Shutdown,
     servers: JoinSet<()>,
@@ -57,15 +57,20 @@ const NAMES: [&str; 4] = ["sso", "sms", "social", "blog"];
 impl Mesh {
     /// In plain text, on loopback.
     async fn start() -> Self {
-        Self::over(false).await
+        Self::over(false, &Telemetry::off()).await
+    }
+
+    /// In plain text, on loopback, and traced.
+    pub(crate) async fn start_traced(telemetry: &Telemetry) -> Self {
+        Self::over(false, telemetry).await
     }
 
     /// Over mutual TLS, with what `plaza certs` makes.
     async fn start_secure() -> Self {
-        Self::over(true).await
+        Self::over(true, &Telemetry::off()).await
     }
 
-    async fn over(secure: bool) -> Self {
+    async fn over(secure: bool, telemetry: &Telemetry) -> Self {
         let storage = Storage::new();
         let (folder, mut config) = (storage.path(), storage.config());
         config.sso.passwords.cost = 4;
@@ -83,7 +88,7 @@ impl Mesh {
         let shutdown = Shutdown::manual();
         let mut servers = JoinSet::new();
         for (router, listener) in
-            routers(&config, &key, ports, certs.as_deref(), &shutdown).await.into_iter().zip(listeners)
+            routers(&config, &key, ports, certs.as_deref(), (&shutdown, telemetry)).await.into_iter().zip(listeners)
         {
             let tls = certs.as_deref().map(|certs| tls(certs, NAMES[servers.len()]));
             servers.spawn(serve(router, listener, tls, shutdown.clone()));
@@ -92,7 +97,7 @@ impl Mesh {
     }
 
     /// A client that Plaza did not write: tonic's own channel.
-    fn client(&self, service: &str) -> tonic::transport::Channel {
+    pub(crate) fn client(&self, service: &str) -> tonic::transport::Channel {
         let at = NAMES.iter().position(|name| *name == service).expect("a service");
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[at])).expect("an address");
         match &self.certs {
@@ -108,7 +113,7 @@ impl Mesh {
         answer.into_inner().messages.into_iter().find(|message| !message.code.is_empty()).expect("a code came").code
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.begin();
         while self.servers.join_next().await.is_some() {}
     }
@@ -166,13 +171,14 @@ async fn routers(
     key: &MeshKey,
     ports: [u16; 4],
     certs: Option<&Path>,
-    shutdown: &Shutdown,
+    (shutdown, telemetry): (&Shutdown, &Telemetry),
 ) -> [Router; 4] {
     let (clock, random) = (Clock::system(), Random::system());
     let channel = |caller: &'static str, at: usize| {
         let identity = PeerIdentity::new(caller, key.signer(Kind::Peer), clock.clone(), random.clone());
         let scheme = if certs.is_some() { "https" } else { "http" };
-        let options = ChannelOptions { tls: certs.map(|certs| tls(certs, caller)), ..ChannelOptions::default() };
+        let (tls, tracer) = (certs.map(|certs| tls(certs, caller)), telemetry.tracer(caller));
+        let options = ChannelOptions { tls, tracer, ..ChannelOptions::default() };
         Channel::connect(NAMES[at], &format!("{scheme}://127.0.0.1:{}", ports[at]), identity, options)
     };
     let sso = sso::Deps {
@@ -185,6 +191,7 @@ async fn routers(
         blog: channel("sso", 3),
         inline: false,
         faults: sso::StoreFaults::default(),
+        tracer: telemetry.tracer("sso"),
         shutdown: shutdown.clone(),
     };
     let tokens = &config.sso.tokens;
@@ -193,7 +200,7 @@ async fn routers(
         clock: clock.clone(),
         random: random.clone(),
         master_key: [7; 32],
-        stack: Stack { verifier: Arc::new(verifier), limits: Limits::default() },
+        stack: Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer: telemetry.tracer("sms") },
         carrier: None,
         inline: false,
         shutdown: shutdown.clone(),
@@ -203,6 +210,7 @@ async fn routers(
         keyring: key.keyring(),
         sso: channel("social", 0),
         inline: false,
+        tracer: telemetry.tracer("social"),
         shutdown: shutdown.clone(),
     };
     let blog = blog::Deps {
@@ -210,6 +218,7 @@ async fn routers(
         keyring: key.keyring(),
         sso: channel("blog", 0),
         inline: false,
+        tracer: telemetry.tracer("blog"),
         shutdown: shutdown.clone(),
     };
     [

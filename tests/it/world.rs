@@ -114,16 +114,24 @@ fn authorize(metadata: &mut MetadataMap, token: &str) {
 impl World {
     /// A world where nobody has signed up.
     pub(crate) async fn start() -> Self {
+        Self::start_at(edge(1)).await
+    }
+
+    /// A world where nobody has signed up, in these surroundings.
+    pub(crate) async fn start_at(edge: Edge) -> Self {
         let storage = Storage::new();
-        let plaza = Onebox::start(config(&storage), edge(1)).await.expect("plaza starts");
+        let plaza = Onebox::start(config(&storage), edge).await.expect("plaza starts");
         Self { plaza: Some(plaza), storage }
+    }
+
+    /// Stops all four services.
+    pub(crate) async fn stop(mut self) {
+        self.plaza.take().expect("it runs").stop().await;
     }
 
     /// A world where nobody has signed up, and things go wrong as asked.
     pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
-        let storage = Storage::new();
-        let plaza = Onebox::start(config(&storage), Edge { faults, ..edge(1) }).await.expect("plaza starts");
-        Self { plaza: Some(plaza), storage }
+        Self::start_at(Edge { faults, ..edge(1) }).await
     }
 
     /// The whole, to stop parts of it.
@@ -133,9 +141,7 @@ impl World {
 
     /// A world on real time and real threads, where calls at once are at once: for races.
     pub(crate) async fn threaded() -> Self {
-        let storage = Storage::new();
-        let plaza = Onebox::start(config(&storage), Edge::system()).await.expect("plaza starts");
-        Self { plaza: Some(plaza), storage }
+        Self::start_at(Edge::system()).await
     }
 
     /// Stops all four services and starts them again on the same data.

@@ -39,6 +39,7 @@ use crate::{
     metrics::{self, ClientMetrics, Page},
     server::{self, BindError, Router},
     shutdown::Shutdown,
+    trace::Telemetry,
 };
 use readiness::{Look, Readiness};
 
@@ -73,6 +74,7 @@ struct Inner {
 enum Source {
     Router(Router),
     Client(&'static str, ClientMetrics),
+    Telemetry(Telemetry),
 }
 
 impl Admin {
@@ -91,6 +93,11 @@ impl Admin {
     /// Adds what `service` asks of others.
     pub fn add_client(&self, service: &'static str, metrics: ClientMetrics) {
         self.push(Source::Client(service, metrics));
+    }
+
+    /// Adds what becomes of the spans of the process.
+    pub fn add_telemetry(&self, telemetry: Telemetry) {
+        self.push(Source::Telemetry(telemetry));
     }
 
     /// Takes the port that `config` names and serves it, in a task of its own, as long as the runtime lives: to the very end of a drain.
@@ -162,6 +169,7 @@ impl Admin {
             match source {
                 Source::Router(router) => router.observe(&mut page).await,
                 Source::Client(service, metrics) => metrics.calls().write(service, &mut page),
+                Source::Telemetry(telemetry) => telemetry.write(&mut page),
             }
         }
         page.text()

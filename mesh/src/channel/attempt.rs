@@ -12,13 +12,13 @@ use super::{
     identity::{Minter, PeerIdentity},
     memory::{Memory, Place},
     pool::Pool,
+    record::Record,
 };
-use crate::{deadline::Deadline, server::Router, wire};
+use crate::{deadline::Deadline, metrics::Sent, server::Router, wire};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!("CARGO_PKG_VERSION")));
 
 /// What a call has behind it.
-#[derive(Debug, Default)]
 pub(super) struct Journey {
     /// Attempts that count.
     pub(super) previous: u32,
@@ -26,6 +26,15 @@ pub(super) struct Journey {
     pub(super) tried: Vec<SocketAddr>,
     /// When this attempt is given up for another, if before the deadline.
     pub(super) due: Option<Instant>,
+    /// Why the next request is sent.
+    pub(super) why: Sent,
+    pub(super) record: Record,
+}
+
+impl Journey {
+    pub(super) fn new(record: Record) -> Self {
+        Self { previous: 0, tried: Vec::new(), due: None, why: Sent::First, record }
+    }
 }
 
 /// What carries an attempt to the callee.
@@ -42,6 +51,14 @@ impl Transport {
 
     pub(super) fn socket(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
         Self::Socket(Pool::new(callee, uri, options), Minter::new(caller, callee))
+    }
+
+    /// The name of the service that is called.
+    pub(super) fn callee(&self) -> &'static str {
+        match self {
+            Self::Memory(memory) => memory.callee(),
+            Self::Socket(pool, _) => pool.callee(),
+        }
     }
 
     /// Whether another endpoint could be asked if the next one does not answer.
@@ -68,16 +85,30 @@ impl Transport {
         if journey.previous > 0 {
             headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(journey.previous));
         }
-        match self {
-            Self::Memory(memory) => Ok(memory.send(request).await?),
+        journey.record.sent(journey.why, journey.previous, headers);
+        let outcome = match self {
+            Self::Memory(memory) => memory.send(request).await.map_err(Loss::from),
             Self::Socket(pool, minter) => {
                 // A certificate says it better.
                 if !pool.is_secure() {
                     request.headers_mut().insert(wire::PEER, minter.token());
                 }
                 let due = journey.due.unwrap_or(deadline.instant());
-                pool.send(request, &mut journey.tried, due).await
+                let before = journey.tried.len();
+                let outcome = pool.send(request, &mut journey.tried, due).await;
+                journey.record.went_to(journey.tried.get(before));
+                outcome
+            }
+        };
+        match &outcome {
+            Err(loss) => journey.record.attempted(loss.status.code()),
+            // The others end with their bodies.
+            Ok(response) => {
+                if let Some(code) = wire::code(response.headers()) {
+                    journey.record.attempted(code);
+                }
             }
         }
+        outcome
     }
 }

@@ -12,8 +12,8 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
-use super::Inner;
-use crate::{deadline::Deadline, failure::Failure, metrics::Timed, wire};
+use super::{Inner, record::Record};
+use crate::{deadline::Deadline, failure::Failure, wire};
 
 /// An answer's body that fails DEADLINE_EXCEEDED when the time is up.
 pub(super) struct Received {
@@ -23,12 +23,12 @@ pub(super) struct Received {
     channel: Arc<Inner>,
     /// Made when the body first has to be waited for.
     late: Option<Pin<Box<Sleep>>>,
-    timed: Timed,
+    record: Record,
 }
 
 impl Received {
-    pub(super) fn new(inner: Body, deadline: Deadline, channel: Arc<Inner>, timed: Timed) -> Self {
-        Self { inner, deadline, channel, late: None, timed }
+    pub(super) fn new(inner: Body, deadline: Deadline, channel: Arc<Inner>, record: Record) -> Self {
+        Self { inner, deadline, channel, late: None, record }
     }
 }
 
@@ -49,7 +49,7 @@ impl http_body::Body for Received {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(frame) = polled {
             if let Some(code) = outcome(frame.as_ref()) {
-                self.timed.end(code);
+                self.record.end(code);
                 if code == Code::Ok {
                     self.channel.throttle.succeeded();
                 }
@@ -63,7 +63,7 @@ impl http_body::Body for Received {
         }
         // Dropping the rest tells the callee to stop.
         self.inner = Body::empty();
-        self.timed.end(Code::DeadlineExceeded);
+        self.record.end(Code::DeadlineExceeded);
         Poll::Ready(Some(Err(Failure::late().into())))
     }
 

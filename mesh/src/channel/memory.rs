@@ -72,6 +72,13 @@ impl Memory {
         Self { place, caller: caller.map(|name| Known::Peer(name.into())) }
     }
 
+    pub(super) fn callee(&self) -> &'static str {
+        match &self.place {
+            Place::Router(router) => router.name(),
+            Place::Named(_, name) => name,
+        }
+    }
+
     /// Extensions cross no wire, in either direction.
     pub(super) async fn send(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
         request.extensions_mut().clear();

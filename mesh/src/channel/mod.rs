@@ -1,4 +1,4 @@
-//! The caller's side, under any generated client. Outermost first: deadline (connect and body included), retry, attempt,
+//! The caller's side, under any generated client. Outermost first: call metrics and span, deadline (connect and body included), retry, attempt,
 //! error normaliser, and the pool of connections or, in memory, the router itself.
 
 mod attempt;
@@ -10,6 +10,7 @@ mod identity;
 mod memory;
 mod network;
 mod pool;
+mod record;
 mod replay;
 mod retry;
 #[cfg(test)]
@@ -42,14 +43,16 @@ use crate::{
     clock::Random,
     deadline::{self, Deadline},
     failure::Failure,
-    metrics::{Calls, ClientMetrics, Sent},
+    metrics::{Calls, ClientMetrics, OTHER},
     policy::{Contracts, DEFAULT_DEADLINE},
     server::Router,
     tls::Tls,
+    trace::Tracer,
     wire,
 };
 use attempt::{Journey, Transport};
 use body::Received;
+use record::Record;
 use throttle::Throttle;
 
 /// How a channel behaves.
@@ -73,12 +76,15 @@ pub struct ChannelOptions {
     pub random: Random,
     /// Where calls are counted: one for all channels of a service.
     pub metrics: ClientMetrics,
+    /// Makes the spans of calls. None.
+    pub tracer: Tracer,
 }
 
 impl ChannelOptions {
     /// What a channel over any transport takes.
-    fn shared(&self) -> (Random, Arc<Calls>) {
-        (self.random.clone(), Arc::clone(self.metrics.calls()))
+    fn shared(&self) -> Shared {
+        let Self { random, metrics, tracer, .. } = self;
+        Shared { random: random.clone(), calls: Arc::clone(metrics.calls()), tracer: tracer.clone() }
     }
 }
 
@@ -93,6 +99,7 @@ impl Default for ChannelOptions {
             tls: None,
             random: Random::system(),
             metrics: ClientMetrics::new(),
+            tracer: Tracer::off(),
         }
     }
 }
@@ -104,9 +111,15 @@ pub struct Channel(Arc<Inner>);
 struct Inner {
     contracts: Contracts,
     transport: Transport,
-    random: Random,
     throttle: Throttle,
+    shared: Shared,
+}
+
+/// What channels over any transport have.
+struct Shared {
+    random: Random,
     calls: Arc<Calls>,
+    tracer: Tracer,
 }
 
 impl Channel {
@@ -134,13 +147,13 @@ impl Channel {
         Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), shared)
     }
 
-    fn of(contracts: Contracts, transport: Transport, (random, calls): (Random, Arc<Calls>)) -> Self {
-        Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default(), calls }))
+    fn of(contracts: Contracts, transport: Transport, shared: Shared) -> Self {
+        Self(Arc::new(Inner { contracts, transport, throttle: Throttle::default(), shared }))
     }
 
     /// Where its jitter comes from, for whoever calls again by itself.
     pub(crate) fn random(&self) -> &Random {
-        &self.0.random
+        &self.0.shared.random
     }
 
     #[cfg(test)]
@@ -159,22 +172,29 @@ impl Inner {
     }
 
     async fn call(self: &Arc<Self>, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
-        let mut timed = self.calls.begin(request.uri().path());
-        match self.answer(request).await {
+        let path = request.uri().path();
+        let named = self.contracts.find(path).map_or(OTHER, |policy| policy.path);
+        let mut journey = Journey::new(Record::begin(&self.shared, named, self.transport.callee()));
+        match self.answer(request, &mut journey).await {
             Err(status) => {
-                timed.end(status.code());
+                journey.record.end(status.code());
                 Err(status)
             }
             Ok((response, deadline)) => {
+                let mut record = journey.record;
                 if let Some(code) = wire::code(response.headers()) {
-                    timed.end(code);
+                    record.end(code);
                 }
-                Ok(response.map(|body| Body::new(Received::new(body, deadline, Arc::clone(self), timed))))
+                Ok(response.map(|body| Body::new(Received::new(body, deadline, Arc::clone(self), record))))
             }
         }
     }
 
-    async fn answer(&self, request: http::Request<Body>) -> Result<(http::Response<Body>, Deadline), Status> {
+    async fn answer(
+        &self,
+        request: http::Request<Body>,
+        journey: &mut Journey,
+    ) -> Result<(http::Response<Body>, Deadline), Status> {
         let path = request.uri().path();
         let deadline = self.deadline(path, wire::timeout(request.headers()));
         if deadline.passed() {
@@ -185,11 +205,8 @@ impl Inner {
         let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
             match streams {
-                true => {
-                    self.calls.sent(request.uri().path(), Sent::First);
-                    self.transport.attempt(request, deadline, &mut Journey::default()).await.map_err(|loss| loss.status)
-                }
-                false => retry::call(self, request, repeatable, deadline).await,
+                true => self.transport.attempt(request, deadline, journey).await.map_err(|loss| loss.status),
+                false => retry::call(self, request, repeatable, deadline, journey).await,
             }
         };
         let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;

@@ -30,24 +30,24 @@ pub(super) async fn call(
     request: http::Request<Body>,
     repeatable: bool,
     deadline: Deadline,
+    journey: &mut Journey,
 ) -> Result<http::Response<Body>, Status> {
     let (head, body) = request.into_parts();
-    let mut journey = Journey::default();
     let message = match buffer(body).await? {
         Buffered::Whole(message) => message,
         Buffered::Once(body) => {
             let request = http::Request::from_parts(head, body);
-            channel.calls.sent(request.uri().path(), Sent::First);
-            return channel.transport.attempt(request, deadline, &mut journey).await.map_err(|loss| loss.status);
+            return channel.transport.attempt(request, deadline, journey).await.map_err(|loss| loss.status);
         }
     };
     let mut pauses = Backoff::new(PAUSES);
-    let (mut refused, mut why) = (false, Sent::First);
+    let mut refused = false;
     loop {
-        journey.due = repeatable.then(|| channel.patience(&journey, deadline)).flatten();
+        journey.due = repeatable.then(|| channel.patience(journey, deadline)).flatten();
         let request = http::Request::from_parts(head.clone(), Body::new(Full::new(message.clone())));
-        channel.calls.sent(head.uri.path(), std::mem::replace(&mut why, Sent::Transparent));
-        let (outcome, fate) = match attempt(channel, request, deadline, &mut journey).await {
+        let outcome = attempt(channel, request, deadline, journey).await;
+        journey.why = Sent::Transparent;
+        let (outcome, fate) = match outcome {
             // No attempts in A6's sense: nothing was asked of the callee yet.
             Err(Loss { fate: Fate::NeverLeft, .. }) if !deadline.passed() => continue,
             Err(Loss { fate: Fate::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
@@ -72,7 +72,7 @@ pub(super) async fn call(
                 pauses.reset();
                 pushback
             }
-            Verdict::Retry(None) => pauses.next(&channel.random),
+            Verdict::Retry(None) => pauses.next(&channel.shared.random),
         };
         // The failure at hand says more than a deadline would, and says it now.
         if pause >= deadline.left() {
@@ -80,7 +80,7 @@ pub(super) async fn call(
         }
         sleep(pause).await;
         journey.previous += 1;
-        why = Sent::Retry;
+        journey.why = Sent::Retry;
     }
 }
 
@@ -94,7 +94,12 @@ async fn attempt(
     let due = journey.due;
     let answer = channel.transport.attempt(request, deadline, journey);
     let Some(due) = due else { return answer.await };
-    timeout_at(due, answer).await.unwrap_or_else(|_| Err(Failure::unreachable("an endpoint was silent").into()))
+    let answered = timeout_at(due, answer).await;
+    answered.unwrap_or_else(|_| {
+        let loss = Loss::from(Failure::unreachable("an endpoint was silent"));
+        journey.record.attempted(loss.status.code());
+        Err(loss)
+    })
 }
 
 impl Inner {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::Page;
+use crate::wire::CODES;
 
 /// The upper bounds that OpenTelemetry advises for calls, in microseconds, and as they are written, in seconds.
 const BOUNDS: [(u64, &str); 14] = [
@@ -32,29 +33,8 @@ const BOUNDS: [(u64, &str); 14] = [
     (10_000_000, "10"),
 ];
 
-/// The codes of gRPC, by number.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 /// What a method is called that no contract names: a caller that invents methods must not make series.
-const OTHER: &str = "_OTHER";
+pub(crate) const OTHER: &str = "_OTHER";
 
 /// Which end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +98,11 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
+    /// A request is sent.
+    pub(crate) fn sent(&self, why: Sent) {
+        self.calls.find(self.path).sent[why as usize].fetch_add(1, Relaxed);
+    }
+
     /// Notes the outcome. The first counts.
     pub(crate) fn end(&mut self, code: Code) {
         self.code.get_or_insert(code);
@@ -144,11 +129,6 @@ impl Calls {
         let path = self.methods.get_key_value(path).map_or(OTHER, |(path, _)| *path);
         self.find(path).began.fetch_add(1, Relaxed);
         Timed { calls: Arc::clone(self), path, began: Instant::now(), code: None }
-    }
-
-    /// A request is sent.
-    pub(crate) fn sent(&self, path: &str, why: Sent) {
-        self.find(path).sent[why as usize].fetch_add(1, Relaxed);
     }
 
     fn find(&self, path: &str) -> &Method {

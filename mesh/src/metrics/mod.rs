@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use calls::{Calls, Sent, Side, Timed};
+pub(crate) use calls::{Calls, OTHER, Sent, Side, Timed};
 pub use gauges::Gauge;
 pub(crate) use gauges::Gauges;
 pub(crate) use page::Page;

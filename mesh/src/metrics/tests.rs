@@ -42,12 +42,13 @@ fn invented_methods_make_no_series() {
     let calls = Arc::new(Calls::new(Side::Client, ["/a.B/C"].into_iter()));
     for at in 0..100 {
         let path = format!("/a.B/{at}");
-        calls.begin(&path).end(Code::Unimplemented);
-        calls.sent(&path, Sent::First);
+        let mut call = calls.begin(&path);
+        call.sent(Sent::First);
+        call.end(Code::Unimplemented);
     }
-    calls.sent("/a.B/C", Sent::Retry);
+    calls.begin("/a.B/C").sent(Sent::Retry);
     let text = page(&calls);
-    assert_eq!(text.matches("_count{").count(), 1, "{text}");
+    assert_eq!(text.matches("_count{").count(), 2, "{text}");
     assert!(text.contains("rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\"} 100\n"), "{text}");
     assert!(text.contains("rpc_method=\"_OTHER\",kind=\"first\"} 100\n"), "{text}");
 }

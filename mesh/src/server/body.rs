@@ -16,7 +16,7 @@ use crate::{
     deadline::{self, Deadline},
     failure::Failure,
     shutdown::Shutdown,
-    wire,
+    trace, wire,
 };
 
 /// An answer's body. Whatever goes wrong becomes trailers: an HTTP/2 reset would reach the caller as another code.
@@ -94,7 +94,8 @@ impl http_body::Body for Answer {
             return this.end(&Failure::late().into());
         }
         let inner = Pin::new(&mut this.inner);
-        match guard::poll(|| deadline::polled(this.deadline, || inner.poll_frame(cx))) {
+        let traced = this.record.traced();
+        match guard::poll(|| trace::at(traced, || deadline::polled(this.deadline, || inner.poll_frame(cx)))) {
             Err(panicked) => this.end(&panicked),
             Ok(Poll::Ready(Some(Ok(frame)))) => Poll::Ready(Some(Ok(this.passed_on(frame)))),
             Ok(Poll::Ready(Some(Err(status)))) => this.end(&status),

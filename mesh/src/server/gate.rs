@@ -44,6 +44,11 @@ impl Gate {
         }
     }
 
+    /// Whether another service calls.
+    pub(super) fn is_peer(&self, headers: &HeaderMap, known: Option<&Known>) -> bool {
+        matches!(self.named_peer(headers, known), Ok(Some(_)))
+    }
+
     /// Nothing is wanted here, so a token that does not hold is no reason to refuse: it may just have expired on a caller
     /// that is about to refresh it.
     async fn anyone(&self, headers: &HeaderMap, known: Option<&Known>) -> Caller {

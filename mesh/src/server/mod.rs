@@ -1,4 +1,4 @@
-//! The callee's side. Outermost first: policy (unknown method: UNIMPLEMENTED), request log, admission, deadline, panic guard, access,
+//! The callee's side. Outermost first: policy (unknown method: UNIMPLEMENTED), request log, admission, trace, deadline, panic guard, access,
 //! message limit, routes. The deadline encloses what comes after it, access included, because access may fetch a key.
 
 mod activity;
@@ -35,6 +35,7 @@ use crate::{
     metrics::{Gauge, Gauges},
     policy::Contracts,
     token::Verifier,
+    trace::Tracer,
 };
 
 type Route = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
@@ -46,6 +47,8 @@ pub struct Stack {
     pub verifier: Arc<Verifier>,
     /// The bounds of what it takes on.
     pub limits: Limits,
+    /// Makes the spans of its calls.
+    pub tracer: Tracer,
 }
 
 /// The bounds of a server. The defaults are those of the design.

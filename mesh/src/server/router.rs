@@ -31,6 +31,7 @@ use crate::{
     metrics::{Calls, Gauges, Page, Side},
     policy::Contracts,
     shutdown::Shutdown,
+    trace::{self, Context as TraceContext, Traced, Tracer},
     wire,
 };
 
@@ -47,6 +48,7 @@ struct Inner {
     stopping: Shutdown,
     admission: Arc<Admission>,
     connections: AtomicU32,
+    tracer: Tracer,
     told: Told,
 }
 
@@ -71,10 +73,21 @@ impl Router {
         let stopping = Shutdown::manual();
         let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
         let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
-        let limits = stack.limits;
+        let (limits, tracer) = (stack.limits, stack.tracer);
         let (admission, connections) = (Arc::new(Admission::new(limits.calls)), AtomicU32::new(0));
         let told = Told { name, checks, gauges, calls };
-        Self(Arc::new(Inner { gate, limits, contracts, routes, health, stopping, admission, connections, told }))
+        Self(Arc::new(Inner {
+            gate,
+            limits,
+            contracts,
+            routes,
+            health,
+            stopping,
+            admission,
+            connections,
+            tracer,
+            told,
+        }))
     }
 
     /// The name of the service in the mesh.
@@ -133,10 +146,12 @@ impl Router {
                 return status.into_http();
             }
         };
+        record.trace(self.0.traced(policy, &request));
         let held = (admitted, request.extensions_mut().remove::<Active>());
         let asked = wire::timeout(request.headers()).unwrap_or(policy.deadline);
         let deadline = Deadline::after(asked.min(policy.deadline));
-        let response = match self.0.answer(policy, route, deadline, request).await {
+        let place = record.traced().map(|traced| traced.current().clone());
+        let response = match trace::within(place, self.0.answer(policy, route, deadline, request)).await {
             Ok(response) => response,
             Err(status) => status.into_http(),
         };
@@ -155,6 +170,16 @@ impl Inner {
     fn find(&self, path: &str) -> Option<(&'static MethodPolicy, Route)> {
         let policy = self.contracts.find(path)?;
         Some((policy, self.routes.get(service(policy.path)?)?.clone()))
+    }
+
+    /// The call in its trace: its caller's, if the caller is to be believed. Probes are in none.
+    fn traced(&self, policy: &MethodPolicy, request: &http::Request<Body>) -> Option<Traced> {
+        if !self.tracer.is_on() || policy.path.starts_with("/grpc.") {
+            return None;
+        }
+        let (headers, known) = (request.headers(), request.extensions().get::<Known>());
+        let believed = |_: &TraceContext| self.tracer.believes_outsiders() || self.gate.is_peer(headers, known);
+        self.tracer.served(policy.path, TraceContext::read(headers).filter(believed))
     }
 
     /// The handler's answer within the deadline. The handler is dropped when that passes.

@@ -20,6 +20,7 @@ use crate::{
     policy::{Access, Contracts},
     server::{Limits, Stack},
     token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
+    trace::Tracer,
 };
 
 pub(crate) use authority::{Authority, DOMAIN, Folder, Signed};
@@ -104,7 +105,7 @@ impl Keys {
     }
 
     pub(crate) fn stack(&self) -> Stack {
-        Stack { verifier: Arc::new(self.verifier()), limits: Limits::default() }
+        Stack { verifier: Arc::new(self.verifier()), limits: Limits::default(), tracer: Tracer::off() }
     }
 
     pub(crate) fn claims(&self, kind: Kind) -> Claims {

@@ -46,9 +46,18 @@ pub(crate) async fn serve(echo: Echo, keys: &Keys, limits: Limits) -> Running {
 
 /// Serves on a port that is known to be free.
 pub(crate) async fn serve_at(address: &str, echo: Echo, keys: &Keys, limits: Limits) -> Running {
+    serve_there(address, echo, Stack { limits, ..keys.stack() }).await
+}
+
+/// Serves on any free port, in the surroundings of `stack`.
+pub(crate) async fn serve_stack(echo: Echo, stack: Stack) -> Running {
+    serve_there("127.0.0.1:0", echo, stack).await
+}
+
+async fn serve_there(address: &str, echo: Echo, stack: Stack) -> Running {
     let listener = bind(address).await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let router = echo.router(Stack { limits, ..keys.stack() });
+    let router = echo.router(stack);
     let shutdown = Shutdown::manual();
     let served = tokio::spawn(router.serve(listener, shutdown.clone()));
     Running { address, shutdown, served }

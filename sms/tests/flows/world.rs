@@ -157,7 +157,11 @@ impl World {
             clock: clock.clone(),
             random: Random::seeded(1),
             master_key: [1; 32],
-            stack: Stack { verifier: Arc::new(verifier), limits: server::Limits::default() },
+            stack: Stack {
+                verifier: Arc::new(verifier),
+                limits: server::Limits::default(),
+                tracer: mesh::Tracer::off(),
+            },
             carrier,
             inline,
             shutdown: shutdown.clone(),

@@ -65,6 +65,7 @@ impl World {
             keyring: Keyring::new(),
             sso: sso.channel(&config),
             inline,
+            tracer: mesh::Tracer::off(),
             shutdown: shutdown.clone(),
         };
         let service = social::build(config.clone(), deps).await.unwrap();
@@ -203,7 +204,7 @@ impl Sso {
         let tokens = &config.tokens;
         let keyring = Keyring::new();
         let verifier = Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, self.clock.clone());
-        let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default() };
+        let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer: mesh::Tracer::off() };
         let server = Server::new("sso", stack).add(TokenServiceServer::new(self.clone()));
         Channel::memory(server.build().unwrap(), "social")
     }

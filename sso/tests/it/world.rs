@@ -130,6 +130,7 @@ async fn replica(url: &str, key: &MeshKey, shutdown: &Shutdown) -> Service {
         blog: channel("blog"),
         inline: false,
         faults: StoreFaults::default(),
+        tracer: mesh::Tracer::off(),
         shutdown: shutdown.clone(),
     };
     sso::build(config, deps).await.unwrap()

@@ -10,10 +10,7 @@ mod tests;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use http::{
@@ -31,7 +28,7 @@ use super::{
     ChannelOptions,
     error::{Fate, Loss},
 };
-use crate::{failure::Failure, tls::Tls};
+use crate::{clock::Draws, failure::Failure, tls::Tls};
 use connection::{Connection, Ticket};
 use outlier::{Ejection, Record};
 
@@ -53,7 +50,7 @@ struct Shared {
     stale: Notify,
     /// A place for each call that waits for a connection.
     queue: Semaphore,
-    draws: AtomicU64,
+    draws: Draws,
 }
 
 /// Where the callee is.
@@ -125,10 +122,14 @@ impl Pool {
             view: watch::Sender::new(Arc::new(State::default().view())),
             stale: Notify::new(),
             queue: Semaphore::new(options.queue as usize),
-            draws: AtomicU64::new(u64::from_le_bytes(options.random.bytes())),
+            draws: Draws::new(&options.random),
             options,
         };
         Self { shared: Arc::new(shared), driver: OnceLock::new() }
+    }
+
+    pub(super) fn callee(&self) -> &'static str {
+        self.shared.callee
     }
 
     pub(super) fn is_secure(&self) -> bool {
@@ -205,7 +206,7 @@ impl Shared {
 
     /// A connection for one call, waited for if need be: how long is the business of the call's deadline.
     async fn connection(&self, tried: &[SocketAddr]) -> Result<Arc<Connection>, Status> {
-        let found = |view: &View| view.pick(tried, || self.draw());
+        let found = |view: &View| view.pick(tried, || self.draws.next());
         let first = Arc::clone(&self.view.borrow());
         if let Some(connection) = found(&first) {
             return Ok(connection);
@@ -226,15 +227,6 @@ impl Shared {
             // The sender lives in self.
             let _ = views.changed().await;
         }
-    }
-
-    /// A random number, without the system call that a fresh one would cost every call (splitmix64).
-    fn draw(&self) -> u64 {
-        const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut z = self.draws.fetch_add(GAMMA, Relaxed).wrapping_add(GAMMA);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
     }
 }
 

@@ -1,62 +1,6 @@
-//! What the program says of itself, and what it must not say.
+//! What must not be said in full.
 
-use std::{fmt, io::IsTerminal as _};
-
-use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
-
-/// How to log.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogConfig {
-    /// `pretty` for people, `compact` for one line each, `json` for collectors.
-    pub format: LogFormat,
-    /// Levels by target, in the syntax of tracing's EnvFilter: `info,mesh=debug`.
-    pub filter: String,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Several lines an event.
-    Pretty,
-    /// One JSON object an event.
-    Json,
-    /// One line an event.
-    Compact,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { format: LogFormat::Compact, filter: "info".to_owned() }
-    }
-}
-
-/// Sends events to standard error from now on. Does nothing if something already receives them, as in tests. A filter that
-/// cannot be parsed is reported, and `info` takes its place: a misspelt filter must not keep a service down.
-pub fn init(log: &LogConfig) {
-    let (filter, problem) = match EnvFilter::try_new(&log.filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
-    };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_coloured());
-    let set = match log.format {
-        LogFormat::Pretty => lines.pretty().try_init(),
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Compact => lines.compact().try_init(),
-    };
-    if let (Ok(()), Some(error)) = (set, problem) {
-        tracing::warn!(%error, filter = log.filter, "the log filter cannot be parsed");
-    }
-}
-
-/// Colours are for people at a terminal who did not refuse them (no-color.org).
-fn is_coloured() -> bool {
-    #[allow(clippy::disallowed_methods, reason = "the edge where the environment is read")]
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && !refused
-}
+use std::fmt;
 
 /// A value that prints as its mask, for fields of log events and Debug of types that hold personal data.
 #[derive(Clone, PartialEq, Eq)]

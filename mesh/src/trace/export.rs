@@ -1,0 +1,276 @@
+//! A process's way to a collector: a bounded queue, and one task that sends what is in it. A call that is traced waits for neither: what finds the queue
+//! full is dropped, and counted.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tonic::{Code, Request, Status, client::Grpc};
+use tonic_prost::ProstCodec;
+
+use super::{
+    Outsiders, TelemetryConfig, TelemetryError, Tracer,
+    otlp::{self, EXPORT, SCHEMA},
+    tracer::{Inner, resource},
+};
+use crate::{
+    channel::backoff::{Backoff, Growth},
+    clock::{Clock, Draws, Random},
+    metrics::Page,
+    shutdown::Shutdown,
+};
+
+/// The most spans of one request, and how long the first of them waits for others.
+const BATCH: usize = 512;
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a collector may take over one request, and how long a request is sent again before it is given up.
+const ANSWER: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+const PAUSES: Growth = Growth { first: Duration::from_millis(500), factor: 2.0, longest: Duration::from_secs(5) };
+/// How long the end of a process waits for its last spans.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// The spans of a process, on their way to a collector or nowhere. Clones are one.
+#[derive(Clone, Default)]
+pub struct Telemetry(Option<Arc<Process>>);
+
+struct Process {
+    config: TelemetryConfig,
+    clock: Clock,
+    random: Random,
+    instance: String,
+    exporter: Arc<Exporter>,
+    stop: Shutdown,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What spans are handed to.
+pub(super) struct Exporter {
+    queue: mpsc::Sender<(Arc<otlp::Resource>, otlp::Span)>,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Telemetry {
+    /// Nothing is traced.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Begins to send, in a task of its own, to where `config` says; nothing if it says nowhere. The collector need not be there.
+    ///
+    /// # Errors
+    /// A setting out of its bounds; the text names it.
+    pub fn start(config: &TelemetryConfig, clock: Clock, random: Random) -> Result<Self, TelemetryError> {
+        let Some(endpoint) = config.endpoint()? else { return Ok(Self::off()) };
+        let (queue, spans) = mpsc::channel(config.queue);
+        let counts = || AtomicU64::new(0);
+        let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
+        let stop = Shutdown::manual();
+        let sender = Sender {
+            collector: Grpc::new(endpoint.connect_timeout(CONNECT).connect_lazy()),
+            exporter: Arc::clone(&exporter),
+            random: random.clone(),
+            failing: false,
+        };
+        let task = Mutex::new(Some(tokio::spawn(sender.run(spans, stop.clone()))));
+        let instance = crate::uuid_v7(&clock, &random).to_string();
+        Ok(Self(Some(Arc::new(Process { config: config.clone(), clock, random, instance, exporter, stop, task }))))
+    }
+
+    /// Traces into the hands of a test, which finds every span that has ended.
+    #[cfg(test)]
+    pub(crate) fn captured(ratio: f64, outsiders: super::Outsiders) -> (Self, super::tests::Captured) {
+        let (queue, spans) = mpsc::channel(1000);
+        let counts = || AtomicU64::new(0);
+        let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
+        let config = TelemetryConfig { endpoint: String::new(), ratio, queue: 1000, outsiders };
+        let (clock, random) = (Clock::simulated(std::time::UNIX_EPOCH), Random::seeded(1));
+        let (instance, stop, task) = (String::new(), Shutdown::manual(), Mutex::default());
+        (
+            Self(Some(Arc::new(Process { config, clock, random, instance, exporter, stop, task }))),
+            super::tests::Captured(spans),
+        )
+    }
+
+    /// Whether anything is traced.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Makes the spans of the service `name`.
+    pub fn tracer(&self, name: &str) -> Tracer {
+        let Some(process) = &self.0 else { return Tracer::off() };
+        // 2^56 at a ratio of 0, which no 56 bits reach.
+        let threshold = ((1.0 - process.config.ratio) * (1_u64 << 56) as f64) as u64;
+        Tracer::new(Inner {
+            clock: process.clock.clone(),
+            draws: Draws::new(&process.random),
+            threshold,
+            believes_outsiders: process.config.outsiders == Outsiders::Accept,
+            resource: resource(name, &process.instance),
+            exporter: Arc::clone(&process.exporter),
+        })
+    }
+
+    /// Sends what is waiting, for 2 s at most, and nothing after that: for the end of a process.
+    pub async fn flush(&self) {
+        let Some(process) = &self.0 else { return };
+        process.stop.begin();
+        let task = process.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut task) = task else { return };
+        if timeout(FLUSH, &mut task).await.is_err() {
+            task.abort();
+            tracing::warn!("the last spans were not sent in time");
+        }
+    }
+
+    /// Writes what became of the spans.
+    pub(crate) fn write(&self, page: &mut Page) {
+        let Some(process) = &self.0 else { return };
+        let Exporter { sent, dropped, failed, .. } = &*process.exporter;
+        for (outcome, count) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+            let help = "Spans by what became of them: dropped for want of room, or not taken by the collector.";
+            page.counter("plaza_telemetry_spans_total", help, &[("outcome", outcome)], count.load(Relaxed) as f64);
+        }
+    }
+}
+
+impl Exporter {
+    pub(super) fn keep(&self, resource: Arc<otlp::Resource>, span: otlp::Span) {
+        if self.queue.try_send((resource, span)).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+type Spans = Vec<(Arc<otlp::Resource>, otlp::Span)>;
+
+/// Sends one batch after the other.
+struct Sender {
+    collector: Grpc<tonic::transport::Channel>,
+    exporter: Arc<Exporter>,
+    random: Random,
+    failing: bool,
+}
+
+impl Sender {
+    /// Until `stop`, and then until the queue is empty.
+    async fn run(mut self, mut queue: mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>, stop: Shutdown) {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                () = gather(&mut queue, &mut batch) => {}
+                () = stop.begun() => {
+                    queue.close();
+                    queue.recv_many(&mut batch, BATCH).await;
+                }
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.deliver(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    async fn deliver(&mut self, batch: Spans) {
+        let count = batch.len() as u64;
+        let delivered = timeout(PATIENCE, self.persist(request(batch))).await;
+        let refused = delivered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
+        match &refused {
+            Ok(rejected) => {
+                self.exporter.sent.fetch_add(count.saturating_sub(*rejected), Relaxed);
+                self.exporter.failed.fetch_add(*rejected, Relaxed);
+            }
+            Err(_) => drop(self.exporter.failed.fetch_add(count, Relaxed)),
+        }
+        // Once, however long it lasts.
+        match (std::mem::replace(&mut self.failing, refused.is_err()), refused) {
+            (false, Err(status)) => {
+                tracing::warn!(code = ?status.code(), "the collector does not take spans: they are lost")
+            }
+            (true, Ok(_)) => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+    }
+
+    /// Sends a request until it is taken, or is refused for good. Returns how many spans were rejected.
+    async fn persist(&mut self, request: otlp::Request) -> Result<u64, Status> {
+        let mut pauses = Backoff::new(PAUSES);
+        loop {
+            let answer = timeout(ANSWER, self.export(request.clone())).await;
+            match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
+                Err(status) if may_pass(status.code()) => sleep(pauses.next(&self.random)).await,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn export(&mut self, request: otlp::Request) -> Result<u64, Status> {
+        self.collector.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let (path, codec) = (EXPORT.parse().map_err(|_| Status::internal("a path"))?, ProstCodec::default());
+        let answer = self.collector.unary(Request::new(request), path, codec).await?;
+        let otlp::Response { partial_success } = answer.into_inner();
+        Ok(partial_success.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)))
+    }
+}
+
+/// Waits for spans, and then a little for more.
+async fn gather(queue: &mut mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>, batch: &mut Spans) {
+    queue.recv_many(batch, BATCH).await;
+    let fill = async { while batch.len() < BATCH && queue.recv_many(batch, BATCH - batch.len()).await > 0 {} };
+    // What came by then goes.
+    let _ = timeout(LINGER, fill).await;
+}
+
+/// The spans of each service stand together.
+fn request(batch: Spans) -> otlp::Request {
+    let mut by_service: Vec<(Arc<otlp::Resource>, Vec<otlp::Span>)> = Vec::new();
+    for (resource, span) in batch {
+        match by_service.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
+            Some((_, spans)) => spans.push(span),
+            None => by_service.push((resource, vec![span])),
+        }
+    }
+    let scope = otlp::Scope { name: "plaza.mesh".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    let spans_of = |(resource, spans): (Arc<otlp::Resource>, _)| otlp::ResourceSpans {
+        resource: Some((*resource).clone()),
+        scope_spans: vec![otlp::ScopeSpans { scope: Some(scope.clone()), spans }],
+        schema_url: SCHEMA.to_owned(),
+    };
+    otlp::Request { resource_spans: by_service.into_iter().map(spans_of).collect() }
+}
+
+/// What the specification of OTLP/gRPC has sent again. RESOURCE_EXHAUSTED it has only with a time to come back in; the pause here is longer than most.
+fn may_pass(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unavailable
+            | Code::DataLoss
+            // What tonic calls a connection that was lost.
+            | Code::Unknown
+    )
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_on() { "Telemetry(on)" } else { "Telemetry(off)" })
+    }
+}
