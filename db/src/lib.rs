@@ -22,8 +22,10 @@ mod postgres;
 mod queue;
 pub mod sql;
 mod sqlite;
+mod statement;
 mod transaction;
 mod value;
+pub mod work;
 mod worker;
 
 pub use conn::Conn;
@@ -34,3 +36,4 @@ pub use faults::{Fate, Faults};
 pub use options::{Migrations, Options};
 pub use postgres::PgConn;
 pub use value::{At, Id};
+pub use work::{Lease, Work};

@@ -10,4 +10,5 @@ mod opening;
 mod postgres;
 mod queues;
 mod store;
+mod work;
 mod world;
