@@ -13,6 +13,7 @@ mod gate;
 mod hashing;
 mod identifier;
 mod janitor;
+mod metrics;
 mod model;
 mod operate;
 mod origin;
@@ -30,6 +31,7 @@ mod session;
 mod signin;
 mod signup;
 mod sso;
+mod step;
 mod store;
 mod throttle;
 mod tokens;
@@ -37,7 +39,7 @@ mod username;
 
 use std::{sync::Arc, time::Duration};
 
-use db::Db;
+use db::{Db, work::Tally};
 use mesh::{
     Channel, Clock, Limits, Random, Router, Shutdown, Stack, deadline,
     token::{Keyring, Kind, Verifier},
@@ -155,6 +157,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         random: random.clone(),
         peers: peers.clone(),
         gates: gate::Gates::new(),
+        tally: Tally::new("provisioning", model::Target::ALL.map(|target| (target as i16, target.name()))),
     });
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");

@@ -79,14 +79,19 @@ impl Target {
     pub(crate) fn from_stored(value: i16) -> Self {
         if value == 1 { Self::Social } else { Self::Blog }
     }
+
+    /// Its name in the mesh.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Social => "social",
+            Self::Blog => "blog",
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Social => "social",
-            Self::Blog => "blog",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     model::{Owed, Target, Truth},
     sso::Sso,
-    store::{self, owed::Filter},
+    store::{self, owed::Filter, provisioning::DEBTS},
 };
 
 /// Parked rows made due in one transaction.
@@ -54,7 +54,7 @@ async fn retry_user(sso: &Sso, user_id: Uuid) -> Result<usize, Error> {
     let now = sso.clock.now();
     let retried = sso.db.write("retry_provisioning", move |c| {
         store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
-        Ok::<_, Error>(store::owed::retry_user(c, user_id, now)?)
+        Ok::<_, Error>(DEBTS.retry(c, user_id, now.into())?)
     });
     retried.await
 }
@@ -64,7 +64,7 @@ async fn retry_parked(sso: &Sso, target: Target) -> Result<usize, Error> {
     while deadline::current().is_none_or(|deadline| deadline.left() > RESERVE) {
         let now = sso.clock.now();
         let page = sso.db.write("retry_parked_provisioning", move |c| {
-            Ok::<_, Error>(store::owed::retry_parked(c, target, PAGE, now)?)
+            Ok::<_, Error>(DEBTS.retry_parked(c, target as i16, PAGE, now.into())?)
         });
         match page.await? {
             0 => break,

@@ -9,6 +9,7 @@ mod deletion;
 mod durable;
 mod faults;
 mod keys;
+mod metrics;
 mod operators;
 mod otp;
 mod owed;

@@ -144,6 +144,11 @@ impl World {
         self.plaza = Some(Onebox::start(config(&self.folder), edge).await.expect("plaza starts again"));
     }
 
+    /// Stops all four services.
+    pub(crate) async fn stop(mut self) {
+        self.plaza.take().expect("it runs").stop().await;
+    }
+
     /// The whole, to take parts away and bring them back.
     pub(crate) fn plaza(&self) -> &Onebox {
         self.plaza.as_ref().expect("it runs")
@@ -239,6 +244,15 @@ impl World {
     pub(crate) async fn provisioning(&self, user_id: &str) -> Vec<Provisioning> {
         let request = self.as_operator(sso::GetProvisioningRequest { user_id: user_id.to_owned() });
         self.users().get_provisioning(request).await.expect("it answers").into_inner().provisioning
+    }
+
+    /// A figure on the page of the admin port, by its name with its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let admin = mesh::Admin::new(mesh::Shutdown::manual());
+        self.plaza().describe(&admin);
+        let page = admin.metrics().await;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("a number")
     }
 
     /// Lets time pass until every target knows the user; a minute at most.
