@@ -8,6 +8,7 @@ mod contracts;
 mod deletion;
 mod durable;
 mod faults;
+mod history;
 mod keys;
 mod metrics;
 mod operators;
