@@ -1,6 +1,7 @@
 //! Load for Plaza.
 
 mod mesh;
+mod signup;
 mod stream;
 
 use std::{error::Error, process::ExitCode};
@@ -14,6 +15,8 @@ enum Command {
     Stream(stream::Arguments),
     /// Measure what a call costs: bare tonic, the mesh over loopback, and in memory
     Mesh(mesh::Arguments),
+    /// Measure a sign-up beside its commits alone, and what an outage of Blog costs those who sign up after it
+    Signup(signup::Arguments),
 }
 
 #[tokio::main]
@@ -21,6 +24,7 @@ async fn main() -> ExitCode {
     let done: Result<(), Box<dyn Error>> = match Command::parse() {
         Command::Stream(arguments) => stream::run(arguments).await,
         Command::Mesh(arguments) => mesh::run(arguments).await,
+        Command::Signup(arguments) => signup::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
