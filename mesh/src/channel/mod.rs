@@ -73,6 +73,8 @@ pub struct ChannelOptions {
     pub random: Random,
     /// Where calls are counted: one for all channels of a service.
     pub metrics: ClientMetrics,
+    /// What the callee's methods promise. Plaza's.
+    pub contracts: Contracts,
 }
 
 impl ChannelOptions {
@@ -93,6 +95,7 @@ impl Default for ChannelOptions {
             tls: None,
             random: Random::system(),
             metrics: ClientMetrics::new(),
+            contracts: Contracts::plaza(),
         }
     }
 }
@@ -130,18 +133,12 @@ impl Channel {
     /// with the certificate in [`ChannelOptions::tls`], where the callee has to prove that it is `callee`. The host may have many addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
     /// first called, and again after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
-        let shared = options.shared();
-        Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), shared)
+        let (contracts, shared) = (options.contracts, options.shared());
+        Self::of(contracts, Transport::socket(callee, uri, caller, options), shared)
     }
 
     fn of(contracts: Contracts, transport: Transport, (random, calls): (Random, Arc<Calls>)) -> Self {
         Self(Arc::new(Inner { contracts, transport, random, throttle: Throttle::default(), calls }))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
-        let Some(inner) = Arc::into_inner(self.0) else { panic!("the channel is shared") };
-        Self(Arc::new(Inner { contracts, ..inner }))
     }
 }
 

@@ -126,8 +126,9 @@ impl Server {
         Self { name, stack, contracts: Contracts::plaza(), added: Vec::new(), checks: Vec::new(), gauges: Vec::new() }
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
+    /// The same on other contracts than Plaza's.
+    #[must_use]
+    pub fn with_contracts(self, contracts: Contracts) -> Self {
         Self { contracts, ..self }
     }
 
