@@ -8,6 +8,8 @@ mod error;
 mod faults;
 mod identity;
 mod memory;
+#[cfg(test)]
+mod negative_tests;
 mod network;
 mod pool;
 mod replay;
