@@ -10,6 +10,8 @@ mod gate;
 mod guard;
 mod health;
 mod limit;
+#[cfg(test)]
+mod overload_tests;
 mod record;
 mod reflection;
 mod router;
@@ -60,8 +62,8 @@ pub struct Limits {
     pub connections: u32,
     /// The most calls at a time on one connection. 1024.
     pub streams: u32,
-    /// The most calls at a time over all connections; more are RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not
-    /// counted. 1024.
+    /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than half of their method's deadline; more are
+    /// RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not counted. 1024.
     pub calls: u32,
     /// How long a peer that connected may take over its first words: TLS apart, the 24 bytes that open HTTP/2. 10 s.
     pub greeting: Duration,
