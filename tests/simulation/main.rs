@@ -81,6 +81,7 @@ fn setting(name: &str) -> Option<String> {
 struct Replay(u64);
 
 impl Drop for Replay {
+    #[allow(clippy::print_stderr, reason = "where a failing test speaks")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("to see it again: PLAZA_SIMULATION_SEED={} cargo test -p tests --test simulation", self.0);
