@@ -3,6 +3,7 @@
 //! `service` (the wire) → a flow (`signup`, `otp`, `signin`, `create`, `provision`) → `store` (the database); `peers` calls the others.
 
 mod account;
+mod audit;
 mod change;
 mod config;
 mod create;
@@ -46,7 +47,7 @@ use mesh::{
 };
 use tokio::task::JoinSet;
 
-pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
+pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
@@ -127,6 +128,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     ] {
         in_bounds(setting, u64::try_from(value).unwrap_or(0), 1, 1_000_000)?;
     }
+    in_bounds("audit.keep_days", config.audit.keep_days, 1, 3650)?;
     in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
@@ -138,8 +140,17 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let pepper = master_key.derive("plaza/sso/pepper");
     let hasher =
         hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
-    let issuer =
-        tokens::Issuer::open(&db, &master_key, &keyring, clock.clone(), random.clone(), config.tokens.clone()).await?;
+    let audit = audit::Audit::new(clock.clone(), random.clone());
+    let issuer = tokens::Issuer::open(
+        &db,
+        &master_key,
+        &keyring,
+        audit.clone(),
+        clock.clone(),
+        random.clone(),
+        config.tokens.clone(),
+    );
+    let issuer = issuer.await?;
     let Tokens { deployment, audience, issuer: issued_by, .. } = &config.tokens;
     // A token that another replica has signed with a key of a moment ago.
     let newer = issuer.clone();
@@ -177,6 +188,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         sessions,
         throttle_key,
         throttle,
+        audit,
+        audit_kept: Duration::from_secs(config.audit.keep_days * 24 * 3600),
     });
     let router = service::router(&sso, stack)?;
     let mut workers = JoinSet::new();
@@ -186,6 +199,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     }
     workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(sso.issuer.clone().work(shutdown.clone()));
+    workers.spawn(audit::work(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
     Ok(Service { sso, router, workers })
 }
@@ -201,6 +215,9 @@ impl Service {
         let Self { sso, router, mut workers } = self;
         while workers.join_next().await.is_some() {}
         drop(router);
+        if let Err(error) = sso.audit.flush(&sso.db).await {
+            tracing::warn!(%error, "what was refused could not be written down");
+        }
         sso.db.clone().close().await;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind},
     error::Error,
     model::{Outcome, User},
     sso::Sso,
@@ -15,14 +16,24 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::UserNotFound`], [`Error::RequestIdReused`].
-pub(crate) async fn set_locked(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid, locked: bool) -> Result<User, Error> {
+pub(crate) async fn set_locked(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    user_id: Uuid,
+    locked: bool,
+    operator: &str,
+) -> Result<User, Error> {
     let digest = crate::digest::keyed(&sso.digest_key, &[b"lock", user_id.as_bytes(), &[u8::from(locked)]]);
-    let now = sso.clock.now();
+    let (now, audit) = (sso.clock.now(), sso.audit.clone());
+    let kind = if locked { Kind::UserLocked } else { Kind::UserUnlocked };
+    let event = Event::new(kind).of(user_id).by(operator);
     sso.db
         .write("lock_user", move |c| {
             let outcome = Outcome { user_id, verification_id: None, session_id: None };
             if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_none() {
-                store::users::set_locked(c, user_id, locked, now)?;
+                if store::users::set_locked(c, user_id, locked, now)? > 0 {
+                    audit.record(c, event.clone())?;
+                }
                 if locked {
                     store::sessions::end_all(c, user_id, None)?;
                     store::verifications::end_all(c, user_id)?;

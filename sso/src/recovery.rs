@@ -9,6 +9,7 @@ use mesh::Fields;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     digest::keyed,
     error::Error,
     identifier::Identifier,
@@ -77,6 +78,8 @@ pub(crate) async fn start(sso: &Arc<Sso>, ask: Start) -> Result<Pending, Error> 
         }
     });
     let (verification, decoy) = reset.await?.verification();
+    let started = Event::new(Kind::ResetStarted);
+    sso.audit.count(if decoy { started.because(Reason::Decoy) } else { started.of(verification.user_id) });
     otp::deliver(sso, request_id, &verification, decoy).await
 }
 
@@ -102,7 +105,7 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete) -> Result<Option<Ver
     }
     let reset = find(sso, verification_id).await?;
     let (verification, _) = reset.clone().verification();
-    let verdict = sso.peers.verify_otp(request_id, &verification, &code).await?;
+    let verdict = otp::check(sso, request_id, &verification, reset.user_id, &code).await?;
     let (Verdict::Approved, Some(user_id)) = (verdict, reset.user_id) else { return Ok(Some(verdict)) };
     let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::VerificationNotFound)).await?;
     // Not before the code was right: it would tell who has the username.
@@ -132,7 +135,7 @@ async fn set(
     user_id: Uuid,
     hash: String,
 ) -> Result<(), Error> {
-    let (now, key) = (sso.clock.now(), sso.throttle_key);
+    let (now, key, audit) = (sso.clock.now(), sso.throttle_key, sso.audit.clone());
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
     sso.db
         .write("reset_password", move |c| {
@@ -145,6 +148,7 @@ async fn set(
                 return Err(Error::VerificationNotFound);
             }
             replace(c, user_id, &hash, None, now)?;
+            audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
             throttle::forgive(c, &key, &reset.identifier)
         })
         .await

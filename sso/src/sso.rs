@@ -6,7 +6,7 @@ use db::Db;
 use mesh::{Clock, Random, uuid_v7};
 use uuid::Uuid;
 
-use crate::{config, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
+use crate::{audit::Audit, config, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -25,6 +25,9 @@ pub(crate) struct Sso {
     pub(crate) sessions: session::Limits,
     pub(crate) throttle_key: [u8; 32],
     pub(crate) throttle: config::Throttle,
+    pub(crate) audit: Audit,
+    /// How long what was decided is kept.
+    pub(crate) audit_kept: Duration,
 }
 
 impl Sso {

@@ -60,6 +60,7 @@ const TABLE: &[(&str, May)] = &[
     ("/sso.v1.UserService/DeleteUser", May::Operator),
     ("/sso.v1.UserService/GetProvisioning", May::Operator),
     ("/sso.v1.UserService/GetUser", May::Operator),
+    ("/sso.v1.UserService/ListAuditEvents", May::Operator),
     ("/sso.v1.UserService/ListProvisioning", May::Operator),
     ("/sso.v1.UserService/ListUsers", May::Operator),
     ("/sso.v1.UserService/LockUser", May::Operator),

@@ -2,6 +2,7 @@
 //! databases.
 
 mod access;
+mod audit;
 mod bad_input;
 mod blog;
 mod contracts;

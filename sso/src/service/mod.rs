@@ -2,6 +2,7 @@
 
 mod account;
 mod auth;
+mod events;
 mod operator;
 mod parse;
 mod render;

@@ -1,12 +1,17 @@
 //! What operators ask about users and debts, parsed and rendered; and a person's own deletion, which takes the same road.
 
-use mesh::{Failure, Fields, page};
+use mesh::{
+    Failure, Fields,
+    access::{self, Caller},
+    page,
+};
 use proto::sso::v1::{
     self as pb, DeleteAccountRequest, DeleteUserRequest, DifferenceKind, ListProvisioningRequest,
     ListProvisioningResponse, OwedProvisioning, ProvisioningDifference, ProvisioningState,
     ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, UpdateUserRequest,
     retry_provisioning_request,
 };
+use tonic::Request;
 use uuid::Uuid;
 
 use super::{parse, render};
@@ -18,6 +23,14 @@ use crate::{
     reconcile::{self, Ask},
     store::owed::Filter,
 };
+
+/// The operator who calls; empty for anybody else, whom the policy keeps out.
+pub(super) fn name<T>(request: &Request<T>) -> String {
+    match access::caller(request) {
+        Caller::Operator(name) => name.clone(),
+        _ => String::new(),
+    }
+}
 
 /// A user to delete.
 pub(super) struct Delete {
@@ -126,7 +139,9 @@ impl TryFrom<ReconcileProvisioningRequest> for Ask {
         let size = size.and_then(|size| i32::try_from(size).ok());
         let after =
             target.and_then(|target| fields.take("page_token", page::after(&request.page_token, &comparison(target))));
-        let parsed = (|| Some(Self { target: target?, dry_run, delete_unknown, after: after?, size: size? }))();
+        let parsed = (|| {
+            Some(Self { target: target?, dry_run, delete_unknown, after: after?, size: size?, operator: String::new() })
+        })();
         fields.finish(parsed)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use mesh::{access, token::PublicKey};
+use mesh::token::PublicKey;
 use proto::sso::v1::{
     self as pb, ListPublicKeysRequest, ListPublicKeysResponse, RotateKeyRequest, RotateKeyResponse,
     token_service_server::TokenService,
 };
 use tonic::{Request, Response, Status};
 
-use super::parse;
+use super::{operator, parse};
 use crate::{error::Error, sso::Sso};
 
 pub(super) struct Keys(pub(super) Arc<Sso>);
@@ -24,10 +24,14 @@ impl TokenService for Keys {
     }
 
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {
-        let operator = access::caller(&request).clone();
+        let operator = operator::name(&request);
         let RotateKeyRequest { request_id, end_others } = request.into_inner();
-        self.0.issuer.rotate_now(parse::id("request_id", &request_id)?, end_others).await.map_err(Error::from)?;
-        tracing::warn!(?operator, end_others, "the signing key was rotated");
+        self.0
+            .issuer
+            .rotate_now(parse::id("request_id", &request_id)?, end_others, &operator)
+            .await
+            .map_err(Error::from)?;
+        tracing::warn!(operator, end_others, "the signing key was rotated");
         Ok(Response::new(RotateKeyResponse { public_keys: self.public_keys() }))
     }
 }

@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use mesh::access;
 use proto::sso::v1::{
     CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetProvisioningRequest,
-    GetProvisioningResponse, GetUserRequest, GetUserResponse, ListProvisioningRequest, ListProvisioningResponse,
-    ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse, ReconcileProvisioningRequest,
-    ReconcileProvisioningResponse, RetryProvisioningRequest, RetryProvisioningResponse, UnlockUserRequest,
-    UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
+    GetProvisioningResponse, GetUserRequest, GetUserResponse, ListAuditEventsRequest, ListAuditEventsResponse,
+    ListProvisioningRequest, ListProvisioningResponse, ListUsersRequest, ListUsersResponse, LockUserRequest,
+    LockUserResponse, ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest,
+    RetryProvisioningResponse, UnlockUserRequest, UnlockUserResponse, UpdateUserRequest, UpdateUserResponse,
+    user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
-use super::{operator, parse, render};
-use crate::{change, create, delete, operate, owed, reconcile, signup, sso::Sso};
+use super::{events, operator, parse, render};
+use crate::{audit, change, create, delete, operate, owed, reconcile, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
 
 #[tonic::async_trait]
 impl UserService for Users {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> {
-        let ask = request.into_inner().try_into()?;
-        let done = signup::create_user(&self.0, ask).await?;
+        let operator = operator::name(&request);
+        let done = signup::create_user(&self.0, request.into_inner().try_into()?, &operator).await?;
         Ok(Response::new(CreateUserResponse {
             user: Some(render::user(&done.user)),
             provisioning: render::provisioning(&done.provisioning),
@@ -45,15 +45,16 @@ impl UserService for Users {
     }
 
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Result<Response<UpdateUserResponse>, Status> {
-        let ask = request.into_inner().try_into()?;
-        let (user, provisioning) = change::change(&self.0, ask).await?;
+        let operator = operator::name(&request);
+        let (user, provisioning) = change::change(&self.0, request.into_inner().try_into()?, &operator).await?;
         let provisioning = render::provisioning(&provisioning);
         Ok(Response::new(UpdateUserResponse { user: Some(render::user(&user)), provisioning }))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> {
+        let operator = operator::name(&request);
         let ask: operator::Delete = request.into_inner().try_into()?;
-        let provisioning = delete::by_operator(&self.0, ask.request_id, ask.user_id).await?;
+        let provisioning = delete::by_operator(&self.0, ask.request_id, ask.user_id, &operator).await?;
         Ok(Response::new(DeleteUserResponse { provisioning: render::provisioning(&provisioning) }))
     }
 
@@ -70,35 +71,37 @@ impl UserService for Users {
         &self,
         request: Request<ReconcileProvisioningRequest>,
     ) -> Result<Response<ReconcileProvisioningResponse>, Status> {
-        let ask: reconcile::Ask = request.into_inner().try_into()?;
+        let operator = operator::name(&request);
+        let ask = reconcile::Ask { operator, ..request.into_inner().try_into()? };
+        let target = ask.target;
         let done = reconcile::page(&self.0, ask).await?;
-        Ok(Response::new(operator::compared(ask.target, &done)))
+        Ok(Response::new(operator::compared(target, &done)))
     }
 
     async fn retry_provisioning(
         &self,
         request: Request<RetryProvisioningRequest>,
     ) -> Result<Response<RetryProvisioningResponse>, Status> {
-        let scope = request.into_inner().try_into()?;
-        let retried = owed::retry(&self.0, scope).await?;
+        let operator = operator::name(&request);
+        let retried = owed::retry(&self.0, request.into_inner().try_into()?, &operator).await?;
         Ok(Response::new(RetryProvisioningResponse { retried: i32::try_from(retried).unwrap_or(i32::MAX) }))
     }
 
     async fn lock_user(&self, request: Request<LockUserRequest>) -> Result<Response<LockUserResponse>, Status> {
-        let operator = access::caller(&request).clone();
+        let operator = operator::name(&request);
         let LockUserRequest { request_id, user_id } = request.into_inner();
         let (request_id, user_id) = operator::locking(&request_id, &user_id)?;
-        let user = operate::set_locked(&self.0, request_id, user_id, true).await?;
-        tracing::warn!(?operator, %user_id, "the user is locked");
+        let user = operate::set_locked(&self.0, request_id, user_id, true, &operator).await?;
+        tracing::warn!(operator, %user_id, "the user is locked");
         Ok(Response::new(LockUserResponse { user: Some(render::user(&user)) }))
     }
 
     async fn unlock_user(&self, request: Request<UnlockUserRequest>) -> Result<Response<UnlockUserResponse>, Status> {
-        let operator = access::caller(&request).clone();
+        let operator = operator::name(&request);
         let UnlockUserRequest { request_id, user_id } = request.into_inner();
         let (request_id, user_id) = operator::locking(&request_id, &user_id)?;
-        let user = operate::set_locked(&self.0, request_id, user_id, false).await?;
-        tracing::warn!(?operator, %user_id, "the user is unlocked");
+        let user = operate::set_locked(&self.0, request_id, user_id, false, &operator).await?;
+        tracing::warn!(operator, %user_id, "the user is unlocked");
         Ok(Response::new(UnlockUserResponse { user: Some(render::user(&user)) }))
     }
 
@@ -106,5 +109,14 @@ impl UserService for Users {
         let ask = operator::users(request.into_inner())?;
         let (users, more) = operate::list(&self.0, ask.locked, ask.after, ask.limit).await?;
         Ok(Response::new(operator::users_page(&ask, &users, more)))
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        let ask: events::List = request.into_inner().try_into()?;
+        let (page, more) = audit::list(&self.0, ask.filter.clone(), ask.before, ask.limit).await?;
+        Ok(Response::new(events::page(&ask.filter, &page, more)))
     }
 }

@@ -110,9 +110,16 @@ pub(crate) fn find(c: &mut Conn, id: Uuid) -> QueryResult<Option<User>> {
     Ok(Some(user(row, claims)))
 }
 
-/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it. With the hash to check; a user
-/// who is locked has none.
-pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<(Uuid, Option<String>)>> {
+/// Who may be signing in.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) user_id: Uuid,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) is_locked: bool,
+}
+
+/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it.
+pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Candidate>> {
     let found: Option<(Id, Option<String>, Option<At>)> = on!(c => identifiers::table
         .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
         .filter(identifiers::value.eq(identifier.value()))
@@ -120,7 +127,12 @@ pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResul
         .select((users::id, users::password_hash, users::locked_at))
         .first(c)
         .optional())?;
-    Ok(found.map(|(id, hash, locked_at)| (id.0, hash.filter(|_| locked_at.is_none()))))
+    let candidate = |(id, password_hash, locked_at): (Id, _, Option<At>)| Candidate {
+        user_id: id.0,
+        password_hash,
+        is_locked: locked_at.is_some(),
+    };
+    Ok(found.map(candidate))
 }
 
 /// The user who has the identifier verified.
