@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     model::{Outcome, User},
     sso::Sso,
-    store,
+    store::{self, users::Filter},
 };
 
 /// Keeps a user out, or lets one in again. Locking ends all sessions and whatever a code was sent for.
@@ -49,11 +49,27 @@ pub(crate) async fn set_locked(
 ///
 /// # Errors
 /// Of the database alone.
-pub(crate) async fn list(sso: &Arc<Sso>, locked: bool, after: Uuid, limit: usize) -> Result<(Vec<User>, bool), Error> {
+pub(crate) async fn list(
+    sso: &Arc<Sso>,
+    filter: Filter,
+    after: Uuid,
+    limit: usize,
+) -> Result<(Vec<User>, bool), Error> {
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let mut users =
-        sso.db.read("list_users", move |c| Ok::<_, Error>(store::users::page(c, after, locked, one_more)?)).await?;
+    let page = sso.db.read("list_users", move |c| Ok::<_, Error>(store::users::page(c, after, &filter, one_more)?));
+    let mut users = page.await?;
     let more = users.len() > limit;
     users.truncate(limit);
     Ok((users, more))
+}
+
+/// Users by id, in the order they were asked for.
+///
+/// # Errors
+/// [`Error::UserNotFound`] if one is not there.
+pub(crate) async fn batch(sso: &Arc<Sso>, ids: Vec<Uuid>) -> Result<Vec<User>, Error> {
+    let wanted = ids.clone();
+    let users = sso.db.read("batch_get_users", move |c| Ok::<_, Error>(store::users::batch(c, &wanted)?)).await?;
+    let found = |id: &Uuid| users.iter().find(|user| user.id == *id).cloned().ok_or(Error::UserNotFound);
+    ids.iter().map(found).collect()
 }

@@ -127,6 +127,7 @@ pub(crate) fn change(user_id: &str, tier: OfficialTier) -> sso::UpdateUserReques
         user_id: user_id.to_owned(),
         account_type: AccountType::Official.into(),
         official_tier: tier.into(),
+        ..Default::default()
     }
 }
 

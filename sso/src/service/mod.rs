@@ -5,6 +5,7 @@ mod auth;
 mod events;
 mod operator;
 mod parse;
+mod people;
 mod render;
 mod token;
 mod user;

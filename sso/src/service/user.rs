@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use proto::sso::v1::{
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetProvisioningRequest,
-    GetProvisioningResponse, GetUserRequest, GetUserResponse, ListAuditEventsRequest, ListAuditEventsResponse,
-    ListProvisioningRequest, ListProvisioningResponse, ListUsersRequest, ListUsersResponse, LockUserRequest,
-    LockUserResponse, ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest,
-    RetryProvisioningResponse, UnlockUserRequest, UnlockUserResponse, UpdateUserRequest, UpdateUserResponse,
-    user_service_server::UserService,
+    BatchGetUsersRequest, BatchGetUsersResponse, CreateUserRequest, CreateUserResponse, DeleteUserRequest,
+    DeleteUserResponse, GetProvisioningRequest, GetProvisioningResponse, GetUserRequest, GetUserResponse,
+    ListAuditEventsRequest, ListAuditEventsResponse, ListProvisioningRequest, ListProvisioningResponse,
+    ListUsersRequest, ListUsersResponse, LockUserRequest, LockUserResponse, ReconcileProvisioningRequest,
+    ReconcileProvisioningResponse, RetryProvisioningRequest, RetryProvisioningResponse, UnlockUserRequest,
+    UnlockUserResponse, UpdateUserRequest, UpdateUserResponse, user_service_server::UserService,
 };
 use tonic::{Request, Response, Status};
 
-use super::{events, operator, parse, render};
+use super::{events, operator, parse, people, render};
 use crate::{audit, change, create, delete, operate, owed, reconcile, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
@@ -33,6 +33,14 @@ impl UserService for Users {
         let id = parse::id("user_id", &request.into_inner().user_id)?;
         let (user, _) = create::user_and_provisioning(&self.0, id).await?;
         Ok(Response::new(GetUserResponse { user: Some(render::user(&user)) }))
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<BatchGetUsersRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let users = operate::batch(&self.0, people::ids(&request.into_inner().user_ids)?).await?;
+        Ok(Response::new(BatchGetUsersResponse { users: users.iter().map(render::user).collect() }))
     }
 
     async fn get_provisioning(
@@ -106,9 +114,9 @@ impl UserService for Users {
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        let ask = operator::users(request.into_inner())?;
-        let (users, more) = operate::list(&self.0, ask.locked, ask.after, ask.limit).await?;
-        Ok(Response::new(operator::users_page(&ask, &users, more)))
+        let ask: people::List = request.into_inner().try_into()?;
+        let (users, more) = operate::list(&self.0, ask.filter, ask.after, ask.limit).await?;
+        Ok(Response::new(people::page(ask.filter, &users, more)))
     }
 
     async fn list_audit_events(
