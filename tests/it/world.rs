@@ -23,6 +23,8 @@ use tempfile::TempDir;
 use tonic::{Request, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
+use crate::trace::Trace;
+
 /// When every world begins.
 pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
 
@@ -30,6 +32,8 @@ pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
 pub(crate) struct World {
     plaza: Option<Onebox>,
     folder: TempDir,
+    /// Last, so that it sees the end as well.
+    trace: Trace,
 }
 
 /// Somebody who signs up: an address and what they would type.
@@ -112,16 +116,23 @@ fn authorize(metadata: &mut MetadataMap, token: &str) {
 impl World {
     /// A world where nobody has signed up.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), edge(1)).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        Self::on(edge(1)).await
+    }
+
+    async fn on(edge: Edge) -> Self {
+        let (folder, trace) = (tempfile::tempdir().expect("a folder"), Trace::begin());
+        let plaza = Onebox::start(config(&folder), edge).await.expect("plaza starts");
+        Self { plaza: Some(plaza), folder, trace }
+    }
+
+    /// What was logged so far.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// A world where nobody has signed up, and things go wrong as asked.
     pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), Edge { faults, ..edge(1) }).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        Self::on(Edge { faults, ..edge(1) }).await
     }
 
     /// The whole, to stop parts of it.
@@ -131,9 +142,7 @@ impl World {
 
     /// A world on real time and real threads, where calls at once are at once: for races.
     pub(crate) async fn threaded() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let plaza = Onebox::start(config(&folder), Edge::system()).await.expect("plaza starts");
-        Self { plaza: Some(plaza), folder }
+        Self::on(Edge::system()).await
     }
 
     /// Stops all four services and starts them again on the same data.
@@ -201,12 +210,18 @@ impl World {
 
     /// Signs somebody up.
     pub(crate) async fn sign_up(&self, person: &Person) -> Result<SignUpResponse, Status> {
+        self.trace.secret(&person.password);
         self.auth().sign_up(person.sign_up()).await.map(tonic::Response::into_inner)
     }
 
     /// Signs somebody in.
     pub(crate) async fn sign_in(&self, person: &Person) -> Result<SignInResponse, Status> {
-        self.auth().sign_in(person.sign_in()).await.map(tonic::Response::into_inner)
+        self.trace.secret(&person.password);
+        let answer = self.auth().sign_in(person.sign_in()).await?.into_inner();
+        if let Some(sso::sign_in_response::Outcome::Tokens(tokens)) = &answer.outcome {
+            self.trace.secret(&tokens.refresh_token);
+        }
+        Ok(answer)
     }
 
     /// Asks for a code.
@@ -224,7 +239,9 @@ impl World {
     pub(crate) async fn join(&self, person: &Person) -> (sso::User, Tokens) {
         let signed_up = self.sign_up(person).await.expect("signs up");
         let code = self.code(&person.address).await;
-        success(self.verify(&verification(&signed_up), &code).await.expect("verifies"))
+        let (user, tokens) = success(self.verify(&verification(&signed_up), &code).await.expect("verifies"));
+        self.trace.secret(&tokens.refresh_token);
+        (user, tokens)
     }
 
     /// All messages to an address, newest first.
@@ -237,7 +254,10 @@ impl World {
 
     /// The last code that reached an address.
     pub(crate) async fn code(&self, address: &str) -> String {
-        self.messages(address).await.into_iter().find(|message| !message.code.is_empty()).expect("a code came").code
+        let coded = self.messages(address).await.into_iter().find(|message| !message.code.is_empty());
+        let code = coded.expect("a code came").code;
+        self.trace.secret(&code);
+        code
     }
 
     /// How far the targets know a user, as an operator sees it.
