@@ -1,9 +1,12 @@
 //! Load for Plaza.
 
+mod identity;
 mod mesh;
 mod overload;
+mod people;
 mod signup;
 mod stream;
+mod timing;
 
 use std::{error::Error, process::ExitCode};
 
@@ -17,6 +20,10 @@ enum Command {
     Stream(stream::Arguments),
     /// Measure what a call costs: bare tonic, the mesh over loopback, and in memory
     Mesh(mesh::Arguments),
+    /// Measure what identity costs beside the hash alone: sign-ins, reads meanwhile, refreshes, tokens, sessions
+    Identity(identity::Arguments),
+    /// Measure whether time tells who has an account
+    Timing(timing::Arguments),
     /// Measure a sign-up beside its commits alone, and what an outage of Blog costs those who sign up after it
     Signup(signup::Arguments),
     /// Offer a server ten times what it can do, and see what it does
@@ -49,6 +56,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Stream(arguments) => stream::run(arguments).await,
         Command::Mesh(arguments) => mesh::run(arguments).await,
+        Command::Identity(arguments) => identity::run(arguments).await,
+        Command::Timing(arguments) => timing::run(arguments).await,
         Command::Signup(arguments) => signup::run(arguments).await,
         Command::Overload(arguments) => overload::run(arguments).await,
         Command::Serve(arguments) => mesh::serve::run(arguments).await,
