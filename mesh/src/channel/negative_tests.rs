@@ -215,8 +215,8 @@ async fn what_a_callee_does_badly_has_a_status_and_costs_the_next_call_nothing()
         (Deed::HugeMessage, Some(Code::OutOfRange), 1),
         (Deed::HalfMessage, Some(Code::Internal), 1),
         (Deed::Cut, Some(Code::Unavailable), 2),
-        // Before it was READY no call went to it.
-        (Deed::OldHttp, Some(Code::Unavailable), 2),
+        // It was never READY, so that the call waited for another.
+        (Deed::OldHttp, None, 2),
     ] {
         let (channel, seen) = callee(deed);
         let began = Instant::now();
