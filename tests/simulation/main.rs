@@ -1,15 +1,20 @@
 //! The four services, each on a host of its own, in a simulated network (turmoil) and in simulated time: hosts crash and come back on their data,
 //! links break, hold back and slow down, people sign up meanwhile. Whatever happens is drawn from a seed, and is the same each time.
 //!
-//! A seed that fails is printed; `PLAZA_SIMULATION_SEED=7 cargo test -p tests --test simulation` runs it alone, and
-//! `PLAZA_SIMULATION_SEED=7 PLAZA_SIMULATION_LOG=file` writes down what happened.
+//! A seed that fails is printed; `PLAZA_SIMULATION_SEED=7 cargo test -p tests --test simulation` runs it alone, and with
+//! `PLAZA_SIMULATION_LOG=/tmp/log` too, once, and what happened is written there.
 
 mod host;
 mod log;
 mod people;
 mod storm;
 
-use std::{thread, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use onebox::Part;
 
@@ -24,18 +29,38 @@ const END: Duration = Duration::from_secs(300);
 /// What is run when no seed is named.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=4;
 
+const SEED: &str = "PLAZA_SIMULATION_SEED";
+const LOG: &str = "PLAZA_SIMULATION_LOG";
+
 #[test]
 fn whatever_fails_nobody_who_was_acknowledged_is_lost() {
-    for seed in seeds() {
-        let _replay = Replay(seed);
-        let (first, second) = (history(seed), history(seed));
-        if let Some(path) = setting("PLAZA_SIMULATION_LOG") {
-            std::fs::write(path, &first).expect("written");
+    match (setting(SEED), setting(LOG)) {
+        (Some(seed), Some(log)) => {
+            let seed = seed.parse().expect("a seed is a number");
+            fs::write(log, history(seed)).expect("written");
         }
-        let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
-        assert!(first == second, "the same seed, another history: {differs:?}");
-        assert!(first.lines().count() > 100, "hardly a thing happened:\n{first}");
+        (Some(seed), None) => is_the_same_twice(&seed),
+        (None, _) => SEEDS.for_each(|seed| is_the_same_twice(&seed.to_string())),
     }
+}
+
+/// Runs a seed twice, in processes of their own: tokio numbers the tasks of a process, and ends those of a crashed host in that order.
+fn is_the_same_twice(seed: &str) {
+    let _replay = Replay(seed);
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = ["first", "second"].map(|name| {
+        let log = folder.path().join(name);
+        let mut test = Command::new(std::env::current_exe().expect("this test"));
+        test.args(["whatever_fails_nobody_who_was_acknowledged_is_lost", "--exact", "--nocapture"]);
+        (test.env(SEED, seed).env(LOG, &log).stdout(Stdio::null()).spawn().expect("it runs"), log)
+    });
+    let [first, second] = runs.map(|(mut run, log)| {
+        assert!(run.wait().expect("it ends").success(), "seed {seed} fails");
+        fs::read_to_string(log).expect("a log")
+    });
+    let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
+    assert!(first == second, "the same seed, another history: {differs:?}");
+    assert!(first.lines().count() > 100, "hardly a thing happened:\n{first}");
 }
 
 /// Runs a seed, and returns what happened.
@@ -65,22 +90,15 @@ fn simulate(seed: u64) {
     }
 }
 
-fn seeds() -> Vec<u64> {
-    match setting("PLAZA_SIMULATION_SEED") {
-        Some(seed) => vec![seed.parse().expect("PLAZA_SIMULATION_SEED is a number")],
-        None => SEEDS.collect(),
-    }
-}
-
 #[allow(clippy::disallowed_methods, reason = "the edge: how whoever looks into a failure names it")]
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// Says how to see a failure again.
-struct Replay(u64);
+struct Replay<'a>(&'a str);
 
-impl Drop for Replay {
+impl Drop for Replay<'_> {
     #[allow(clippy::print_stderr, reason = "where a failing test speaks")]
     fn drop(&mut self) {
         if thread::panicking() {
