@@ -84,8 +84,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let verifier = Arc::new(verifier);
-    let stack =
-        Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() }, tracer: deps.tracer };
+    let limits = Limits { drain, ..Limits::default() };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits, tracer: deps.tracer };
     let roster = Roster::new(db.clone(), deps.clock);
     let (known, reached) = (keyring.clone(), db.clone());
     let router = Server::new(NAME, stack)

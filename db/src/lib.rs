@@ -23,8 +23,10 @@ mod postgres;
 mod queue;
 pub mod sql;
 mod sqlite;
+mod statement;
 mod transaction;
 mod value;
+pub mod work;
 mod worker;
 
 pub use conn::Conn;
@@ -35,3 +37,4 @@ pub use faults::{Fate, Faults};
 pub use options::{Migrations, Options};
 pub use postgres::{PgConn, script};
 pub use value::{At, Id};
+pub use work::{Lease, Work};

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod failure;
+mod farewell;
 pub mod keyfile;
 pub mod keys;
 pub mod metrics;

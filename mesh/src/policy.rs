@@ -24,9 +24,8 @@ impl Contracts {
         Self { descriptor: proto::DESCRIPTOR, policies: POLICIES.get_or_init(|| index(proto::POLICIES)) }
     }
 
-    /// Other contracts, for tests of the mesh itself. The table lives as long as the process.
-    #[cfg(test)]
-    pub(crate) fn of(descriptor: &'static [u8], policies: &'static [MethodPolicy]) -> Self {
+    /// Other contracts: an encoded descriptor set with its imports, and a policy for each of its methods. The table lives as long as the process.
+    pub fn of(descriptor: &'static [u8], policies: &'static [MethodPolicy]) -> Self {
         Self { descriptor, policies: Box::leak(Box::new(index(policies))) }
     }
 

@@ -20,10 +20,12 @@ pub fn text(
     random: &Random,
 ) -> String {
     let at = |part: Part| addresses.get(&part).map_or_else(|| config.listen(part), SocketAddr::to_string);
+    let roots = |part: Part| Some(&config.tls(part).roots).filter(|roots| !roots.as_os_str().is_empty());
+    let reach = |part: Part| Reach { address: at(part), roots: roots(part).map(|path| quoted(path)) };
     let steps = Steps {
-        sso: at(Part::Sso),
-        sms: at(Part::Sms),
-        social: at(Part::Social),
+        sso: reach(Part::Sso),
+        sms: reach(Part::Sms),
+        social: reach(Part::Social),
         name: format!("anna-{:06x}", random.below(1 << 24)),
         token: token.to_owned(),
     };
@@ -56,11 +58,18 @@ fn codes(carrier: &CarrierConfig) -> &'static str {
     }
 }
 
+/// How grpcurl gets to a service.
+struct Reach {
+    address: String,
+    /// What its certificate is checked against; `None` in plain text.
+    roots: Option<String>,
+}
+
 /// What the lines have in common.
 struct Steps {
-    sso: String,
-    sms: String,
-    social: String,
+    sso: Reach,
+    sms: Reach,
+    social: Reach,
     name: String,
     token: String,
 }
@@ -125,8 +134,9 @@ impl Steps {
     }
 }
 
-fn call(address: &str, method: &str, headers: &str, body: &str) -> String {
-    format!("grpcurl -plaintext {headers}-d '{body}' {address} {method}")
+fn call(Reach { address, roots }: &Reach, method: &str, headers: &str, body: &str) -> String {
+    let trust = roots.as_ref().map_or_else(|| "-plaintext".to_owned(), |roots| format!("-cacert {roots}"));
+    format!("grpcurl {trust} {headers}-d '{body}' {address} {method}")
 }
 
 /// `path` as a word of a shell.
@@ -159,6 +169,16 @@ mod tests {
             |text: &str| text.lines().find(|line| line.contains("/SignUp")).map(str::to_owned).expect("a line");
         assert_ne!(sign_up(&first), sign_up(&second));
         assert!(first.contains("$(plaza token --operator)"));
+    }
+
+    #[test]
+    fn over_tls_the_lines_say_what_to_trust() {
+        let mut config = Config::embedded(Path::new("data")).expect("the defaults");
+        config.sso.tls.roots = "my certs/roots.pem".into();
+        let text = text(&config, &BTreeMap::new(), "token", &Clock::system(), &Random::seeded(1));
+        let line = |part: &str| text.lines().find(|line| line.contains(part)).map(str::to_owned).expect("a line");
+        assert!(line("sso.v1.AuthService/SignUp").starts_with("grpcurl -cacert 'my certs/roots.pem' -d"));
+        assert!(line("InboxService/ListMessages").starts_with("grpcurl -plaintext -d"));
     }
 
     #[test]

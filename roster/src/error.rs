@@ -14,7 +14,7 @@ pub enum Error {
     /// No user has this id or username, or the one that had it is deleted.
     #[error("no user has this id or username")]
     UserNotFound,
-    /// The user was deleted at this version, which is not below the one that was told.
+    /// The user was deleted, at this version. Nothing brings it back.
     #[error("the user was deleted at version {0}")]
     UserDeleted(i64),
     /// The database failed.

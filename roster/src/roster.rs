@@ -73,7 +73,7 @@ impl Roster {
     /// Keeps what was told if it is newer, and answers with what is known then.
     ///
     /// # Errors
-    /// [`Error::UserDeleted`] if a deletion at this version or a later one is known.
+    /// [`Error::UserDeleted`] if a deletion is known, at whatever version.
     pub async fn tell(&self, told: Told) -> Result<User, Error> {
         let now = At(self.clock.micros());
         self.db
@@ -86,7 +86,7 @@ impl Roster {
             .await
     }
 
-    /// Forgets the user, known or not, unless a newer version of it is known.
+    /// Forgets the user, known or not, for good.
     ///
     /// # Errors
     /// Of the database.

@@ -39,7 +39,7 @@ struct NewRow<'a> {
     deleted_at: Option<At>,
 }
 
-/// Keeps what was told if it is newer than what is known, be that a user or a tombstone.
+/// Keeps what was told if it is newer than what is known. A tombstone stays, whatever is told.
 pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
     // QueryDsl has a filter too, but none for upserts.
     use diesel::query_dsl::methods::FilterDsl as _;
@@ -66,15 +66,14 @@ pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
             users::username_key.eq(excluded(users::username_key)),
             users::account_type.eq(excluded(users::account_type)),
             users::official_tier.eq(excluded(users::official_tier)),
-            users::deleted_at.eq(excluded(users::deleted_at)),
         ))
         .filter(users::version.lt(excluded(users::version)))
+        .filter(users::deleted_at.is_null())
         .execute(c))?;
     Ok(())
 }
 
-/// Leaves a tombstone in place of the user, unless what is known is newer. At one version a deletion wins, so that it
-/// does not matter what arrives first.
+/// Leaves a tombstone in place of the user, whatever version is known: so it does not matter what arrives first.
 pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<()> {
     use diesel::query_dsl::methods::FilterDsl as _;
 
@@ -104,7 +103,7 @@ pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<(
             users::about.eq(excluded(users::about)),
             users::deleted_at.eq(excluded(users::deleted_at)),
         ))
-        .filter(users::version.le(excluded(users::version)))
+        .filter(users::deleted_at.is_null())
         .execute(c))?;
     Ok(())
 }

@@ -16,11 +16,13 @@ from plaza import Plaza
 def main():
     checks, program, folder = Checks(), os.environ["PLAZA_BIN"], Path(sys.argv[1])
     plaza, mesh = Plaza(program, folder / "one"), apart.Apart(program, folder / "four")
+    proven = apart.Proven(program, folder / "proven")
     try:
         in_one_process(checks, plaza)
         in_four_processes(checks, mesh)
+        by_certificates(checks, proven)
     finally:
-        for process in [plaza.process, *mesh.processes.values()]:
+        for process in [plaza.process, *mesh.processes.values(), *proven.processes.values()]:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
@@ -81,6 +83,17 @@ def in_four_processes(checks, mesh):
         with checks.about(f"four processes: {gone.__name__.replace('_', ' ')}"):
             gone(checks, mesh)
     with checks.about("four processes: they stop, and nothing leaks"):
+        apart.ends(checks, mesh)
+        edges.private(checks, mesh)
+
+
+def by_certificates(checks, mesh):
+    with checks.about("the flows between four processes, over mutual TLS"):
+        mesh.start()
+        apart.together(checks, mesh)
+    with checks.about("four processes over mutual TLS: who shows no certificate, or another's, is not let in"):
+        apart.nobody_is_let_in(checks, mesh)
+    with checks.about("four processes over mutual TLS: they stop, and nothing leaks"):
         apart.ends(checks, mesh)
         edges.private(checks, mesh)
 

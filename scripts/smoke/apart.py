@@ -15,13 +15,19 @@ from plaza import SERVICES, Plaza
 class Apart(Plaza):
     """One deployment of four processes."""
 
+    scheme = "http"
+
     def __init__(self, program, folder):
         super().__init__(program, folder)
         self.processes = {}
         peers = {"SSO": ["sms", "social", "blog"], "SOCIAL": ["sso"], "BLOG": ["sso"]}
         for caller, callees in peers.items():
             for callee in callees:
-                self.settings[f"PLAZA_{caller}__PEERS__{callee.upper()}"] = f"http://127.0.0.1:{self.ports[callee]}"
+                self.settings[f"PLAZA_{caller}__PEERS__{callee.upper()}"] = f"{self.scheme}://127.0.0.1:{self.ports[callee]}"
+
+    def arguments(self, _service):
+        """What a service is started with, beside its environment."""
+        return []
 
     def start(self, names=SERVICES):
         """Starts services, and waits until each answers."""
@@ -32,7 +38,7 @@ class Apart(Plaza):
             out, log = (self.folder / f"{kind}.{name}" for kind in ("out", "log"))
             with out.open("a") as stdout, log.open("a") as stderr:
                 self.processes[name] = subprocess.Popen(
-                    [program], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr
+                    [program, *self.arguments(name)], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr
                 )
         for name in names:
             patience = time.monotonic() + 30
@@ -51,6 +57,22 @@ class Apart(Plaza):
     def welcome(self):
         """What appeared on the console of SMS."""
         return (self.folder / "out.sms").read_text()
+
+
+class Proven(Apart):
+    """Four processes that prove themselves by certificates of `plaza certs`."""
+
+    scheme = "https"
+
+    def start(self, names=SERVICES):
+        certs = self.folder / "certs"
+        if not certs.exists() and (made := self.run("certs", "--out", str(certs))).returncode:
+            raise Broken(f"no certificates: {made.stderr}")
+        self.transport = ["-cacert", str(certs / "roots.pem")]
+        super().start(names)
+
+    def arguments(self, service):
+        return ["--config", str(self.folder / "certs" / f"{service}.toml")]
 
 
 def together(checks, mesh):
@@ -95,6 +117,18 @@ def sms_is_gone(checks, mesh):
     checks.fields(checks.ok(back(lambda: someone.send_otp(verification_id)))["verification"], delivery="CODE_DELIVERY_SENT")
     success = checks.ok(someone.verify_otp(verification_id, someone.messages()[0]["code"])).get("success")
     flows.user_is(checks, (success or {}).get("user"), someone, verified=True)
+
+
+def nobody_is_let_in(checks, mesh):
+    """Over TLS, a service is called by who has its caller's certificate alone, and by nobody in plain text."""
+    body = {"user_id": "0195f2c4-0b6e-7d43-9a55-3f2f4d1c8a10"}
+    checks.refused(mesh.call("social", "social.v1.UserService/GetUser", body), "PERMISSION_DENIED")
+    plain, mesh.transport = mesh.transport, ["-plaintext"]
+    checks.that(mesh.call("sso", "grpc.health.v1.Health/Check").code != "OK", "SSO answers in plain text")
+    mesh.transport = plain
+    for name, expected in [("social", "PERMISSION_DENIED"), ("sso", "NOT_FOUND")]:
+        pair = ["-cert", str(mesh.folder / f"certs/{name}.pem"), "-key", str(mesh.folder / f"certs/{name}.key")]
+        checks.refused(mesh.call("blog", "blog.v1.UserService/GetUser", body, contract=pair), expected)
 
 
 def back(call):

@@ -6,8 +6,11 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from plaza import SERVICES
+
+ALERTS = Path(__file__).resolve().parents[2] / "k8s/alerts.yaml"
 
 
 def get(plaza, path):
@@ -38,12 +41,16 @@ def admin(checks, plaza):
     ]:
         wanted = called.format(side=side, service=service, method=re.escape(method), code=code)
         checks.that(re.search(wanted, page), f"{side} {method} {code} is not counted")
+    for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text()))):
+        checks.that(f"\n{figure}{{" in page, f"{figure}, which an alert is about, is not told")
     promtool(checks, page)
 
 
 def promtool(checks, page):
-    """Prometheus' own opinion of the page, where there is one; PLAZA_PROMTOOL demands it."""
+    """Prometheus' own opinion of the page and the alerts, where there is one; PLAZA_PROMTOOL demands it."""
     program = os.environ.get("PLAZA_PROMTOOL") or shutil.which("promtool")
     if program:
         said = subprocess.run([program, "check", "metrics"], input=page, capture_output=True, text=True)
         checks.equal((said.returncode, said.stdout + said.stderr), (0, ""), "promtool check metrics")
+        said = subprocess.run([program, "check", "rules", ALERTS], capture_output=True, text=True)
+        checks.equal(said.returncode, 0, f"promtool check rules: {said.stdout}{said.stderr}")

@@ -66,6 +66,7 @@ class Plaza:
         self.data = self.folder / "data"
         *ports, self.admin = free_ports(len(SERVICES) + 1)
         self.ports = dict(zip(SERVICES, ports))
+        self.transport = ["-plaintext"]
         self.process = None
         self.starts = 0
         # Short enough to be waited for, and longer than a slow machine takes from one call to the next.
@@ -126,7 +127,7 @@ class Plaza:
     def call(self, service, method, body=None, token=None, contract=()):
         """Calls a method, and takes the answer apart."""
         headers = ["-H", f"authorization: Bearer {token}"] if token else []
-        command = ["grpcurl", "-plaintext", "-emit-defaults", "-format-error", "-max-time", "10", *contract, *headers]
+        command = ["grpcurl", *self.transport, "-emit-defaults", "-format-error", "-max-time", "10", *contract, *headers]
         command += ["-d", json.dumps(body or {}), f"127.0.0.1:{self.ports[service]}", method]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         if done.returncode == 0:

@@ -62,6 +62,11 @@ impl Outcome {
         self == Self::Sent
     }
 
+    /// Whether the carrier has certainly not taken the message, and may later. What it may have taken is not sent twice.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unreachable)
+    }
+
     pub(crate) fn stored(number: i16) -> Self {
         match number {
             1 => Self::Sent,
@@ -82,7 +87,8 @@ pub type Delivering<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// Takes messages to people.
 pub trait Carrier: Send + Sync + 'static {
-    /// Delivers one message, once. It is not asked again for the same message, and is given up on after the configured time.
+    /// Delivers one message, and is given up on after the configured time. It is asked again for the same message only if it could not be
+    /// reached or took no more, or if the process died before it was noted that it was asked: then it may see the same id twice.
     fn deliver<'a>(&'a self, message: &'a Message) -> Delivering<'a>;
 }
 

@@ -1,5 +1,6 @@
-//! Codes: how they are drawn, written and kept. A code exists in plain only between its draw and the carrier; what is kept
-//! is a seal, an HMAC-SHA-256 under a key that the database does not hold.
+//! Codes: how they are made, written and kept. A code exists in plain only on its way to the carrier; what is kept is a seal, an
+//! HMAC-SHA-256 under a key that the database does not hold. Under another such key a code is derived, as in HOTP (RFC 4226): so a
+//! message that a crash has cut short can be made again, and no row holds it.
 
 use std::fmt;
 
@@ -24,13 +25,6 @@ pub struct Code(String);
 pub struct CodeError;
 
 impl Code {
-    /// A code of `digits` digits, each as likely as any other.
-    pub(crate) fn draw(random: &Random, digits: u32) -> Self {
-        let digits = digits.clamp(MIN_DIGITS, MAX_DIGITS);
-        let number = random.below(10_u64.pow(digits));
-        Self(format!("{number:0width$}", width = digits as usize))
-    }
-
     /// A code as somebody typed it.
     ///
     /// # Errors
@@ -106,6 +100,7 @@ impl Seal {
 /// The keys of the seals, each derived from the master key by its label, so that no seal can stand for another.
 #[derive(Clone)]
 pub(crate) struct Keys {
+    draw: [u8; 32],
     code: [u8; 32],
     guess: [u8; 32],
     request: [u8; 32],
@@ -115,10 +110,20 @@ impl Keys {
     pub(crate) fn derive(master: &[u8; 32]) -> Self {
         let derived = |label: &str| mac(master, &[label.as_bytes()]);
         Self {
+            draw: derived("plaza sms draw v1"),
             code: derived("plaza sms code v1"),
             guess: derived("plaza sms guess v1"),
             request: derived("plaza sms request v1"),
         }
+    }
+
+    /// The code of a send: `digits` digits out of HMAC-SHA-256(key, verification id ‖ request id), each as likely as any other but for
+    /// less than 1 in 10^28. Whoever lacks the key knows nothing of it, and the same send has the same code each time.
+    pub(crate) fn draw(&self, verification_id: Uuid, request_id: Uuid, digits: u32) -> Code {
+        let digits = digits.clamp(MIN_DIGITS, MAX_DIGITS);
+        let drawn = mac(&self.draw, &[verification_id.as_bytes(), request_id.as_bytes()]);
+        let number = drawn.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+        Code(format!("{:0width$}", number % 10_u128.pow(digits), width = digits as usize))
     }
 
     /// What is kept of a code that was sent: HMAC-SHA-256(key, verification id ‖ code).
@@ -153,11 +158,26 @@ mod tests {
 
     #[test]
     fn codes_have_their_length_and_keep_leading_zeros() {
-        let random = Random::seeded(1);
-        let codes: Vec<_> = (0..2000).map(|_| Code::draw(&random, 6)).collect();
+        let (keys, here) = (Keys::derive(&[1; 32]), Uuid::from_u128(1));
+        let codes: Vec<_> = (0..2000).map(|send| keys.draw(here, Uuid::from_u128(send), 6)).collect();
         assert!(codes.iter().all(|code| code.expose().len() == 6 && Code::parse(code.expose()).is_ok()));
-        assert!(codes.iter().any(|code| code.expose().starts_with('0')));
-        assert_eq!(Code::draw(&random, 10).expose().len(), 10);
+        for first in '0'..='9' {
+            let count = codes.iter().filter(|code| code.expose().starts_with(first)).count();
+            assert!((140..260).contains(&count), "{count} of 2000 begin with {first}");
+        }
+        assert_eq!(keys.draw(here, here, 10).expose().len(), 10);
+    }
+
+    /// Python: hmac.new(hmac.new(bytes(32), b"plaza sms draw v1", "sha256").digest(), bytes(15) + b"\x07" + bytes(15) + b"\x08", "sha256")
+    #[test]
+    fn a_code_is_its_sends_own_and_the_same_each_time() {
+        let (one, two) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        let draw = |master, verification, send| Keys::derive(&[master; 32]).draw(verification, send, 6);
+        assert_eq!(draw(0, one, two).expose(), "727898");
+        assert_eq!(draw(0, one, two), draw(0, one, two));
+        assert!(
+            [draw(1, one, two), draw(0, two, one), draw(0, one, one)].iter().all(|other| *other != draw(0, one, two))
+        );
     }
 
     #[test]

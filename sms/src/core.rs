@@ -2,15 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use db::{Conn, Db};
+use db::{Conn, Db, work::Tally};
 use mesh::{Clock, Random};
 
-use crate::{
-    carrier::Carrier,
-    code::{Code, Keys, Reference, Seal},
-    error::Error,
-    limits::Limits,
-};
+use crate::{carrier::Carrier, code::Keys, error::Error, limits::Limits};
 
 /// How long a verification lives, and a request can be repeated.
 pub(crate) const LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -25,29 +20,10 @@ pub(crate) struct Core {
     pub(crate) code_digits: u32,
     pub(crate) carrier: Arc<dyn Carrier>,
     pub(crate) carrier_timeout: Duration,
-}
-
-/// What is drawn before a send is decided on. A decoy draws the same as everybody.
-#[derive(Clone)]
-pub(crate) struct Draft {
-    pub(crate) code: Code,
-    pub(crate) reference: Reference,
-    nothing: Seal,
-}
-
-impl Draft {
-    pub(crate) fn seal(&self, keys: &Keys, verification_id: uuid::Uuid, decoy: bool) -> Seal {
-        let seal = keys.code(verification_id, &self.code);
-        if decoy { self.nothing } else { seal }
-    }
+    pub(crate) tally: Tally,
 }
 
 impl Core {
-    pub(crate) fn draft(&self) -> Draft {
-        let code = Code::draw(&self.random, self.code_digits);
-        Draft { code, reference: Reference::draw(&self.random), nothing: Seal::of_nothing(&self.random) }
-    }
-
     /// [`Db::write`], told the time as the job is handed in: jobs may not ask for it. Once more if a unique index refused
     /// it: then the same request, or one for the same verification, came first meanwhile, and the second run finds what it
     /// left.

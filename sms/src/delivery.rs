@@ -1,8 +1,17 @@
-//! Handing a message to the carrier and keeping what became of it.
+//! Handing messages to the carrier: at once when a send is asked for, and again from a worker if the process died in between or the carrier
+//! could not be reached. What is owed is leased work ([`db::work`]); the message is made anew each time, for no row holds a code.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout};
+use db::{
+    At, Lease,
+    work::{self, By, End, Sample},
+};
+use mesh::{Shutdown, metrics::Gauge, uuid_v7};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     carrier::{Message, Outcome},
@@ -11,14 +20,21 @@ use crate::{
     destination::Destination,
     error::Error,
     limits::after,
-    send::count,
-    store::{self, Send},
+    message,
+    send::{Purpose, count},
+    store::{self, DELIVERIES, Send, Verification},
 };
 
+/// How long whoever took a message may keep it: longer than any carrier may take, with two commits and room to spare.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+/// Messages of one carrier that a worker has under way.
+const BATCH: i64 = 16;
 /// How much longer than the carrier may take a repeated request waits for what became of the first.
 const GRACE: Duration = Duration::from_millis(200);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Carriers of text messages and of mail, by number and name: an outage of one holds up none of the other's.
+pub(crate) const CARRIERS: [(i16, &str); 2] = [(1, "phone"), (2, "email")];
 
 /// What is answered to a send.
 #[derive(Debug)]
@@ -46,16 +62,38 @@ impl Receipt {
     }
 }
 
+/// The carrier that a destination's messages go by, as `deliveries.target` has it.
+pub(crate) fn carrier_of(destination: &str) -> i16 {
+    match Destination::stored(destination.to_owned()) {
+        Destination::Phone(_) => 1,
+        Destination::Email(_) => 2,
+    }
+}
+
 /// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for it; the deadline
 /// of the call ends the waiting, not the task.
-pub(crate) async fn deliver(core: &Arc<Core>, send: Send, message: Message) -> Receipt {
-    let task = tokio::spawn(mesh::trace::inherit(carry(Arc::clone(core), message)));
+pub(crate) async fn at_once(core: &Arc<Core>, send: Send, verification: &Verification, lease: Lease) -> Receipt {
+    let message = written(core, &send, verification);
+    let task = tokio::spawn(mesh::trace::inherit(carry(Arc::clone(core), message, lease, By::Owner)));
     // A carrier that panicked has not said that it took the message.
     let outcome = task.await.unwrap_or(Outcome::Unknown);
     Receipt::of(send, outcome)
 }
 
-async fn carry(core: Arc<Core>, message: Message) -> Outcome {
+/// The message of a send.
+fn written(core: &Core, send: &Send, verification: &Verification) -> Message {
+    let destination = Destination::stored(send.destination.clone());
+    let (id, purpose) = (send.request_id.0, Purpose::stored(verification.purpose));
+    if verification.decoy {
+        return Message { id, text: message::notice(purpose, &destination), destination, code: None };
+    }
+    let code = core.keys.draw(verification.id.0, id, core.code_digits);
+    let reference = Reference::stored(send.reference.clone());
+    let text = message::code(purpose, &code, &reference, core.limits.code_lifetime);
+    Message { id, destination, text, code: Some((code, reference)) }
+}
+
+async fn carry(core: Arc<Core>, message: Message, lease: Lease, by: By) -> Outcome {
     let begun = Instant::now();
     let outcome = timeout(core.carrier_timeout, core.carrier.deliver(&message)).await.unwrap_or(Outcome::TimedOut);
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -64,15 +102,100 @@ async fn carry(core: Arc<Core>, message: Message) -> Outcome {
         Outcome::Sent => tracing::info!(%id, ms, "message sent"),
         other => tracing::warn!(%id, ms, outcome = ?other, "message not sent"),
     }
-    if let Err(error) = core.write("record_outcome", move |c, _| Ok(store::record_outcome(c, id, outcome)?)).await {
-        // A repeat of the request will be told that the message failed, which costs the person another message at worst.
-        tracing::warn!(%id, %error, "what became of a message was not kept");
+    let pause = core.random.between(work::pause(lease.attempts));
+    let noted = core.write("record_outcome", move |c, now| {
+        let (held, end) = if outcome.may_pass() {
+            (DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?, End::Postponed)
+        } else {
+            (DELIVERIES.finish(c, &lease)?, End::Done)
+        };
+        if held == 0 {
+            // Whoever holds it by now will say what became of it.
+            return Ok(End::Fenced);
+        }
+        store::record_outcome(c, id, outcome)?;
+        Ok(end)
+    });
+    match noted.await {
+        Ok(end) => core.tally.count(lease.target, by, end),
+        // The lease runs out, and the person gets the same message twice at worst.
+        Err(error) => tracing::warn!(%id, %error, "what became of a message was not kept"),
     }
     outcome
 }
 
+/// Delivers what is due and held by nobody, until `shutdown`, and ends with nothing under way.
+pub(crate) fn work(core: Arc<Core>, shutdown: Shutdown) -> impl Future<Output = ()> + std::marker::Send {
+    // Drawn before anything else is: one seed is to give one history.
+    let first = pause(&core);
+    look_again_and_again(core, first, shutdown)
+}
+
+/// Between two looks: replicas do not all look at once.
+fn pause(core: &Core) -> Duration {
+    core.random.between(Duration::from_millis(500)..Duration::from_millis(1500))
+}
+
+async fn look_again_and_again(core: Arc<Core>, first: Duration, shutdown: Shutdown) {
+    let (mut underway, mut until_next) = (JoinSet::new(), first);
+    while !shutdown.is_begun() {
+        tokio::select! {
+            () = sleep(until_next) => {}
+            () = shutdown.begun() => return,
+        }
+        let mut more_may_be_due = false;
+        for (carrier, _) in CARRIERS {
+            let leases = claim(&core, carrier).await;
+            more_may_be_due |= i64::try_from(leases.len()) == Ok(BATCH);
+            for lease in leases {
+                underway.spawn(again(Arc::clone(&core), lease));
+            }
+        }
+        while underway.join_next().await.is_some() {}
+        until_next = if more_may_be_due { Duration::ZERO } else { pause(&core) };
+    }
+}
+
+async fn claim(core: &Core, carrier: i16) -> Vec<Lease> {
+    let token = uuid_v7(&core.clock, &core.random);
+    let claimed = core.write("claim_deliveries", move |c, now| {
+        Ok(DELIVERIES.claim(c, carrier, BATCH, token, At(after(now, LEASE)), At(now))?)
+    });
+    claimed.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is to be delivered cannot be read");
+        Vec::new()
+    })
+}
+
+/// One more attempt. A message whose code is of no use any more is not worth one.
+async fn again(core: Arc<Core>, lease: Lease) {
+    let found = core.write("find_delivery", move |c, now| {
+        let found = store::deliverable(c, lease.subject, now)?;
+        if found.is_none() {
+            DELIVERIES.finish(c, &lease)?;
+        }
+        Ok(found)
+    });
+    match found.await {
+        Ok(Some((send, verification))) => {
+            let message = written(&core, &send, &verification);
+            carry(core, message, lease, By::Worker).await;
+        }
+        Ok(None) => tracing::info!(id = %lease.subject, "its code is of no use any more; not sent"),
+        Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),
+    }
+}
+
+/// What is owed to each carrier, and what came of the attempts; nothing without the database.
+pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
+    let backlog = core.db.read("deliveries_backlog", |c| Ok::<_, Error>(DELIVERIES.backlog(c)?)).await;
+    let samples = backlog.map(|backlog| core.tally.samples(&backlog, At(core.clock.micros()))).unwrap_or_default();
+    samples.into_iter().map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value }).collect()
+}
+
 /// The answer to a request that was answered before, or is being answered at this moment: then this waits for what the
-/// carrier says to the first. A send that nobody recorded an outcome for was cut short by a crash, and counts as failed.
+/// carrier says to the first. A send that nobody recorded an outcome for was cut short by a crash; its message is on its way again, and until
+/// then it counts as failed.
 pub(crate) async fn settled(core: &Arc<Core>, mut send: Send) -> Result<Receipt, Error> {
     let given_up = after(send.sent_at.0, core.carrier_timeout + GRACE);
     let id = send.request_id.0;

@@ -21,10 +21,11 @@ mod verify;
 
 use std::{io, sync::Arc};
 
-use db::{Db, Migrations};
+use db::{Db, Migrations, work::Tally};
 use diesel_migrations::embed_migrations;
 use mesh::{Clock, Random, Router, Server, Shutdown, Stack, server::BuildError};
 use proto::sms::v1::{inbox_service_server::InboxServiceServer, otp_service_server::OtpServiceServer};
+use tokio::task::JoinHandle;
 
 use crate::{
     carrier::Carrier,
@@ -88,6 +89,7 @@ pub enum StartError {
 pub struct Service {
     router: Router,
     db: Db,
+    deliveries: JoinHandle<()>,
 }
 
 impl Service {
@@ -96,13 +98,16 @@ impl Service {
         self.router.clone()
     }
 
-    /// Ends the work with the database. Calls still under way fail.
+    /// Waits for the messages under way, of which there are no more once the shutdown handed to [`build`] has begun, and ends the work with the
+    /// database. Calls still under way fail.
     pub async fn close(self) {
+        // One that panicked has ended too; its lease runs out.
+        let _ = self.deliveries.await;
         self.db.close().await;
     }
 }
 
-/// Starts SMS: opens and migrates its database, builds its server, and begins to delete old rows until the shutdown.
+/// Starts SMS: opens and migrates its database, builds its server, and begins to deliver what is owed and to delete old rows, until the shutdown.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -123,12 +128,18 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         code_digits: config.limits.code_digits,
         carrier,
         carrier_timeout: config.delivery.timeout,
+        tally: Tally::new("deliveries", delivery::CARRIERS),
     });
-    let reached = db.clone();
-    let mut server =
-        Server::new(NAME, deps.stack).add(OtpServiceServer::new(Otp(Arc::clone(&core)))).check("database", move || {
+    let (reached, counted) = (db.clone(), Arc::clone(&core));
+    let mut server = Server::new(NAME, deps.stack)
+        .add(OtpServiceServer::new(Otp(Arc::clone(&core))))
+        .check("database", move || {
             let db = reached.clone();
             async move { db.reachable().await }
+        })
+        .gauges(move || {
+            let core = Arc::clone(&counted);
+            async move { delivery::gauges(&core).await }
         });
     if let Some(inbox) = inbox {
         tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
@@ -136,8 +147,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     }
     let router = server.build()?;
     let db = core.db.clone();
-    tokio::spawn(sweep::run(core, config.sweep.every, deps.shutdown));
-    Ok(Service { router, db })
+    tokio::spawn(sweep::run(Arc::clone(&core), config.sweep.every, deps.shutdown.clone()));
+    let deliveries = tokio::spawn(delivery::work(core, deps.shutdown));
+    Ok(Service { router, db, deliveries })
 }
 
 /// The carrier, and its inbox if it is the development carrier.

@@ -1,21 +1,21 @@
-//! Sending a code: opening a verification with its first, or giving an open one another. The rows are committed first and
-//! the carrier is called afterwards, so that a crash between the two loses a message and never sends one that no row knows.
+//! Sending a code: opening a verification with its first, or giving an open one another. The rows are committed first, with the
+//! delivery that they owe, and the carrier is called afterwards: a crash between the two delays a message, and never sends one that no
+//! row knows.
 
 use std::sync::Arc;
 
-use db::{At, Conn, Id};
+use db::{At, Conn, Id, Lease};
+use mesh::uuid_v7;
 use uuid::Uuid;
 
 use crate::{
-    carrier::Message,
-    code::{Keys, Seal},
-    core::{Core, Draft, LIFE},
+    code::{Keys, Reference, Seal},
+    core::{Core, LIFE},
     delivery::{self, Receipt},
     destination::Destination,
     error::Error,
     limits::{DAY, Leave, Limits, after, before},
-    message,
-    store::{self, APPROVED, PENDING, Send, Verification},
+    store::{self, APPROVED, DELIVERIES, PENDING, Send, Verification},
 };
 
 /// What a code is for. The numbers stand in the database.
@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// From its column.
-    fn stored(number: i16) -> Self {
+    pub(crate) fn stored(number: i16) -> Self {
         if number == 2 { Self::ResetPassword } else { Self::VerifyIdentifier }
     }
 }
@@ -51,25 +51,29 @@ pub(crate) struct Another {
     pub(crate) verification_id: Uuid,
 }
 
-/// What every send brings to its transaction.
+/// What every send brings to its transaction. A decoy draws the same as everybody.
 #[derive(Clone)]
 struct Slip {
     request_id: Uuid,
-    draft: Draft,
     fingerprint: Seal,
+    reference: Reference,
+    /// What a decoy keeps in place of its code's seal.
+    nothing: Seal,
+    /// Names the delivery, and the hold that this send has on it.
+    hold: Uuid,
 }
 
 /// What the transaction of a send decided.
 enum Decided {
     /// To send: the row is written, the carrier is next.
-    Fresh { send: Send, purpose: Purpose, decoy: bool },
+    Fresh(Send, Verification, Lease),
     /// Nothing: this request was answered before.
     Replay(Send),
 }
 
 /// Opens a verification and sends its first code.
 pub(crate) async fn first(core: &Arc<Core>, opening: Opening) -> Result<Receipt, Error> {
-    let (desk, draft) = (Desk::of(core), core.draft());
+    let desk = Desk::of(core);
     let fingerprint = desk.keys.request(&[
         b"send",
         opening.verification_id.as_bytes(),
@@ -78,34 +82,31 @@ pub(crate) async fn first(core: &Arc<Core>, opening: Opening) -> Result<Receipt,
         opening.destination.expose().as_bytes(),
         &[u8::from(opening.decoy)],
     ]);
-    let slip = Slip { request_id: opening.request_id, draft: draft.clone(), fingerprint };
+    let slip = Slip::draw(core, opening.request_id, fingerprint);
     let decided = core.write("send_otp", move |c, now| desk.open(c, &opening, &slip, now)).await?;
-    conclude(core, decided, draft).await
+    conclude(core, decided).await
 }
 
 /// Sends another code; the one before it stops working.
 pub(crate) async fn another(core: &Arc<Core>, wish: Another) -> Result<Receipt, Error> {
-    let (desk, draft) = (Desk::of(core), core.draft());
+    let desk = Desk::of(core);
     let fingerprint = desk.keys.request(&[b"resend", wish.verification_id.as_bytes()]);
-    let slip = Slip { request_id: wish.request_id, draft: draft.clone(), fingerprint };
+    let slip = Slip::draw(core, wish.request_id, fingerprint);
     let decided = core.write("resend_otp", move |c, now| desk.renew(c, wish.verification_id, &slip, now)).await?;
-    conclude(core, decided, draft).await
+    conclude(core, decided).await
 }
 
-async fn conclude(core: &Arc<Core>, decided: Decided, draft: Draft) -> Result<Receipt, Error> {
+async fn conclude(core: &Arc<Core>, decided: Decided) -> Result<Receipt, Error> {
     match decided {
         Decided::Replay(send) => delivery::settled(core, send).await,
-        Decided::Fresh { send, purpose, decoy } => {
-            let destination = Destination::stored(send.destination.clone());
-            let (text, code) = if decoy {
-                (message::notice(purpose, &destination), None)
-            } else {
-                let text = message::code(purpose, &draft.code, &draft.reference, core.limits.code_lifetime);
-                (text, Some((draft.code, draft.reference)))
-            };
-            let message = Message { id: send.request_id.0, destination, text, code };
-            Ok(delivery::deliver(core, send, message).await)
-        }
+        Decided::Fresh(send, verification, lease) => Ok(delivery::at_once(core, send, &verification, lease).await),
+    }
+}
+
+impl Slip {
+    fn draw(core: &Core, request_id: Uuid, fingerprint: Seal) -> Self {
+        let (reference, nothing) = (Reference::draw(&core.random), Seal::of_nothing(&core.random));
+        Self { request_id, fingerprint, reference, nothing, hold: uuid_v7(&core.clock, &core.random) }
     }
 }
 
@@ -114,11 +115,18 @@ async fn conclude(core: &Arc<Core>, decided: Decided, draft: Draft) -> Result<Re
 struct Desk {
     keys: Keys,
     limits: Arc<Limits>,
+    code_digits: u32,
 }
 
 impl Desk {
     fn of(core: &Core) -> Self {
-        Self { keys: core.keys.clone(), limits: Arc::clone(&core.limits) }
+        Self { keys: core.keys.clone(), limits: Arc::clone(&core.limits), code_digits: core.code_digits }
+    }
+
+    fn seal(&self, verification_id: Uuid, slip: &Slip, decoy: bool) -> Seal {
+        let code = self.keys.draw(verification_id, slip.request_id, self.code_digits);
+        let seal = self.keys.code(verification_id, &code);
+        if decoy { slip.nothing } else { seal }
     }
 
     fn open(&self, c: &mut Conn, opening: &Opening, slip: &Slip, now: i64) -> Result<Decided, Error> {
@@ -140,15 +148,14 @@ impl Desk {
             state: PENDING,
             sends: 1,
             guesses: 0,
-            code_seal: slip.draft.seal(&self.keys, opening.verification_id, opening.decoy).as_bytes().to_vec(),
+            code_seal: self.seal(opening.verification_id, slip, opening.decoy).as_bytes().to_vec(),
             code_expires_at: At(after(now, self.limits.code_lifetime)),
             created_at: At(now),
             ends_at: At(after(now, LIFE)),
             kept_until: At(after(now, LIFE)),
         };
         store::insert_verification(c, &verification)?;
-        let send = self.note(c, &verification, slip, leave, now)?;
-        Ok(Decided::Fresh { send, purpose: opening.purpose, decoy: opening.decoy })
+        self.note(c, verification, slip, leave, now)
     }
 
     fn renew(&self, c: &mut Conn, id: Uuid, slip: &Slip, now: i64) -> Result<Decided, Error> {
@@ -164,16 +171,14 @@ impl Desk {
         let mut verification = store::verification(c, id)?.ok_or(Error::NotFound)?;
         self.still_open(&verification)?;
         let leave = self.leave(c, &destination, count(verification.sends), now)?;
-        let seal = slip.draft.seal(&self.keys, id, verification.decoy);
+        let seal = self.seal(id, slip, verification.decoy);
         let code_expires_at = after(now, self.limits.code_lifetime);
         if store::renew_code(c, &verification, &seal, code_expires_at)? == 0 {
             return Err(Error::Over);
         }
         verification.sends += 1;
         verification.code_expires_at = At(code_expires_at);
-        let (purpose, decoy) = (Purpose::stored(verification.purpose), verification.decoy);
-        let send = self.note(c, &verification, slip, leave, now)?;
-        Ok(Decided::Fresh { send, purpose, decoy })
+        self.note(c, verification, slip, leave, now)
     }
 
     /// A code that cannot be right any more is not worth a message.
@@ -190,14 +195,15 @@ impl Desk {
         Ok(self.limits.admit(now, sends, &past)?)
     }
 
+    /// Writes down the send, and that its message is owed.
     fn note(
         &self,
         c: &mut Conn,
-        verification: &Verification,
+        verification: Verification,
         slip: &Slip,
         leave: Leave,
         now: i64,
-    ) -> Result<Send, Error> {
+    ) -> Result<Decided, Error> {
         let guesses_left = self.limits.guesses_left(count(verification.guesses));
         let send = Send {
             request_id: Id(slip.request_id),
@@ -205,7 +211,7 @@ impl Desk {
             destination: verification.destination.clone(),
             fingerprint: slip.fingerprint.as_bytes().to_vec(),
             number: verification.sends,
-            reference: slip.draft.reference.as_str().to_owned(),
+            reference: slip.reference.as_str().to_owned(),
             outcome: None,
             guesses_left: i16::try_from(guesses_left).unwrap_or(i16::MAX),
             sent_at: At(now),
@@ -215,7 +221,9 @@ impl Desk {
             kept_until: At(after(now, LIFE)),
         };
         store::insert_send(c, &send)?;
-        Ok(send)
+        let lease = Lease::held(slip.request_id, delivery::carrier_of(&send.destination), slip.hold);
+        DELIVERIES.owe(c, slip.hold, &lease, At(after(now, delivery::LEASE)), At(now))?;
+        Ok(Decided::Fresh(send, verification, lease))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What SMS keeps. Every statement is written once and compiled for both engines.
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Work, on};
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -10,6 +10,9 @@ use crate::{
     limits::PastSend,
     schema::{destinations, guesses, sends, verifications},
 };
+
+/// Messages that no carrier has taken yet, by the request that wants them sent.
+pub(crate) const DELIVERIES: Work = Work::new("deliveries", "send_id");
 
 /// `verifications.state` of a verification whose code was not given yet.
 pub(crate) const PENDING: i16 = 1;
@@ -163,6 +166,19 @@ pub(crate) fn past_sends(c: &mut Conn, destination: &str, since: i64, most: u16)
 pub(crate) fn record_outcome(c: &mut Conn, request_id: Uuid, outcome: Outcome) -> QueryResult<usize> {
     let change = sends::outcome.eq(Some(outcome as i16));
     on!(c => diesel::update(sends::table.find(Id(request_id))).set(change).execute(c))
+}
+
+/// A send with its verification, if its message is still of use at `now`: the code is the last and works, and was not given yet.
+pub(crate) fn deliverable(c: &mut Conn, request_id: Uuid, now: i64) -> QueryResult<Option<(Send, Verification)>> {
+    let Some(send) = send(c, request_id)? else { return Ok(None) };
+    let query = verifications::table.find(send.verification_id).filter(
+        verifications::state
+            .eq(PENDING)
+            .and(verifications::sends.eq(send.number))
+            .and(verifications::code_expires_at.gt(At(now))),
+    );
+    let found: Option<Verification> = on!(c => query.select(Verification::as_select()).first(c).optional())?;
+    Ok(found.map(|verification| (send, verification)))
 }
 
 pub(crate) fn insert_guess(c: &mut Conn, row: &Guess) -> QueryResult<usize> {

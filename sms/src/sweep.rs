@@ -88,6 +88,7 @@ mod tests {
             code_digits: 6,
             carrier: Arc::clone(keeper) as Arc<dyn Carrier>,
             carrier_timeout: Duration::from_secs(1),
+            tally: db::work::Tally::new("deliveries", []),
         })
     }
 

@@ -6,6 +6,7 @@ use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     create,
     digest::keyed,
     error::Error,
@@ -77,7 +78,11 @@ pub(crate) async fn change_password(
     };
     match hashed.await {
         Ok(Some(hash)) => keep(sso, person, request_id, digest, (stored, hash), ticket).await,
-        Ok(None) => Err(Error::CredentialsInvalid),
+        Ok(None) => {
+            let refused = Event::new(Kind::PasswordRefused).because(Reason::PasswordWrong);
+            sso.audit.count(refused.of(user_id).session(person.session_id).from(address));
+            Err(Error::CredentialsInvalid)
+        }
         Err(error) => {
             ticket.unused(sso).await;
             Err(error)
@@ -93,7 +98,7 @@ async fn keep(
     (old, new): (Option<String>, String),
     ticket: Ticket,
 ) -> Result<(), Error> {
-    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
     let Person { user_id, session_id } = person;
     let outcome = Outcome { user_id, verification_id: None, session_id: Some(session_id) };
     sso.ending("change_password", move |c| {
@@ -106,6 +111,7 @@ async fn keep(
         }
         session::require(c, person, &limits, now)?;
         ticket.right(c, now)?;
+        audit.record(c, Event::new(Kind::PasswordChanged).of(user_id).session(session_id))?;
         recovery::replace(c, user_id, &new, Some(session_id), limits.ending(now))
     })
     .await
@@ -124,7 +130,7 @@ pub(crate) async fn change_username(
     let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
     let parts: [&[u8]; 3] = [b"change_username", user_id.as_bytes(), username.as_str().as_bytes()];
     let digest = keyed(&sso.digest_key, &parts);
-    let debts = sso.provisioner.held(user_id, now);
+    let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
     let owed = sso.db.write("change_username", move |c| {
         session::require(c, person, &limits, now)?;
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
@@ -134,6 +140,7 @@ pub(crate) async fn change_username(
             return Ok::<_, Error>(Debts::default());
         }
         debts.owe(c, now)?;
+        audit.record(c, Event::new(Kind::UsernameChanged).of(user_id).session(person.session_id))?;
         Ok(debts.clone())
     });
     sso.provisioner.settle(owed.await?).await;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind},
     create,
     error::Error,
     model::{AccountKind, Outcome, Provisioning, User},
     sso::Sso,
     store::{self, provisioning::Debts},
+    username::Username,
 };
 
 /// A change by an operator, valid by type.
@@ -17,31 +19,66 @@ use crate::{
 pub(crate) struct Change {
     pub(crate) request_id: Uuid,
     pub(crate) user_id: Uuid,
-    pub(crate) kind: AccountKind,
+    /// What is left out stays.
+    pub(crate) kind: Option<AccountKind>,
+    pub(crate) username: Option<Username>,
+    /// Of the user as it was read; without, whatever it is.
+    pub(crate) etag: Option<String>,
 }
 
-/// Makes the user an account of that kind, with the next version, and tells the targets. What is so already stays so.
+/// Makes the user so, with the next version, and tells the targets. What is so already stays so.
 ///
 /// # Errors
-/// [`Error::UserNotFound`], [`Error::RequestIdReused`].
-pub(crate) async fn change(sso: &Arc<Sso>, ask: Change) -> Result<(User, Vec<Provisioning>), Error> {
-    let Change { request_id, user_id, kind } = ask;
-    let (account_type, tier) = kind.stored();
-    let parts: [&[u8]; 4] = [b"change", user_id.as_bytes(), &account_type.to_be_bytes(), &tier.to_be_bytes()];
-    let digest = crate::digest::keyed(&sso.digest_key, &parts);
+/// [`Error::UserNotFound`], [`Error::UsernameTaken`], [`Error::EtagMismatch`], [`Error::RequestIdReused`].
+pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Result<(User, Vec<Provisioning>), Error> {
+    let digest = ask.digest(&sso.digest_key);
+    let Change { request_id, user_id, kind, username, etag } = ask;
     let now = sso.clock.now();
-    let debts = sso.provisioner.held(user_id, now);
+    let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
+    let event = Event::new(Kind::UserUpdated).of(user_id).by(operator);
     let owed = sso.db.write("change_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok::<_, Error>(Debts::default());
         }
-        if store::users::change_kind(c, user_id, kind, now)? == 0 {
-            return store::users::find(c, user_id)?.map(|_| Debts::default()).ok_or(Error::UserNotFound);
+        store::users::lock(c, user_id)?.ok_or(Error::UserNotFound)?;
+        let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
+        if etag.as_ref().is_some_and(|etag| *etag != user.etag()) {
+            return Err(Error::EtagMismatch);
+        }
+        let mut changes = 0;
+        if let Some(kind) = kind {
+            changes += store::users::change_kind(c, user_id, kind, now)?;
+        }
+        if let Some(username) = &username {
+            changes += store::users::rename(c, user_id, username, now)?;
+        }
+        if changes == 0 {
+            return Ok(Debts::default());
         }
         debts.owe(c, now)?;
+        audit.record(c, event.clone())?;
         Ok(debts.clone())
     });
     sso.provisioner.settle(owed.await?).await;
     create::user_and_provisioning(sso, user_id).await
+}
+
+impl Change {
+    fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+        let (account_type, tier) = self.kind.map(AccountKind::stored).unwrap_or_default();
+        let username = self.username.as_ref().map(Username::as_str).unwrap_or_default();
+        let etag = self.etag.as_deref().unwrap_or_default();
+        crate::digest::keyed(
+            key,
+            &[
+                b"change",
+                self.user_id.as_bytes(),
+                &account_type.to_be_bytes(),
+                &tier.to_be_bytes(),
+                username.as_bytes(),
+                etag.as_bytes(),
+            ],
+        )
+    }
 }

@@ -41,6 +41,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// How often passwords may be tried.
     pub throttle: Throttle,
+    /// What is kept of what was decided.
+    pub audit: Audit,
     /// How passwords are hashed.
     pub passwords: hashing::Config,
 }
@@ -105,6 +107,14 @@ pub struct Sessions {
     pub grace_seconds: u64,
     /// Sessions of one user, 1 to 500.
     pub per_user: u32,
+}
+
+/// What is kept of what was decided.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Days an event is kept, 1 to 3650.
+    pub keep_days: u64,
 }
 
 /// How often passwords may be tried. Each 1 to 1,000,000.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
+    audit::Event,
     error::Error,
     identifier::Identifier,
     model::{AccountKind, Outcome, Provisioning, User},
@@ -44,11 +45,11 @@ pub(crate) struct Created {
     pub(crate) debts: Debts,
 }
 
-/// Creates the user, or finds what the request id came to before.
+/// Creates the user, or finds what the request id came to before. `event` is what is recorded of it.
 ///
 /// # Errors
 /// [`Error::UsernameTaken`], [`Error::RequestIdReused`]; for an operator [`Error::IdentifierTaken`] if somebody else has verified it; overload.
-pub(crate) async fn create(sso: &Arc<Sso>, ask: Create) -> Result<Created, Error> {
+pub(crate) async fn create(sso: &Arc<Sso>, ask: Create, event: Event) -> Result<Created, Error> {
     let digest = ask.digest(&sso.digest_key);
     let (request_id, username, identifier, by) = (ask.request_id, ask.username.clone(), ask.identifier.clone(), ask.by);
     // Before the hash, which costs a thousand times as much. The commit below decides.
@@ -64,10 +65,16 @@ pub(crate) async fn create(sso: &Arc<Sso>, ask: Create) -> Result<Created, Error
         return Ok(Created::replayed(outcome));
     }
     let password_hash = sso.hasher.hash(&ask.password).await?;
-    commit(sso, ask, digest, password_hash).await
+    commit(sso, ask, event, digest, password_hash).await
 }
 
-async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: String) -> Result<Created, Error> {
+async fn commit(
+    sso: &Arc<Sso>,
+    ask: Create,
+    event: Event,
+    digest: [u8; 32],
+    password_hash: String,
+) -> Result<Created, Error> {
     let now = sso.clock.now();
     let vouched = ask.by == By::Operator { vouches: true };
     let user = NewUser {
@@ -82,7 +89,7 @@ async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: St
     };
     let verification_id = (!vouched).then(|| sso.opaque_id());
     let debts = sso.provisioner.held(user.id, now);
-    let request_id = ask.request_id;
+    let (request_id, audit, event) = (ask.request_id, sso.audit.clone(), event.of(user.id));
     sso.db
         .write("create_user", move |c| {
             let outcome = Outcome { user_id: user.id, verification_id, session_id: None };
@@ -95,6 +102,7 @@ async fn commit(sso: &Arc<Sso>, ask: Create, digest: [u8; 32], password_hash: St
                 None => drop_rivals(c, user.id, &user.identifier)?,
             }
             debts.owe(c, now)?;
+            audit.record(c, event.clone())?;
             Ok(Created { user_id: user.id, verification_id, debts: debts.clone() })
         })
         .await

@@ -10,6 +10,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     error::Error,
     model::{Outcome, Provisioning, Target},
     password::Password,
@@ -28,9 +29,14 @@ const PAGE: i64 = 50;
 ///
 /// # Errors
 /// [`Error::UserNotFound`], [`Error::RequestIdReused`].
-pub(crate) async fn by_operator(sso: &Arc<Sso>, request_id: Uuid, user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
+pub(crate) async fn by_operator(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    user_id: Uuid,
+    operator: &str,
+) -> Result<Vec<Provisioning>, Error> {
     let digest = crate::digest::keyed(&sso.digest_key, &[b"delete_user", user_id.as_bytes()]);
-    delete(sso, request_id, digest, user_id).await
+    delete(sso, request_id, digest, user_id, Event::new(Kind::UserDeleted).by(operator)).await
 }
 
 /// Deletes the account of whoever has a session and knows the password.
@@ -59,19 +65,29 @@ pub(crate) async fn by_person(
         let ticket = throttle::take(sso, &Who::User(user_id), None).await?;
         match sso.hasher.check(&password, hash).await {
             Ok(true) => {}
-            Ok(false) => return Err(Error::CredentialsInvalid),
+            Ok(false) => {
+                let refused = Event::new(Kind::PasswordRefused).because(Reason::PasswordWrong);
+                sso.audit.count(refused.of(user_id).session(person.session_id));
+                return Err(Error::CredentialsInvalid);
+            }
             Err(failure) => {
                 ticket.unused(sso).await;
                 return Err(failure.into());
             }
         }
     }
-    delete(sso, request_id, digest, user_id).await
+    delete(sso, request_id, digest, user_id, Event::new(Kind::UserDeleted).because(Reason::ByOwner)).await
 }
 
-async fn delete(sso: &Arc<Sso>, request_id: Uuid, digest: [u8; 32], user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
+async fn delete(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    digest: [u8; 32],
+    user_id: Uuid,
+    event: Event,
+) -> Result<Vec<Provisioning>, Error> {
     let (now, limits) = (sso.clock.now(), sso.sessions);
-    let debts = sso.provisioner.held(user_id, now);
+    let (debts, audit, event) = (sso.provisioner.held(user_id, now), sso.audit.clone(), event.of(user_id));
     let owed = sso.ending("delete_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
@@ -82,6 +98,7 @@ async fn delete(sso: &Arc<Sso>, request_id: Uuid, digest: [u8; 32], user_id: Uui
         store::sessions::end_all(c, user_id, None, limits.ending(now))?;
         store::deletion::delete(c, user_id, None, now)?.ok_or(Error::UserNotFound)?;
         debts.owe(c, now)?;
+        audit.record(c, event.clone())?;
         Ok(debts.clone())
     });
     sso.provisioner.settle(owed.await?).await;
@@ -119,12 +136,14 @@ async fn reap_page(sso: &Sso, until: SystemTime) -> Result<usize, Error> {
     let now = sso.clock.now();
     let doomed: Vec<(Uuid, Debts)> =
         ids.into_iter().map(|id| (id, sso.provisioner.free(id, &Target::ALL, now))).collect();
+    let audit = sso.audit.clone();
     let reaped = sso.db.write("reap", move |c| {
         let mut reaped = 0;
         for (user_id, debts) in &doomed {
             // Looked at again here: it may have been verified since it was read.
             if store::deletion::delete(c, *user_id, Some(until), now)?.is_some() {
                 debts.owe(c, now)?;
+                audit.record(c, Event::new(Kind::UserDeleted).because(Reason::NeverVerified).of(*user_id))?;
                 reaped += 1;
             }
         }

@@ -35,6 +35,9 @@ pub(crate) enum Error {
     /// The request id came with another request before.
     #[error("the request id was used before, with another request")]
     RequestIdReused,
+    /// The user has changed since it was read.
+    #[error("the user has changed since its etag was read")]
+    EtagMismatch,
     /// SMS refused to send or to check, for a time.
     #[error("{reason:?}")]
     Limited {
@@ -83,6 +86,7 @@ impl From<Error> for Failure {
             Error::SessionEnded => refuse(Code::Unauthenticated, ErrorReason::SessionEnded),
             Error::VerificationNotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
             Error::UserNotFound => refuse(Code::NotFound, ErrorReason::UserNotFound),
+            Error::EtagMismatch => refuse(Code::Aborted, ErrorReason::EtagMismatch),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
             Error::Limited { reason, retry_after } => {
                 let failure = Self::new(Code::ResourceExhausted, DOMAIN, reason.as_str_name(), limit(reason));

@@ -3,6 +3,7 @@
 //! `service` (the wire) → a flow (`signup`, `otp`, `signin`, `create`, `provision`) → `store` (the database); `peers` calls the others.
 
 mod account;
+mod audit;
 mod change;
 mod config;
 mod create;
@@ -14,6 +15,7 @@ mod hashing;
 mod identifier;
 mod introspect;
 mod janitor;
+mod metrics;
 mod model;
 mod operate;
 mod origin;
@@ -32,6 +34,7 @@ mod session;
 mod signin;
 mod signup;
 mod sso;
+mod step;
 mod store;
 mod throttle;
 mod tokens;
@@ -39,14 +42,14 @@ mod username;
 
 use std::{sync::Arc, time::Duration};
 
-use db::Db;
+use db::{Db, work::Tally};
 use mesh::{
     Channel, Clock, Limits, Random, Router, Shutdown, Stack, Tracer, deadline,
     token::{Keyring, Kind, Verifier},
 };
 use tokio::{sync::watch, task::JoinSet};
 
-pub use config::{Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
+pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
@@ -129,6 +132,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     ] {
         in_bounds(setting, u64::try_from(value).unwrap_or(0), 1, 1_000_000)?;
     }
+    in_bounds("audit.keep_days", config.audit.keep_days, 1, 3650)?;
     in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
@@ -140,8 +144,17 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let pepper = master_key.derive("plaza/sso/pepper");
     let hasher =
         hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
-    let issuer =
-        tokens::Issuer::open(&db, &master_key, &keyring, clock.clone(), random.clone(), config.tokens.clone()).await?;
+    let audit = audit::Audit::new(clock.clone(), random.clone());
+    let issuer = tokens::Issuer::open(
+        &db,
+        &master_key,
+        &keyring,
+        audit.clone(),
+        clock.clone(),
+        random.clone(),
+        config.tokens.clone(),
+    );
+    let issuer = issuer.await?;
     let Tokens { deployment, audience, issuer: issued_by, .. } = &config.tokens;
     // A token that another replica has signed with a key of a moment ago.
     let newer = issuer.clone();
@@ -151,7 +164,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     });
     let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
     let drain = Duration::from_secs(config.drain_seconds);
-    let stack = Stack { verifier: Arc::clone(&verifier), limits: Limits { drain, ..Limits::default() }, tracer };
+    let limits = Limits { drain, ..Limits::default() };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits, tracer };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),
@@ -159,6 +173,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         random: random.clone(),
         peers: peers.clone(),
         gates: gate::Gates::new(),
+        tally: Tally::new("provisioning", model::Target::ALL.map(|target| (target as i16, target.name()))),
     });
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
@@ -179,6 +194,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         sessions,
         throttle_key,
         throttle,
+        audit,
+        audit_kept: Duration::from_secs(config.audit.keep_days * 24 * 3600),
         ended: watch::Sender::new(()),
         shutdown: shutdown.clone(),
     });
@@ -190,6 +207,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     }
     workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(sso.issuer.clone().work(shutdown.clone()));
+    workers.spawn(audit::work(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
     Ok(Service { sso, router, workers })
 }
@@ -205,6 +223,9 @@ impl Service {
         let Self { sso, router, mut workers } = self;
         while workers.join_next().await.is_some() {}
         drop(router);
+        if let Err(error) = sso.audit.flush(&sso.db).await {
+            tracing::warn!(%error, "what was refused could not be written down");
+        }
         sso.db.clone().close().await;
     }
 }

@@ -1,6 +1,9 @@
 //! The nouns of SSO, valid by type.
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use uuid::Uuid;
 
@@ -19,6 +22,14 @@ pub(crate) struct User {
     pub(crate) updated_at: SystemTime,
     /// Since when an operator keeps the user out.
     pub(crate) locked_at: Option<SystemTime>,
+}
+
+impl User {
+    /// Another with each change.
+    pub(crate) fn etag(&self) -> String {
+        let changed = self.updated_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{:x}-{:x}", self.version, changed.as_micros())
+    }
 }
 
 /// An identifier as a user's own.
@@ -79,14 +90,19 @@ impl Target {
     pub(crate) fn from_stored(value: i16) -> Self {
         if value == 1 { Self::Social } else { Self::Blog }
     }
+
+    /// Its name in the mesh.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Social => "social",
+            Self::Blog => "blog",
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Social => "social",
-            Self::Blog => "blog",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -17,11 +17,16 @@ pub(crate) struct Origin {
 impl Origin {
     /// The network a session shows: enough for its owner to know it again, too little to find anybody. Empty if unknown.
     pub(crate) fn network(&self) -> String {
-        match self.address {
-            None => String::new(),
-            Some(IpAddr::V4(v4)) => format!("{}/24", Ipv4Addr::from_bits(v4.to_bits() & !0xff)),
-            Some(IpAddr::V6(v6)) => format!("{}/48", Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80)),
-        }
+        network(self.address)
+    }
+}
+
+/// The network of an address as it may be kept; empty if unknown.
+pub(crate) fn network(address: Option<IpAddr>) -> String {
+    match address {
+        None => String::new(),
+        Some(IpAddr::V4(v4)) => format!("{}/24", Ipv4Addr::from_bits(v4.to_bits() & !0xff)),
+        Some(IpAddr::V6(v6)) => format!("{}/48", Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80)),
     }
 }
 

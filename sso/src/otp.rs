@@ -6,10 +6,11 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     create,
     error::Error,
     identifier::Identifier,
-    model::{Outcome, User, Verification},
+    model::{Outcome, Purpose, User, Verification},
     origin::Origin,
     peers::{self, Sent, Verdict},
     recovery,
@@ -65,7 +66,10 @@ pub(crate) async fn first(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uui
         Err(Error::VerificationNotFound) => return Ok(ended(sso, verification_id)),
         found => found?,
     };
-    match sso.peers.send_otp(request_id, &verification, owner.is_some_and(|id| id != verification.user_id)).await {
+    let decoy = owner.is_some_and(|id| id != verification.user_id);
+    let answer = sso.peers.send_otp(request_id, &verification, decoy).await;
+    tell(sso, &verification, decoy, answer.as_ref().err());
+    match answer {
         Ok(sent) => Ok(Pending::after(sso, &verification, sent)),
         Err(status) => {
             tracing::warn!(code = ?status.code(), reason = mesh::failure::reason(&status), "no code went out at sign-up");
@@ -86,7 +90,10 @@ pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid
     let (verification, decoy) = match find(sso, verification_id).await {
         Ok((verification, owner)) if owner == Some(verification.user_id) => return Err(Error::VerificationNotFound),
         Ok((verification, owner)) => (verification, owner.is_some()),
-        Err(Error::VerificationNotFound) => recovery::find(sso, verification_id).await?.verification(),
+        Err(Error::VerificationNotFound) => match recovery::find(sso, verification_id).await {
+            Err(Error::VerificationNotFound) => return Err(unknown(sso, Kind::CodeNotSent)),
+            found => found?.verification(),
+        },
         Err(error) => return Err(error),
     };
     deliver(sso, request_id, &verification, decoy).await
@@ -108,7 +115,65 @@ pub(crate) async fn deliver(
         }
         sent => sent,
     };
+    tell(sso, verification, decoy, sent.as_ref().err());
     sent.map(|sent| Pending::after(sso, verification, sent)).map_err(|status: Status| peers::refused(&status))
+}
+
+/// Counts what came of a send.
+fn tell(sso: &Sso, verification: &Verification, decoy: bool, refusal: Option<&Status>) {
+    // That of a reset is nobody's, and has no user.
+    let user_id = (!decoy || verification.purpose == Purpose::VerifyIdentifier).then_some(verification.user_id);
+    let event = match refusal {
+        None if decoy => Event::new(Kind::CodeSent).because(Reason::Decoy),
+        None => Event::new(Kind::CodeSent),
+        Some(status) => match peers::refused(status) {
+            Error::Limited { .. } => Event::new(Kind::CodeNotSent).because(Reason::Limited),
+            Error::VerificationNotFound => Event::new(Kind::CodeNotSent).because(Reason::VerificationUnknown),
+            _ => Event::new(Kind::CodeNotSent).because(Reason::Unanswered),
+        },
+    };
+    sso.audit.count(event.of(user_id));
+}
+
+/// Counts a call for a verification that is not there.
+fn unknown(sso: &Sso, kind: Kind) -> Error {
+    sso.audit.count(Event::new(kind).because(Reason::VerificationUnknown));
+    Error::VerificationNotFound
+}
+
+/// Counts a code that was not accepted.
+pub(crate) fn tell_refused(sso: &Sso, verdict: Verdict, user_id: Option<Uuid>) {
+    let reason = match verdict {
+        Verdict::WrongCode { .. } => Reason::CodeWrong,
+        Verdict::Expired { .. } => Reason::CodeExpired,
+        Verdict::Exhausted => Reason::GuessesExhausted,
+        Verdict::Used | Verdict::Approved => Reason::CodeUsed,
+    };
+    sso.audit.count(Event::new(Kind::CodeRefused).because(reason).of(user_id));
+}
+
+/// Has SMS check a code, and counts it if SMS does not.
+pub(crate) async fn check(
+    sso: &Sso,
+    request_id: Uuid,
+    verification: &Verification,
+    user_id: Option<Uuid>,
+    code: &str,
+) -> Result<Verdict, Error> {
+    let checked = sso.peers.verify_otp(request_id, verification, code).await;
+    match &checked {
+        Ok(Verdict::Approved) => {}
+        Ok(verdict) => tell_refused(sso, *verdict, user_id),
+        Err(error) => {
+            let reason = match error {
+                Error::Limited { .. } => Reason::Limited,
+                Error::VerificationNotFound => Reason::VerificationUnknown,
+                _ => Reason::Unanswered,
+            };
+            sso.audit.count(Event::new(Kind::CodeRefused).because(reason).of(user_id));
+        }
+    }
+    checked
 }
 
 /// SMS holds one id to one request, and this is another: a repeat finds the verification open again, and then the resend under this id.
@@ -137,8 +202,11 @@ pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Erro
     if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
         return signed_in(sso, outcome).await;
     }
-    let (verification, _) = find(sso, verification_id).await?;
-    match sso.peers.verify_otp(request_id, &verification, &code).await? {
+    let (verification, _) = match find(sso, verification_id).await {
+        Err(Error::VerificationNotFound) => return Err(unknown(sso, Kind::CodeRefused)),
+        found => found?,
+    };
+    match check(sso, request_id, &verification, Some(verification.user_id), &code).await? {
         Verdict::Approved => {
             let outcome = approve(sso, request_id, digest, &verification, &origin).await?;
             acknowledge(sso, verification_id);
@@ -159,6 +227,8 @@ async fn approve(
     let (now, verification, limits) = (sso.clock.now(), verification.clone(), sso.sessions);
     let session = Session::begin(sso.id(), verification.user_id, origin, now);
     let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(session.id) };
+    let (audit, user_id, address) = (sso.audit.clone(), verification.user_id, origin.address);
+    let accepted = Event::new(Kind::CodeAccepted).of(user_id).session(session.id).from(address);
     let made = sso.db.write("verify_user", move |c| {
         if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
             return Ok(first);
@@ -167,12 +237,16 @@ async fn approve(
         store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
         store::users::verify(c, verification.user_id, &verification.identifier, now)?;
         create::drop_rivals(c, verification.user_id, &verification.identifier)?;
-        session::open(c, &session, &limits)?;
+        session::open(c, &session, &limits, &audit)?;
+        audit.record(c, accepted.clone())?;
         Ok(outcome.clone())
     });
     match made.await {
         // Somebody else was faster to prove it, so this verification is over.
-        Err(Error::IdentifierTaken | Error::CredentialsInvalid) => Err(Error::VerificationNotFound),
+        Err(Error::IdentifierTaken | Error::CredentialsInvalid | Error::VerificationNotFound) => {
+            sso.audit.count(Event::new(Kind::CodeRefused).because(Reason::Overtaken).of(user_id).from(address));
+            Err(Error::VerificationNotFound)
+        }
         made => made,
     }
 }

@@ -4,10 +4,11 @@ use mesh::deadline;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind},
     error::Error,
     model::{Owed, Target, Truth},
     sso::Sso,
-    store::{self, owed::Filter},
+    store::{self, owed::Filter, provisioning::DEBTS},
 };
 
 /// Parked rows made due in one transaction.
@@ -41,30 +42,37 @@ pub(crate) async fn list(sso: &Sso, filter: Filter, after: Uuid, limit: usize) -
 ///
 /// # Errors
 /// [`Error::UserNotFound`].
-pub(crate) async fn retry(sso: &Sso, scope: Scope) -> Result<usize, Error> {
+pub(crate) async fn retry(sso: &Sso, scope: Scope, operator: &str) -> Result<usize, Error> {
     let retried = match scope {
-        Scope::User(user_id) => retry_user(sso, user_id).await?,
-        Scope::ParkedOf(target) => retry_parked(sso, target).await?,
+        Scope::User(user_id) => retry_user(sso, user_id, operator).await?,
+        Scope::ParkedOf(target) => retry_parked(sso, target, operator).await?,
     };
     sso.provisioner.stir();
     Ok(retried)
 }
 
-async fn retry_user(sso: &Sso, user_id: Uuid) -> Result<usize, Error> {
-    let now = sso.clock.now();
+async fn retry_user(sso: &Sso, user_id: Uuid, operator: &str) -> Result<usize, Error> {
+    let (now, audit) = (sso.clock.now(), sso.audit.clone());
+    let event = Event::new(Kind::ProvisioningRetried).of(user_id).by(operator);
     let retried = sso.db.write("retry_provisioning", move |c| {
         store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
-        Ok::<_, Error>(store::owed::retry_user(c, user_id, now)?)
+        audit.record(c, event.clone())?;
+        Ok::<_, Error>(DEBTS.retry(c, user_id, now.into())?)
     });
     retried.await
 }
 
-async fn retry_parked(sso: &Sso, target: Target) -> Result<usize, Error> {
+async fn retry_parked(sso: &Sso, target: Target, operator: &str) -> Result<usize, Error> {
     let mut retried = 0;
     while deadline::current().is_none_or(|deadline| deadline.left() > RESERVE) {
-        let now = sso.clock.now();
+        let (now, audit) = (sso.clock.now(), sso.audit.clone());
+        let event = Event::new(Kind::ProvisioningRetried).because(target.reason()).by(operator);
         let page = sso.db.write("retry_parked_provisioning", move |c| {
-            Ok::<_, Error>(store::owed::retry_parked(c, target, PAGE, now)?)
+            let retried = DEBTS.retry_parked(c, target as i16, PAGE, now.into())?;
+            if retried > 0 {
+                audit.record(c, event.clone())?;
+            }
+            Ok::<_, Error>(retried)
         });
         match page.await? {
             0 => break,

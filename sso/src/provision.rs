@@ -8,10 +8,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use db::Db;
+use db::{
+    Db, Lease,
+    work::{self, By, End, Tally},
+};
 use mesh::{Clock, Deadline, Random, Shutdown, deadline, trace, uuid_v7};
 use tokio::{task::JoinSet, time};
-use tonic::{Code, Status};
+use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
@@ -19,9 +22,10 @@ use crate::{
     gate::{Gate, Gates},
     model::{Target, Truth},
     peers::Peers,
+    step::{Step, code_name, is_permanent, is_tombstone},
     store::{
         self,
-        provisioning::{Debts, FREE, Lease},
+        provisioning::{DEBTS, Debts},
     },
 };
 
@@ -29,10 +33,11 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(10);
 /// Rows of one target that one worker has under way.
 const BATCH: usize = 16;
+/// The least time that each row of a backlog takes: 500 of them a second, a target and a process, so that catching up leaves room to those who sign up
+/// meanwhile.
+const PACE: Duration = Duration::from_millis(2);
 /// Rows that are brought forward at once when a target answers again, and nothing else is due.
 const FORWARD: i64 = 64;
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The pause of a row that found its target down.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// What a handler keeps of its deadline for its answer.
@@ -45,6 +50,7 @@ pub(crate) struct Provisioner {
     pub(crate) random: Random,
     pub(crate) peers: Peers,
     pub(crate) gates: Gates,
+    pub(crate) tally: Tally,
 }
 
 impl Provisioner {
@@ -55,9 +61,9 @@ impl Provisioner {
         let debt = |target| {
             let id = uuid_v7(&self.clock, &self.random);
             if self.gates.of(target).is_open() {
-                (Lease { id, user_id, target, token, attempts: 1 }, now + LEASE)
+                (id, Lease::held(user_id, target as i16, token), now + LEASE)
             } else {
-                (Lease { id, user_id, target, token: FREE, attempts: 0 }, now)
+                (id, Lease::free(user_id, target as i16), now)
             }
         };
         Target::ALL.map(debt).into_iter().collect()
@@ -65,8 +71,7 @@ impl Provisioner {
 
     /// What a change of a user owes, due now and held by nobody.
     pub(crate) fn free(&self, user_id: Uuid, targets: &[Target], now: SystemTime) -> Debts {
-        let id = || uuid_v7(&self.clock, &self.random);
-        let debt = |target: &Target| (Lease { id: id(), user_id, target: *target, token: FREE, attempts: 0 }, now);
+        let debt = |target: &Target| (uuid_v7(&self.clock, &self.random), Lease::free(user_id, *target as i16), now);
         targets.iter().map(debt).collect()
     }
 
@@ -93,12 +98,12 @@ impl Provisioner {
     }
 
     async fn at_once(&self, lease: Lease) {
-        let gate = self.gates.of(lease.target);
+        let gate = self.gates.of(Target::from_stored(lease.target));
         match gate.fast() {
-            Some(_permit) => self.attempt(lease).await,
+            Some(_permit) => self.attempt(lease, By::Owner).await,
             None => {
                 let untried = Lease { attempts: 0, ..lease };
-                self.record(untried, Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
+                self.record(untried, &Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
                 gate.stir();
             }
         }
@@ -110,16 +115,21 @@ impl Provisioner {
         let mut underway = JoinSet::new();
         while !shutdown.is_begun() {
             while underway.try_join_next().is_some() {}
+            let begun = time::Instant::now();
             let most = gate.may_claim(i64::try_from(BATCH - underway.len()).unwrap_or(0));
             let claimed = if most > 0 { self.claim(target, most).await } else { Vec::new() };
-            let more_may_be_due = most > 1 && usize::try_from(most) == Ok(claimed.len());
+            let rows = claimed.len();
+            let more_may_be_due = most > 1 && usize::try_from(most) == Ok(rows);
             for lease in claimed {
                 let this = Arc::clone(&self);
-                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.attempt(lease).await }));
+                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move {
+                    this.attempt(lease, By::Worker).await
+                }));
             }
             if more_may_be_due {
                 // Half a batch at a time: a claim is a commit.
                 while underway.len() > BATCH / 2 && underway.join_next().await.is_some() {}
+                time::sleep_until(begun + PACE * u32::try_from(rows).unwrap_or(0)).await;
                 continue;
             }
             if gate.is_recovering() && self.bring_forward(target, gate).await {
@@ -138,7 +148,7 @@ impl Provisioner {
     async fn claim(&self, target: Target, most: i64) -> Vec<Lease> {
         let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
         let claimed = self.db.write("claim_provisioning", move |c| {
-            Ok::<_, Error>(store::provisioning::claim(c, target, most, token, now + LEASE, now)?)
+            Ok::<_, Error>(DEBTS.claim(c, target as i16, most, token, (now + LEASE).into(), now.into())?)
         });
         claimed.await.unwrap_or_else(|error| {
             tracing::warn!(%target, %error, "what is owed cannot be read");
@@ -150,7 +160,7 @@ impl Provisioner {
     async fn bring_forward(&self, target: Target, gate: &Gate) -> bool {
         let now = self.clock.now();
         let moved = self.db.write("bring_provisioning_forward", move |c| {
-            Ok::<_, Error>(store::provisioning::bring_forward(c, target, FORWARD, now)?)
+            Ok::<_, Error>(DEBTS.bring_forward(c, target as i16, FORWARD, now.into())?)
         });
         match moved.await {
             Ok(0) => gate.caught_up(),
@@ -161,8 +171,9 @@ impl Provisioner {
     }
 
     /// Calls the target once, and ends or postpones the row.
-    async fn attempt(&self, lease: Lease) {
-        let Lease { user_id, target, attempts, .. } = lease;
+    async fn attempt(&self, lease: Lease, by: By) {
+        let Lease { subject: user_id, attempts, .. } = lease;
+        let target = Target::from_stored(lease.target);
         let truth = match self.truth(user_id).await {
             Ok(Some(truth)) => truth,
             // Deleted, and somebody else has told the last target: there is nothing left to tell.
@@ -174,19 +185,26 @@ impl Provisioner {
         let step = match outcome {
             Ok(()) if matches!(truth, Truth::Deleted { .. }) => Step::Bury,
             Ok(()) => Step::Finish,
+            Err(status) if is_tombstone(&status) => {
+                tracing::error!(%user_id, %target, "deleted: the target knows of a deletion that SSO does not, as after a backup was restored");
+                let now = self.clock.now();
+                Step::Believe { debts: self.free(user_id, &Target::ALL, now), now }
+            }
             Err(status) if is_permanent(&status) => {
-                tracing::error!(%user_id, %target, attempts, code = ?status.code(), "parked: the target refuses the user for good");
+                tracing::error!(%user_id, %target, attempts, code = ?status.code(), "parked: refused for good, until RetryProvisioning");
                 Step::Postpone { due_at: None, error: code_name(&status) }
             }
             Err(status) => {
                 tracing::warn!(%user_id, %target, attempts, code = ?status.code(), "still owed");
-                let pause = if was_open { self.pause(attempts) } else { PROBE_PAUSE };
+                let pause = if was_open { self.random.between(work::pause(attempts)) } else { PROBE_PAUSE };
                 Step::Postpone { due_at: Some(self.clock.now() + pause), error: code_name(&status) }
             }
         };
         // The row is not to blame for a target that was known to be down.
         let attempts = if was_open { attempts } else { attempts - 1 };
-        self.record(Lease { attempts, ..lease }, step).await;
+        if let Some(end) = self.record(Lease { attempts, ..lease }, &step).await {
+            self.tally.count(lease.target, by, end);
+        }
     }
 
     /// Tells the gate how a call ended. Returns whether the target was held to be answering before.
@@ -204,83 +222,40 @@ impl Provisioner {
         was_open
     }
 
-    async fn record(&self, lease: Lease, step: Step) {
-        let Lease { user_id, target, attempts, .. } = lease;
+    /// Writes down how an attempt ended. `None` if it cannot be: then the lease runs out.
+    async fn record(&self, lease: Lease, step: &Step) -> Option<End> {
+        let Lease { subject: user_id, attempts, .. } = lease;
+        let target = Target::from_stored(lease.target);
         let ended = step.clone();
         let kept = self.db.write("settle_provisioning", move |c| {
             let rows = match &ended {
-                Step::Finish => store::provisioning::finish(c, &lease)?,
+                Step::Finish => DEBTS.finish(c, &lease)?,
                 Step::Bury => store::deletion::finish(c, &lease)?,
-                Step::Postpone { due_at, error } => store::provisioning::postpone(c, &lease, *due_at, error)?,
+                Step::Believe { debts, now } => store::deletion::believe(c, &lease, debts, *now)?,
+                Step::Postpone { due_at, error } => DEBTS.postpone(c, &lease, due_at.map(Into::into), error)?,
             };
             Ok::<_, Error>(rows)
         });
         match kept.await {
-            Ok(1) => tracing::debug!(%user_id, %target, attempts, ?step, "settled"),
-            Ok(_) => tracing::info!(%user_id, %target, "somebody else holds the row by now"),
-            Err(error) => tracing::warn!(%user_id, %target, %error, "not recorded; the lease runs out"),
+            Ok(1) => {
+                tracing::debug!(%user_id, %target, attempts, ?step, "settled");
+                if matches!(step, Step::Believe { .. }) {
+                    self.stir();
+                }
+                Some(step.end())
+            }
+            Ok(_) => {
+                tracing::info!(%user_id, %target, "somebody else holds the row by now");
+                Some(End::Fenced)
+            }
+            Err(error) => {
+                tracing::warn!(%user_id, %target, %error, "not recorded; the lease runs out");
+                None
+            }
         }
     }
 
     async fn truth(&self, id: Uuid) -> Result<Option<Truth>, Error> {
         self.db.read("truth", move |c| Ok(store::deletion::truth(c, id)?)).await
-    }
-
-    /// 0.5 s doubling to 30 s, with full jitter, so that what failed together does not come back together.
-    fn pause(&self, attempts: i32) -> Duration {
-        let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(10);
-        let longest = (Duration::from_millis(500) * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-        self.random.between(Duration::ZERO..longest)
-    }
-}
-
-/// How an attempt ends.
-#[derive(Debug, Clone)]
-enum Step {
-    /// The target knows the user.
-    Finish,
-    /// The target knows that the user is deleted.
-    Bury,
-    /// It is still owed: due at `due_at`, or parked.
-    Postpone { due_at: Option<SystemTime>, error: String },
-}
-
-/// What no repetition mends. Everything else may pass, UNIMPLEMENTED too: it does during a rolling deployment.
-fn is_permanent(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied
-    )
-}
-
-/// "UNAVAILABLE" of `Code::Unavailable`.
-fn code_name(status: &Status) -> String {
-    let mut name = String::new();
-    for (at, letter) in format!("{:?}", status.code()).chars().enumerate() {
-        if letter.is_uppercase() && at > 0 {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic::Status;
-
-    use super::{code_name, is_permanent};
-
-    #[test]
-    fn what_may_pass_is_never_parked() {
-        for status in [Status::unavailable(""), Status::unimplemented(""), Status::internal(""), Status::unknown("")] {
-            assert!(!is_permanent(&status), "{status:?}");
-        }
-        assert!(is_permanent(&Status::invalid_argument("")));
-    }
-
-    #[test]
-    fn codes_are_named_as_on_the_wire() {
-        assert_eq!(code_name(&Status::deadline_exceeded("")), "DEADLINE_EXCEEDED");
     }
 }

@@ -8,6 +8,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind},
     error::Error,
     model::{Difference, Known, Target},
     sso::Sso,
@@ -24,13 +25,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// What to compare, and what to do about it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) target: Target,
     pub(crate) dry_run: bool,
     pub(crate) delete_unknown: bool,
     pub(crate) after: Uuid,
     pub(crate) size: i32,
+    /// Who asks; empty for the periodic job.
+    pub(crate) operator: String,
 }
 
 /// What one page came to.
@@ -118,10 +121,15 @@ async fn mend(sso: &Arc<Sso>, ask: Ask, differences: &[(Uuid, Difference)]) -> R
     if owed.is_empty() {
         return Ok(());
     }
+    let audit = sso.audit.clone();
+    let event = Event::new(Kind::ProvisioningReconciled).because(ask.target.reason()).by(&ask.operator);
     let mended = sso.db.write("mend_users", move |c| {
         let mut mended = 0;
         for (id, how, one, all) in &owed {
             mended += usize::from(store::reconcile::mend(c, *id, *how, one, all, now)?);
+        }
+        if mended > 0 {
+            audit.record(c, event.clone())?;
         }
         Ok::<_, Error>(mended)
     });
@@ -141,7 +149,12 @@ pub(crate) async fn work(sso: Arc<Sso>, target: Target, shutdown: Shutdown) {
             () = time::sleep(pause) => {}
             () = shutdown.begun() => return,
         }
-        match page(&sso, Ask { target, dry_run: false, delete_unknown: false, after, size: PAGE }).await {
+        match page(
+            &sso,
+            Ask { target, dry_run: false, delete_unknown: false, after, size: PAGE, operator: String::new() },
+        )
+        .await
+        {
             Ok(done) => {
                 let unknown = done.differences.iter().filter(|(_, how)| matches!(how, Difference::Unknown(_))).count();
                 if unknown > 0 {

@@ -9,6 +9,7 @@ use mesh::Fields;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     digest::keyed,
     error::Error,
     identifier::Identifier,
@@ -78,6 +79,8 @@ pub(crate) async fn start(sso: &Arc<Sso>, ask: Start) -> Result<Pending, Error> 
         }
     });
     let (verification, decoy) = reset.await?.verification();
+    let started = Event::new(Kind::ResetStarted);
+    sso.audit.count(if decoy { started.because(Reason::Decoy) } else { started.of(verification.user_id) });
     otp::deliver(sso, request_id, &verification, decoy).await
 }
 
@@ -103,7 +106,7 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete) -> Result<Option<Ver
     }
     let reset = find(sso, verification_id).await?;
     let (verification, _) = reset.clone().verification();
-    let verdict = sso.peers.verify_otp(request_id, &verification, &code).await?;
+    let verdict = otp::check(sso, request_id, &verification, reset.user_id, &code).await?;
     let (Verdict::Approved, Some(user_id)) = (verdict, reset.user_id) else { return Ok(Some(verdict)) };
     let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::VerificationNotFound)).await?;
     // Not before the code was right: it would tell who has the username.
@@ -133,7 +136,8 @@ async fn set(
     user_id: Uuid,
     hash: String,
 ) -> Result<(), Error> {
-    let (now, limits, key) = (sso.clock.now(), sso.sessions, sso.throttle_key);
+    let (now, limits) = (sso.clock.now(), sso.sessions);
+    let (key, audit) = (sso.throttle_key, sso.audit.clone());
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
     sso.ending("reset_password", move |c| {
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
@@ -145,6 +149,7 @@ async fn set(
             return Err(Error::VerificationNotFound);
         }
         replace(c, user_id, &hash, None, limits.ending(now))?;
+        audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
         throttle::forgive(c, &key, &reset.identifier)
     })
     .await

@@ -5,6 +5,7 @@
 //! got, from whichever replica and after any restart; and a token that is too old is known for what it is, however old.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -15,6 +16,7 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     digest::keyed,
     error::Error,
     session::{self, Limits, Session, Tokens},
@@ -75,16 +77,28 @@ enum Rotated {
 ///
 /// # Errors
 /// [`Error::SessionEnded`].
-pub(crate) async fn refresh(sso: &Arc<Sso>, text: &str) -> Result<Tokens, Error> {
-    let token = RefreshToken::open(&sso.refresh_key, text).ok_or(Error::SessionEnded)?;
-    let (limits, now) = (sso.sessions, sso.clock.now());
-    match sso.db.write("refresh", move |c| rotate(c, token, &limits, now)).await? {
+pub(crate) async fn refresh(sso: &Arc<Sso>, text: &str, address: Option<IpAddr>) -> Result<Tokens, Error> {
+    let refused = |reason| {
+        sso.audit.count(Event::new(Kind::RefreshRefused).because(reason).from(address));
+        Error::SessionEnded
+    };
+    let token = RefreshToken::open(&sso.refresh_key, text).ok_or_else(|| refused(Reason::TokenUnknown))?;
+    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
+    let rotated = sso.db.write("refresh", move |c| {
+        let rotated = rotate(c, token, &limits, now)?;
+        if let Rotated::Reused(session) = &rotated {
+            let ended = Event::new(Kind::SessionEnded).because(Reason::TokenReused);
+            audit.record(c, ended.of(session.user_id).session(session.id).from(address))?;
+        }
+        Ok::<_, Error>(rotated)
+    });
+    match rotated.await? {
         Rotated::To(session) => Ok(session::tokens(sso, &session)),
         Rotated::Reused(session) => {
             tracing::warn!(user_id = %session.user_id, session_id = %session.id, "an old refresh token turned up: the session has ended");
             Err(Error::SessionEnded)
         }
-        Rotated::Ended => Err(Error::SessionEnded),
+        Rotated::Ended => Err(refused(Reason::SessionOver)),
     }
 }
 

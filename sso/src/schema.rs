@@ -148,6 +148,23 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    audit_events (id) {
+        id -> Id,
+        kind -> SmallInt,
+        reason -> SmallInt,
+        user_id -> Nullable<Id>,
+        session_id -> Nullable<Id>,
+        operator -> Text,
+        network -> Text,
+        count -> BigInt,
+        created_at -> At,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     identifiers,

@@ -9,7 +9,16 @@ use db::Conn;
 use mesh::Person;
 use uuid::Uuid;
 
-use crate::{config, error::Error, origin::Origin, refresh::RefreshToken, sso::Sso, store, tokens::AccessToken};
+use crate::{
+    audit::{Audit, Event, Kind, Reason},
+    config,
+    error::Error,
+    origin::Origin,
+    refresh::RefreshToken,
+    sso::Sso,
+    store,
+    tokens::AccessToken,
+};
 
 /// A sign-in that lasts.
 #[derive(Debug, Clone)]
@@ -91,9 +100,11 @@ impl Session {
 ///
 /// # Errors
 /// [`Error::CredentialsInvalid`] if the user was locked meanwhile.
-pub(crate) fn open(c: &mut Conn, session: &Session, limits: &Limits) -> Result<(), Error> {
+pub(crate) fn open(c: &mut Conn, session: &Session, limits: &Limits, audit: &Audit) -> Result<(), Error> {
     let ending = limits.ending(session.created_at);
-    store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1, ending)?;
+    if store::sessions::trim(c, session.user_id, i64::from(limits.per_user) - 1, ending)? > 0 {
+        audit.record(c, Event::new(Kind::SessionEnded).because(Reason::TooMany).of(session.user_id))?;
+    }
     // Whoever locks the user ends the sessions that are there; none may begin after.
     if store::users::is_locked(c, session.user_id)? {
         return Err(Error::CredentialsInvalid);
@@ -135,10 +146,11 @@ pub(crate) fn require(c: &mut Conn, person: Person, limits: &Limits, now: System
 /// Ends the session of a refresh token. What is no token has none.
 pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str) -> Result<(), Error> {
     let Some(RefreshToken { session_id, .. }) = RefreshToken::open(&sso.refresh_key, token) else { return Ok(()) };
-    let ending = sso.sessions.ending(sso.clock.now());
+    let (ending, audit) = (sso.sessions.ending(sso.clock.now()), sso.audit.clone());
     sso.ending("sign_out", move |c| {
         let Some(session) = store::sessions::lock(c, session_id)? else { return Ok(()) };
         store::sessions::end(c, session.user_id, session.id, ending)?;
+        audit.record(c, Event::new(Kind::SignedOut).of(session.user_id).session(session.id))?;
         Ok(())
     })
     .await
@@ -159,10 +171,13 @@ pub(crate) async fn list(sso: &Arc<Sso>, person: Person) -> Result<Vec<Session>,
 
 /// Ends one of the caller's sessions.
 pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid) -> Result<(), Error> {
-    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
+    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).session(id);
     sso.ending("revoke_session", move |c| {
         require(c, person, &limits, now)?;
-        store::sessions::end(c, person.user_id, id, limits.ending(now))?;
+        if store::sessions::end(c, person.user_id, id, limits.ending(now))? > 0 {
+            audit.record(c, event.clone())?;
+        }
         Ok(())
     })
     .await
@@ -170,10 +185,15 @@ pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid) -> Result<(
 
 /// Ends all of the caller's sessions but the one that asks, and says how many that were.
 pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person) -> Result<usize, Error> {
-    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
+    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id);
     sso.ending("revoke_other_sessions", move |c| {
         require(c, person, &limits, now)?;
-        Ok(store::sessions::end_all(c, person.user_id, Some(person.session_id), limits.ending(now))?)
+        let ended = store::sessions::end_all(c, person.user_id, Some(person.session_id), limits.ending(now))?;
+        if ended > 0 {
+            audit.record(c, event.clone())?;
+        }
+        Ok(ended)
     })
     .await
 }

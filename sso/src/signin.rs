@@ -5,6 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     error::Error,
     identifier::Identifier,
     model::Outcome,
@@ -13,7 +14,7 @@ use crate::{
     password::Password,
     session::{self, Session, Tokens},
     sso::Sso,
-    store,
+    store::{self, users::Candidate},
     throttle::{self, Ticket, Who},
 };
 
@@ -47,8 +48,21 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
             return Err(error);
         }
     };
-    let (user_id, hash) = checked.ok_or(Error::CredentialsInvalid)?;
-    let begun = commit(sso, &ask, user_id, hash.clone(), ticket).await?;
+    let refuse = |reason, user_id: Option<Uuid>| {
+        sso.audit.count(Event::new(Kind::SignInRefused).because(reason).of(user_id).from(ask.origin.address));
+    };
+    let (user_id, hash) = checked.map_err(|(reason, user_id)| {
+        refuse(reason, user_id);
+        Error::CredentialsInvalid
+    })?;
+    let begun = commit(sso, &ask, user_id, hash.clone(), ticket).await.inspect_err(|error| {
+        if matches!(error, Error::CredentialsInvalid) {
+            refuse(Reason::Overtaken, Some(user_id));
+        }
+    })?;
+    if matches!(begun, Begun::Verification(_)) {
+        refuse(Reason::Unverified, Some(user_id));
+    }
     if sso.hasher.is_outdated(&hash) {
         rehash(sso, user_id, hash, ask.password.clone());
     }
@@ -58,13 +72,20 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
     })
 }
 
-/// The user who has this identifier with this password, and the hash that it was compared with. Nobody's takes as long as somebody's.
-async fn check(sso: &Arc<Sso>, ask: &SignIn) -> Result<Option<(Uuid, String)>, Error> {
+/// The user who has this identifier with this password, and the hash that it was compared with; or why there is none, which nobody but operators
+/// is told. Nobody's takes as long as somebody's.
+async fn check(sso: &Arc<Sso>, ask: &SignIn) -> Result<Result<(Uuid, String), (Reason, Option<Uuid>)>, Error> {
     let identifier = ask.identifier.clone();
     let found = sso.db.read("sign_in", move |c| Ok::<_, Error>(store::users::by_identifier(c, &identifier)?)).await?;
-    let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
+    let stored = found.as_ref().and_then(|one| one.password_hash.clone().filter(|_| !one.is_locked));
     let right = sso.hasher.check(&ask.password, stored).await?;
-    Ok(found.filter(|_| right).and_then(|(user_id, hash)| Some((user_id, hash?))))
+    Ok(match found {
+        None => Err((Reason::IdentifierUnknown, None)),
+        Some(one) if one.is_locked => Err((Reason::Locked, Some(one.user_id))),
+        Some(Candidate { password_hash: None, user_id, .. }) => Err((Reason::PasswordGone, Some(user_id))),
+        Some(one) if !right => Err((Reason::PasswordWrong, Some(one.user_id))),
+        Some(Candidate { password_hash: Some(hash), user_id, .. }) => Ok((user_id, hash)),
+    })
 }
 
 /// What the commit of a sign-in opened.
@@ -79,6 +100,7 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
     let (request_id, identifier, now, limits) = (ask.request_id, ask.identifier.clone(), sso.clock.now(), sso.sessions);
     let session = Session::begin(sso.id(), user_id, &ask.origin, now);
     let verification_id = sso.opaque_id();
+    let (audit, address) = (sso.audit.clone(), ask.origin.address);
     sso.db
         .write("sign_in", move |c| {
             // Once more, now that nobody else can change it: the password may have been changed since it was found right.
@@ -96,7 +118,10 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
                 session_id: is_verified.then_some(session.id),
             };
             match store::requests::claim(c, request_id, &digest, &outcome, now)? {
-                None if is_verified => session::open(c, &session, &limits)?,
+                None if is_verified => {
+                    session::open(c, &session, &limits, &audit)?;
+                    audit.record(c, Event::new(Kind::SignedIn).of(user_id).session(session.id).from(address))?;
+                }
                 None => drop(store::verifications::insert(c, verification_id, user_id, claim.id, now)?),
                 Some(first) => return first.begun(c, &limits, now),
             }

@@ -7,7 +7,9 @@ use mesh::{Clock, Random, Shutdown, token::Verifier, uuid_v7};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{config, error::Error, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer};
+use crate::{
+    audit::Audit, config, error::Error, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer,
+};
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -27,6 +29,9 @@ pub(crate) struct Sso {
     pub(crate) sessions: session::Limits,
     pub(crate) throttle_key: [u8; 32],
     pub(crate) throttle: config::Throttle,
+    pub(crate) audit: Audit,
+    /// How long what was decided is kept.
+    pub(crate) audit_kept: Duration,
     /// Told of after each write whose purpose is to end sessions.
     pub(crate) ended: watch::Sender<()>,
     pub(crate) shutdown: Shutdown,

@@ -16,6 +16,7 @@ use proto::sso::v1::ErrorReason;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Event, Kind, Reason},
     config,
     digest::keyed,
     error::Error,
@@ -97,6 +98,14 @@ pub(crate) enum Who {
 }
 
 impl Who {
+    /// What is recorded of a try that is refused. Whose identifier it is was not looked up.
+    fn refused(&self) -> Event {
+        match self {
+            Self::Identifier(_) => Event::new(Kind::SignInRefused),
+            Self::User(id) => Event::new(Kind::PasswordRefused).of(*id),
+        }
+    }
+
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Identifier(identifier) => identifier.value().as_bytes(),
@@ -119,8 +128,14 @@ pub(crate) struct Ticket {
 /// [`Error::Limited`] if it is one too many: then nothing is counted.
 pub(crate) async fn take(sso: &Arc<Sso>, who: &Who, address: Option<IpAddr>) -> Result<Ticket, Error> {
     let desk = Desk { key: sso.throttle_key, settings: sso.throttle.clone(), now: sso.clock.now() };
+    let event = who.refused().because(Reason::Throttled).from(address);
     let (who, place) = (who.clone(), address.map(network));
-    sso.db.write("count_try", move |c| desk.take(c, &who, place.as_deref())).await
+    let taken = sso.db.write("count_try", move |c| desk.take(c, &who, place.as_deref())).await;
+    taken.inspect_err(|error| {
+        if matches!(error, Error::Limited { .. }) {
+            sso.audit.count(event);
+        }
+    })
 }
 
 struct Desk {

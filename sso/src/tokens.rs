@@ -25,6 +25,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Audit, Event, Kind as Decided, Reason},
     config,
     digest::{MasterKey, keyed},
     error::Error,
@@ -51,6 +52,7 @@ pub(crate) struct Issuer {
     sealing: [u8; 32],
     keys: Arc<RwLock<Vec<Key>>>,
     keyring: Keyring,
+    audit: Audit,
     clock: Clock,
     random: Random,
     settings: config::Tokens,
@@ -90,13 +92,14 @@ impl Issuer {
         db: &Db,
         master: &MasterKey,
         keyring: &Keyring,
+        audit: Audit,
         clock: Clock,
         random: Random,
         settings: config::Tokens,
     ) -> Result<Self, KeyError> {
         let sealing = master.derive("plaza/sso/signing-keys");
         let (db, keyring, keys) = (db.clone(), keyring.clone(), Arc::default());
-        let issuer = Self { db, sealing, keys, keyring, clock, random, settings };
+        let issuer = Self { db, sealing, keys, keyring, audit, clock, random, settings };
         issuer.rotate(Rotation::IfDue).await?;
         issuer.load().await?;
         Ok(issuer)
@@ -125,8 +128,8 @@ impl Issuer {
     ///
     /// # Errors
     /// If the database does not do it.
-    pub(crate) async fn rotate_now(&self, request_id: Uuid, end_others: bool) -> Result<(), KeyError> {
-        self.rotate(Rotation::Now { request_id, end_others }).await?;
+    pub(crate) async fn rotate_now(&self, request_id: Uuid, end_others: bool, operator: &str) -> Result<(), KeyError> {
+        self.rotate(Rotation::Now { request_id, end_others, operator: operator.to_owned() }).await?;
         self.load().await.map(drop)
     }
 
@@ -148,13 +151,14 @@ impl Issuer {
     async fn rotate(&self, rotation: Rotation) -> Result<(), KeyError> {
         let fresh = Signer::generate(&self.random, &self.settings.deployment);
         let sealed = seal(&self.sealing()?, &fresh).ok_or(KeyError::Sealed)?;
-        let (id, now, key) = (fresh.public().kid().to_owned(), self.clock.now(), self.sealing);
+        let (id, now, key, audit) =
+            (fresh.public().kid().to_owned(), self.clock.now(), self.sealing, self.audit.clone());
         // A key is dead once the last token it can have signed is.
         let dead = now - self.life() - SLACK;
         let made = self.db.write("rotate_key", move |c| {
             store::keys::lock(c)?;
             let all = store::keys::all(c)?;
-            let (active_at, until) = match rotation {
+            let (active_at, until) = match &rotation {
                 Rotation::IfDue => match all.last() {
                     None => (now, UNIX_EPOCH),
                     Some((_, last)) if is_due(*last, now) => {
@@ -164,7 +168,8 @@ impl Issuer {
                     }
                     Some(_) => return Ok(()),
                 },
-                Rotation::Now { request_id, end_others } => {
+                Rotation::Now { request_id, end_others, .. } => {
+                    let (request_id, end_others) = (*request_id, *end_others);
                     let digest = keyed(&key, &[b"rotate_key", &[u8::from(end_others)]]);
                     let outcome = Outcome { user_id: Uuid::nil(), verification_id: None, session_id: None };
                     if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
@@ -175,6 +180,7 @@ impl Issuer {
             };
             store::keys::insert(c, &id, &sealed, active_at, now)?;
             store::keys::remove(c, until, &id)?;
+            audit.record(c, rotation.event())?;
             Ok::<_, Error>(())
         });
         made.await.map_err(unread)
@@ -234,12 +240,23 @@ impl Issuer {
 }
 
 /// Why a key is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Rotation {
     /// The last one has signed for long enough, or there is none.
     IfDue,
     /// Somebody wants it.
-    Now { request_id: Uuid, end_others: bool },
+    Now { request_id: Uuid, end_others: bool, operator: String },
+}
+
+impl Rotation {
+    fn event(&self) -> Event {
+        let rotated = Event::new(Decided::KeyRotated);
+        match self {
+            Self::IfDue => rotated.because(Reason::Scheduled),
+            Self::Now { end_others: true, operator, .. } => rotated.because(Reason::OthersEnded).by(operator),
+            Self::Now { operator, .. } => rotated.by(operator),
+        }
+    }
 }
 
 /// Whether it is time to publish a successor of a key that signs from `active_at` on.

@@ -2,10 +2,11 @@
 
 use mesh::Channel;
 use onebox::Part;
+use proto::sso::v1::{LockUserRequest, sign_in_response::Outcome};
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use crate::world::{Person, World, bearer};
+use crate::world::{Person, World, bearer, id, reason, verification};
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,12 @@ const TABLE: &[(&str, May)] = &[
     ("/sso.v1.TokenService/ListPublicKeys", May::Peers(&["sms", "social", "blog"])),
     ("/sso.v1.TokenService/RotateKey", May::Operator),
     ("/sso.v1.TokenService/WatchRevocations", May::Peers(&["social", "blog"])),
+    ("/sso.v1.UserService/BatchGetUsers", May::Operator),
     ("/sso.v1.UserService/CreateUser", May::Operator),
     ("/sso.v1.UserService/DeleteUser", May::Operator),
     ("/sso.v1.UserService/GetProvisioning", May::Operator),
     ("/sso.v1.UserService/GetUser", May::Operator),
+    ("/sso.v1.UserService/ListAuditEvents", May::Operator),
     ("/sso.v1.UserService/ListProvisioning", May::Operator),
     ("/sso.v1.UserService/ListUsers", May::Operator),
     ("/sso.v1.UserService/LockUser", May::Operator),
@@ -83,6 +86,11 @@ async fn everybody_tries_everything() {
     let world = World::start().await;
     let (_, tokens) = world.join(&Person::with_email("anna")).await;
     let operator = world.plaza().operator_token("root", std::time::Duration::from_secs(900)).expect("a token");
+    let signed_up = world.sign_up(&Person::with_email("cleo")).await.expect("signs up");
+    let signed_in = world.sign_in(&Person::with_email("cleo")).await.expect("an answer");
+    let Some(Outcome::Verification(asked)) = signed_in.outcome else { panic!("a token for somebody unverified") };
+    assert_ne!(asked.verification_id, verification(&signed_up));
+    let verification = asked.verification_id;
     for (path, may) in TABLE {
         let part = Part::ALL.into_iter().find(|part| path.starts_with(&format!("/{part}."))).expect("a service");
         let outside = || world.plaza().client(part).expect("it runs");
@@ -99,6 +107,9 @@ async fn everybody_tries_everything() {
         let as_operator = call(outside(), path, Some(&operator)).await;
         let expected = matches!(may, May::Anyone | May::Operator);
         assert_eq!(admitted(&as_operator), expected, "{path} as an operator: {as_operator:?}");
+        // Whoever is not verified has no token, but the name of a verification.
+        let unverified = call(outside(), path, Some(&verification)).await;
+        assert_eq!(admitted(&unverified), *may == May::Anyone, "{path} as somebody unverified: {unverified:?}");
         for caller in Part::ALL {
             let name = caller.name();
             let peer = call(world.plaza().peer(part, caller).expect("it runs"), path, None).await;
@@ -109,6 +120,30 @@ async fn everybody_tries_everything() {
             };
             assert_eq!(admitted(&peer), expected, "{path} as {name}: {peer:?}");
         }
+    }
+}
+
+/// SSO asks whether the session has ended, for itself at once; what the others honour ends with the token.
+#[tokio::test(start_paused = true)]
+async fn a_locked_person_is_out_whatever_token_is_left() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (user, tokens) = world.join(&anna).await;
+    let lock = LockUserRequest { request_id: id(), user_id: user.id };
+    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    assert_eq!(reason(&world.sign_in(&anna).await.expect_err("no new token")), "CREDENTIALS_INVALID");
+    let persons = || TABLE.iter().filter(|(_, may)| *may == May::Person);
+    for (path, _) in persons().filter(|(path, _)| path.starts_with("/sso.")) {
+        let status = call(world.plaza().client(Part::Sso).expect("it runs"), path, Some(&tokens.access_token)).await;
+        let status = status.expect_err("a locked person is served");
+        // Some look at the empty message first.
+        assert!(["SESSION_ENDED", "INVALID_FIELDS"].contains(&reason(&status).as_str()), "{path}: {status:?}");
+    }
+    world.leap(std::time::Duration::from_secs(900)).await;
+    for (path, _) in persons() {
+        let part = Part::ALL.into_iter().find(|part| path.starts_with(&format!("/{part}."))).expect("a service");
+        let status = call(world.plaza().client(part).expect("it runs"), path, Some(&tokens.access_token)).await;
+        assert_eq!(reason(&status.expect_err("it has expired")), "TOKEN_INVALID", "{path}");
     }
 }
 

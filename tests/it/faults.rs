@@ -246,7 +246,7 @@ impl Scene {
     }
 }
 
-fn create(person: &Person) -> CreateUserRequest {
+pub(crate) fn create(person: &Person) -> CreateUserRequest {
     CreateUserRequest {
         request_id: id(),
         identifier: Some(sso::create_user_request::Identifier::Email(person.address.clone())),

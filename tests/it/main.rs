@@ -2,6 +2,7 @@
 //! databases.
 
 mod access;
+mod audit;
 mod bad_input;
 mod blog;
 mod collector;
@@ -9,20 +10,26 @@ mod contracts;
 mod deletion;
 mod durable;
 mod faults;
+mod history;
 mod keys;
+mod metrics;
 mod operators;
 mod otp;
 mod owed;
 mod provisioning;
+mod races;
 mod reconcile;
 mod recovery;
 mod revocations;
+mod rules;
+mod same_work;
 mod sessions;
 mod signin;
 mod signup;
 mod storage;
 mod targets;
 mod throttle;
+mod trace;
 mod tracing;
 mod wire;
 mod world;

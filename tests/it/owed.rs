@@ -1,18 +1,25 @@
 //! What is owed, as operators see it; and what an outage costs.
 
-use std::time::Duration;
-
-use onebox::Part;
-use proto::{
-    blog::v1::{self as blog, user_service_client::UserServiceClient as BlogUsers},
-    sso::v1::{
-        self as sso, ListProvisioningRequest, ProvisioningState, RetryProvisioningRequest, Target,
-        retry_provisioning_request::Scope,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
+};
+
+use mesh::channel::{Fate, Faults};
+use onebox::Part;
+use proto::sso::v1::{
+    self as sso, ListProvisioningRequest, ProvisioningState, RetryProvisioningRequest, Target,
+    retry_provisioning_request::Scope,
 };
 use tonic::Code;
 
-use crate::world::{Person, World, nobody, reason};
+use crate::{
+    targets::Stubborn,
+    world::{Person, World, nobody, reason, state},
+};
 
 /// Signs up `count` people, one after the other.
 async fn crowd(world: &World, count: usize) -> Vec<String> {
@@ -27,13 +34,6 @@ async fn crowd(world: &World, count: usize) -> Vec<String> {
 async fn retry(world: &World, scope: Scope) -> Result<i32, tonic::Status> {
     let request = world.as_operator(RetryProvisioningRequest { scope: Some(scope) });
     Ok(world.users().retry_provisioning(request).await?.into_inner().retried)
-}
-
-/// Has Blog bury a user that SSO has not created yet at that version, so that it refuses the user for good.
-async fn bury_in_blog(world: &World, user_id: &str, version: i64) {
-    let channel = world.plaza().peer(Part::Blog, Part::Sso).expect("it runs");
-    let request = blog::DeleteUserRequest { user_id: user_id.to_owned(), version };
-    BlogUsers::new(channel).delete_user(request).await.expect("buried");
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,25 +90,23 @@ async fn a_page_token_is_good_for_its_own_listing_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_target_refuses_for_good_is_parked_until_an_operator_retries() {
-    let world = World::start().await;
-    world.plaza().withdraw(Part::Blog);
+    let stubborn = Stubborn::default();
+    let world = World::with_faults(stubborn.faults()).await;
+    stubborn.refuse(true);
     let ids = crowd(&world, 2).await;
-    for user_id in &ids {
-        bury_in_blog(&world, user_id, 1).await;
-    }
-    world.plaza().publish(Part::Blog);
-    world.pass(Duration::from_secs(60)).await;
     let parked = ListProvisioningRequest { state: ProvisioningState::Parked.into(), ..Default::default() };
     let listed = world.owed(parked.clone()).await;
     assert_eq!(listed.len(), 2, "{listed:?}");
     let one = listed[0].provisioning.as_ref().expect("how far");
-    assert_eq!((one.target(), one.last_error.as_str()), (Target::Blog, "FAILED_PRECONDITION"));
+    assert_eq!((one.target(), one.last_error.as_str()), (Target::Blog, "INVALID_ARGUMENT"));
     assert!(listed[0].owed_since.is_some() && one.next_attempt_time.is_none());
     world.pass(Duration::from_secs(600)).await;
     assert_eq!(world.owed(parked.clone()).await, listed, "nobody tries what is parked");
 
-    // The cause is taken away for one of them only: SSO's next version is above Blog's tombstone.
+    // The cause is taken away for one of them only.
+    stubborn.refuse(false);
     world.make_official(&ids[0], sso::OfficialTier::Verified).await.expect("a later version");
+    stubborn.refuse(true);
     assert_eq!(world.owed(parked.clone()).await.len(), 1, "a change owes it anew");
     assert_eq!(retry(&world, Scope::ParkedOf(Target::Social.into())).await.expect("none of Social"), 0);
     assert_eq!(retry(&world, Scope::ParkedOf(Target::Blog.into())).await.expect("one of Blog"), 1);
@@ -118,7 +116,7 @@ async fn what_a_target_refuses_for_good_is_parked_until_an_operator_retries() {
     assert_eq!(retry(&world, Scope::UserId(ids[0].clone())).await.expect("nothing is owed"), 0);
     assert_eq!(reason(&retry(&world, Scope::UserId(nobody())).await.expect_err("nobody")), "USER_NOT_FOUND");
     assert_eq!(retry(&world, Scope::ParkedOf(9)).await.expect_err("unknown").code(), Code::InvalidArgument);
-    // A deletion is above every version, so it is never refused.
+    stubborn.refuse(false);
     world.delete(&crate::world::id(), &ids[1]).await.expect("deleted");
     world.settled().await;
     world.agree(&ids[1], "after the deletion").await;
@@ -159,4 +157,56 @@ async fn a_sign_up_does_not_wait_for_a_target_that_is_down() {
         (0, ProvisioningState::Pending),
         "nobody called a target known to be down"
     );
+}
+
+/// The first call of Blog is answered late; those after it not at all, until they are let through.
+#[derive(Clone, Default)]
+struct LateThenDown(Arc<AtomicUsize>);
+
+impl LateThenDown {
+    const WELL: usize = 0;
+    const LATE: usize = 1;
+    const DOWN: usize = 2;
+
+    fn set(&self, state: usize) {
+        self.0.store(state, Ordering::SeqCst);
+    }
+
+    fn faults(&self) -> onebox::Faults {
+        let state = Arc::clone(&self.0);
+        let fate = move |path: &str| {
+            if !path.starts_with("/blog.v1.UserService/") {
+                return Fate::Pass;
+            }
+            let late = state.compare_exchange(Self::LATE, Self::DOWN, Ordering::SeqCst, Ordering::SeqCst);
+            match late {
+                Ok(_) => Fate::Delay(Duration::from_millis(800)),
+                Err(Self::DOWN) => Fate::Refuse(Code::Unavailable),
+                Err(_) => Fate::Pass,
+            }
+        };
+        onebox::Faults { calls: Faults::new(fate), ..Default::default() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_the_next_change_settles_nothing() {
+    let blog = LateThenDown::default();
+    let world = World::with_faults(blog.faults()).await;
+    let (user, _) = world.join(&Person::with_email("anna")).await;
+    blog.set(LateThenDown::LATE);
+    let first = world.make_official(&user.id, sso::OfficialTier::Verified);
+    let second = async {
+        world.pass(Duration::from_millis(100)).await;
+        world.make_official(&user.id, sso::OfficialTier::Premium).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    first.expect("changed");
+    assert_eq!(state(&second.expect("changed").provisioning, Target::Blog), ProvisioningState::Pending);
+    assert_eq!(world.all_owed().await.len(), 1, "Blog knows the first change, and the second is owed");
+    blog.set(LateThenDown::WELL);
+    world.settled().await;
+    world.agree(&user.id, "after both changes").await;
+    let fenced = "plaza_work_attempts_total{work=\"provisioning\",target=\"blog\",by=\"owner\",end=\"fenced\"}";
+    assert_eq!(world.metric(fenced).await, 1.0);
 }

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use crate::world::{Person, World, id};
 
 /// Compares all pages of a target.
-async fn reconcile(world: &World, ask: ReconcileProvisioningRequest) -> Vec<(String, DifferenceKind)> {
+pub(crate) async fn reconcile(world: &World, ask: ReconcileProvisioningRequest) -> Vec<(String, DifferenceKind)> {
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let page = one_page(world, ReconcileProvisioningRequest { page_token, ..ask.clone() }).await.expect("a page");
@@ -31,7 +31,7 @@ async fn one_page(
     Ok(world.users().reconcile_provisioning(world.as_operator(ask)).await?.into_inner())
 }
 
-fn of(target: Target) -> ReconcileProvisioningRequest {
+pub(crate) fn of(target: Target) -> ReconcileProvisioningRequest {
     ReconcileProvisioningRequest { target: target.into(), page_size: 3, ..Default::default() }
 }
 
@@ -115,6 +115,52 @@ async fn an_sso_that_was_restored_becomes_the_latest_again() {
     assert_eq!((known.1, known.3), (1, 3), "what SSO holds, at a version above all");
     world.agree(&ids[0], "after the restore").await;
     assert!(world.blog_knows(&lost[0]).await.is_some(), "left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sso_that_was_restored_forgets_no_deletion() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 3).await;
+    let backup = world.back_up(Part::Sso).await;
+    world.delete(&id(), &ids[0]).await.expect("deleted");
+    world.delete(&id(), &ids[1]).await.expect("deleted");
+    world.pass(Duration::from_secs(61)).await;
+    world.restore(Part::Sso, Some(&backup)).await;
+    assert!(world.sso_knows(&ids[0]).await.is_some(), "it is back");
+
+    // A change, twice over, brings nobody back to life: it finds out.
+    for tier in [OfficialTier::Verified, OfficialTier::Premium] {
+        // Gone already, or owed.
+        let _ = world.make_official(&ids[0], tier).await;
+    }
+    world.settled().await;
+    world.agree(&ids[0], "after the changes").await;
+    assert_eq!(world.sso_knows(&ids[0]).await, None);
+
+    let kind = |found: &[(String, DifferenceKind)]| found.iter().find(|(id, _)| *id == ids[1]).map(|(_, kind)| *kind);
+    assert_eq!(kind(&reconcile(&world, dry(Target::Blog)).await), Some(DifferenceKind::Behind));
+    assert!(world.sso_knows(&ids[1]).await.is_some(), "a dry run touches nothing");
+    reconcile(&world, of(Target::Blog)).await;
+    world.settled().await;
+    assert_eq!(world.sso_knows(&ids[1]).await, None);
+    for user_id in &ids {
+        world.agree(user_id, "after the comparison").await;
+    }
+    assert!(world.sso_knows(&ids[2]).await.is_some(), "nobody else goes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_by_an_sso_that_was_restored_wins_over_later_versions() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 1).await;
+    let backup = world.back_up(Part::Sso).await;
+    for tier in [OfficialTier::Verified, OfficialTier::Premium, OfficialTier::Verified] {
+        world.make_official(&ids[0], tier).await.expect("changed");
+    }
+    world.restore(Part::Sso, Some(&backup)).await;
+    world.delete(&id(), &ids[0]).await.expect("deleted");
+    world.settled().await;
+    world.agree(&ids[0], "though the targets knew version 4").await;
 }
 
 #[tokio::test(start_paused = true)]

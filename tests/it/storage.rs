@@ -76,6 +76,7 @@ impl Storage {
 }
 
 /// What a database held.
+#[derive(Clone)]
 pub(crate) enum Backup {
     Files(Vec<(PathBuf, Vec<u8>)>),
     /// As `pg_dump` writes it.

@@ -1,5 +1,11 @@
 //! What Social and Blog know of a user, as SSO sees it; and what operators do about it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use mesh::channel::{Fate, Faults};
 use onebox::Part;
 use proto::{
     blog::v1::{self as blog, user_service_client::UserServiceClient as BlogUsers},
@@ -9,6 +15,25 @@ use proto::{
 use tonic::{Code, Response, Status};
 
 use crate::world::{World, id};
+
+/// A Blog that can be told to refuse everything for good.
+#[derive(Clone, Default)]
+pub(crate) struct Stubborn(Arc<AtomicBool>);
+
+impl Stubborn {
+    pub(crate) fn refuse(&self, refuse: bool) {
+        self.0.store(refuse, Ordering::SeqCst);
+    }
+
+    pub(crate) fn faults(&self) -> onebox::Faults {
+        let refuses = Arc::clone(&self.0);
+        let fate = move |path: &str| match refuses.load(Ordering::SeqCst) && path.starts_with("/blog.v1.UserService/") {
+            true => Fate::Refuse(Code::InvalidArgument),
+            false => Fate::Pass,
+        };
+        onebox::Faults { calls: Faults::new(fate), ..Default::default() }
+    }
+}
 
 /// A user as a target knows it: name, account type, tier and version. None of the services has these in one type.
 pub(crate) type Known = Option<(String, i32, i32, i64)>;
@@ -102,6 +127,7 @@ pub(crate) fn change(user_id: &str, tier: OfficialTier) -> sso::UpdateUserReques
         user_id: user_id.to_owned(),
         account_type: AccountType::Official.into(),
         official_tier: tier.into(),
+        ..Default::default()
     }
 }
 

@@ -22,7 +22,10 @@ use proto::{
 use tonic::{Request, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
-use crate::storage::{Backup, Storage};
+use crate::{
+    storage::{Backup, Storage},
+    trace::Trace,
+};
 
 /// When every world begins.
 pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
@@ -32,6 +35,8 @@ pub(crate) struct World {
     plaza: Option<Onebox>,
     // After what uses it.
     storage: Storage,
+    /// Last, so that it sees the end as well.
+    trace: Trace,
 }
 
 /// Somebody who signs up: an address and what they would type.
@@ -119,14 +124,14 @@ impl World {
 
     /// A world where nobody has signed up, in these surroundings.
     pub(crate) async fn start_at(edge: Edge) -> Self {
-        let storage = Storage::new();
+        let (storage, trace) = (Storage::new(), Trace::begin());
         let plaza = Onebox::start(config(&storage), edge).await.expect("plaza starts");
-        Self { plaza: Some(plaza), storage }
+        Self { plaza: Some(plaza), storage, trace }
     }
 
-    /// Stops all four services.
-    pub(crate) async fn stop(mut self) {
-        self.plaza.take().expect("it runs").stop().await;
+    /// What was logged so far.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// A world where nobody has signed up, and things go wrong as asked.
@@ -165,6 +170,11 @@ impl World {
         self.plaza_mut().stop_part(part).await;
         self.storage.restore(part, backup);
         self.plaza_mut().start_part(part).await.expect("it starts on the backup");
+    }
+
+    /// Stops all four services.
+    pub(crate) async fn stop(mut self) {
+        self.plaza.take().expect("it runs").stop().await;
     }
 
     /// The whole, to take parts away and bring them back.
@@ -219,12 +229,18 @@ impl World {
 
     /// Signs somebody up.
     pub(crate) async fn sign_up(&self, person: &Person) -> Result<SignUpResponse, Status> {
+        self.trace.secret(&person.password);
         self.auth().sign_up(person.sign_up()).await.map(tonic::Response::into_inner)
     }
 
     /// Signs somebody in.
     pub(crate) async fn sign_in(&self, person: &Person) -> Result<SignInResponse, Status> {
-        self.auth().sign_in(person.sign_in()).await.map(tonic::Response::into_inner)
+        self.trace.secret(&person.password);
+        let answer = self.auth().sign_in(person.sign_in()).await?.into_inner();
+        if let Some(sso::sign_in_response::Outcome::Tokens(tokens)) = &answer.outcome {
+            self.trace.secret(&tokens.refresh_token);
+        }
+        Ok(answer)
     }
 
     /// Asks for a code.
@@ -242,7 +258,9 @@ impl World {
     pub(crate) async fn join(&self, person: &Person) -> (sso::User, Tokens) {
         let signed_up = self.sign_up(person).await.expect("signs up");
         let code = self.code(&person.address).await;
-        success(self.verify(&verification(&signed_up), &code).await.expect("verifies"))
+        let (user, tokens) = success(self.verify(&verification(&signed_up), &code).await.expect("verifies"));
+        self.trace.secret(&tokens.refresh_token);
+        (user, tokens)
     }
 
     /// All messages to an address, newest first.
@@ -255,13 +273,25 @@ impl World {
 
     /// The last code that reached an address.
     pub(crate) async fn code(&self, address: &str) -> String {
-        self.messages(address).await.into_iter().find(|message| !message.code.is_empty()).expect("a code came").code
+        let coded = self.messages(address).await.into_iter().find(|message| !message.code.is_empty());
+        let code = coded.expect("a code came").code;
+        self.trace.secret(&code);
+        code
     }
 
     /// How far the targets know a user, as an operator sees it.
     pub(crate) async fn provisioning(&self, user_id: &str) -> Vec<Provisioning> {
         let request = self.as_operator(sso::GetProvisioningRequest { user_id: user_id.to_owned() });
         self.users().get_provisioning(request).await.expect("it answers").into_inner().provisioning
+    }
+
+    /// A figure on the page of the admin port, by its name with its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let admin = mesh::Admin::new(mesh::Shutdown::manual());
+        self.plaza().describe(&admin);
+        let page = admin.metrics().await;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("a number")
     }
 
     /// Lets time pass until every target knows the user; a minute at most.

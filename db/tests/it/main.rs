@@ -12,4 +12,5 @@ mod proxy;
 mod queues;
 mod store;
 mod unreachable;
+mod work;
 mod world;

@@ -30,7 +30,7 @@ pub(super) async fn answer(admin: &Admin, request: Request<Body>) -> Response<Bo
     match path {
         "/livez" => plain(StatusCode::OK, TEXT, "alive\n".to_owned()),
         "/readyz" => ready(&admin.look().await),
-        _ => plain(StatusCode::OK, METRICS, admin.page().await),
+        _ => plain(StatusCode::OK, METRICS, admin.metrics().await),
     }
 }
 

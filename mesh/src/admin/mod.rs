@@ -153,8 +153,8 @@ impl Admin {
         self.0.readiness.look().await
     }
 
-    /// The page for Prometheus.
-    async fn page(&self) -> String {
+    /// What `/metrics` shows, for Prometheus, in its text format 0.0.4.
+    pub async fn metrics(&self) -> String {
         let look = self.look().await;
         let mut page = Page::default();
         metrics::process(&mut page);

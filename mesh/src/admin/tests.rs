@@ -175,7 +175,7 @@ async fn requests_that_are_sent_again_are_counted_apart() {
     });
     let options = ChannelOptions { metrics, ..ChannelOptions::default() };
     say(&Channel::in_memory(flaky.router(Keys::new().stack()), None, options), "Public", "").await.expect("answered");
-    let page = admin.page().await;
+    let page = admin.metrics().await;
     for (kind, count) in [("first", 1), ("retry", 1), ("transparent_retry", 0)] {
         let line =
             format!("plaza_client_attempts_total{{service=\"sso\",rpc_method=\"_OTHER\",kind=\"{kind}\"}} {count}\n");

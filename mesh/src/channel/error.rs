@@ -55,8 +55,13 @@ pub(super) fn is_goodbye(error: &(dyn Error + 'static)) -> bool {
 
 /// The status of an error of hyper, h2 or the operating system.
 pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
-    match find::<h2::Error>(error).filter(|error| error.is_reset() && error.is_remote()).and_then(h2::Error::reason) {
-        Some(reason) => Status::new(code(reason), format!("{callee} reset the call: {reason}")),
+    let reset = find::<h2::Error>(error).filter(|error| error.is_reset());
+    match reset.and_then(|error| Some((error.is_remote(), error.reason()?))) {
+        Some((true, reason)) => Status::new(code(reason), format!("{callee} reset the call: {reason}")),
+        // The connection is in order, and so is every other call on it.
+        Some((false, reason)) => {
+            Status::internal(format!("the answer of {callee} breaks the rules of HTTP/2: {reason}"))
+        }
         None => Failure::unreachable(format!("{callee}: {}", chain(error))).into(),
     }
 }

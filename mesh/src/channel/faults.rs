@@ -1,7 +1,8 @@
 //! Faults that tests ask for, between the services of one process. A program that asks for none has none.
 
-use std::{fmt, future::pending, sync::Arc};
+use std::{fmt, future::pending, sync::Arc, time::Duration};
 
+use tokio::time::sleep;
 use tonic::{Code, Status, body::Body};
 
 use crate::server::Router;
@@ -19,6 +20,8 @@ pub enum Fate {
     Hang,
     /// The service acts, and no answer comes until the caller's deadline passes.
     ActAndHang,
+    /// The service acts, and its answer is on its way for so long.
+    Delay(Duration),
 }
 
 type Decide = dyn Fn(&str) -> Fate + Send + Sync;
@@ -50,6 +53,11 @@ impl Faults {
             Fate::ActAndHang => {
                 router.handle(request).await;
                 pending().await
+            }
+            Fate::Delay(time) => {
+                let answer = router.handle(request).await;
+                sleep(time).await;
+                Ok(answer)
             }
         }
     }

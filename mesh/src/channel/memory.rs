@@ -9,7 +9,7 @@ use std::{
 use tonic::{Status, body::Body};
 
 use super::{Channel, ChannelOptions, attempt::Transport, faults::Faults};
-use crate::{access::Known, failure::Failure, policy::Contracts, server::Router};
+use crate::{access::Known, failure::Failure, server::Router};
 
 /// The services of one process by name, each there or not: what DNS and sockets are between processes. Services may be
 /// published in any order, withdrawn, and published again; a call to one that is not there is UNAVAILABLE. Clones are one.
@@ -43,7 +43,7 @@ impl Local {
     /// Calls whatever `callee` is at the time, as the service `caller`.
     pub fn channel(&self, callee: &'static str, caller: &'static str, options: ChannelOptions) -> Channel {
         let memory = Memory::new(Place::Named(self.clone(), callee), Some(caller));
-        Channel::of(Contracts::plaza(), Transport::Memory(memory), options.shared())
+        Channel::of(options.contracts, Transport::Memory(memory), options.shared())
     }
 
     fn find(&self, name: &str) -> Option<Router> {

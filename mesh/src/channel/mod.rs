@@ -8,6 +8,8 @@ mod error;
 mod faults;
 mod identity;
 mod memory;
+#[cfg(test)]
+mod negative_tests;
 mod network;
 mod pool;
 mod record;
@@ -76,6 +78,8 @@ pub struct ChannelOptions {
     pub random: Random,
     /// Where calls are counted: one for all channels of a service.
     pub metrics: ClientMetrics,
+    /// What the callee's methods promise. Plaza's.
+    pub contracts: Contracts,
     /// Makes the spans of calls. None.
     pub tracer: Tracer,
 }
@@ -99,6 +103,7 @@ impl Default for ChannelOptions {
             tls: None,
             random: Random::system(),
             metrics: ClientMetrics::new(),
+            contracts: Contracts::plaza(),
             tracer: Tracer::off(),
         }
     }
@@ -143,8 +148,8 @@ impl Channel {
     /// with the certificate in [`ChannelOptions::tls`], where the callee has to prove that it is `callee`. The host may have many addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
     /// first called, and again after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
-        let shared = options.shared();
-        Self::of(Contracts::plaza(), Transport::socket(callee, uri, caller, options), shared)
+        let (contracts, shared) = (options.contracts, options.shared());
+        Self::of(contracts, Transport::socket(callee, uri, caller, options), shared)
     }
 
     fn of(contracts: Contracts, transport: Transport, shared: Shared) -> Self {
@@ -154,12 +159,6 @@ impl Channel {
     /// Where its jitter comes from, for whoever calls again by itself.
     pub(crate) fn random(&self) -> &Random {
         &self.0.shared.random
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
-        let Some(inner) = Arc::into_inner(self.0) else { panic!("the channel is shared") };
-        Self(Arc::new(Inner { contracts, ..inner }))
     }
 }
 

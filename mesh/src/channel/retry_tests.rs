@@ -90,8 +90,9 @@ fn callee(answers: Vec<Answer>) -> (Channel, Seen) {
     };
     let (keys, hosts) = (Keys::new(), Hosts::of([Host::Scripted(Arc::new(script))]));
     let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock, Random::seeded(1));
-    let options = ChannelOptions { network: hosts.network(), random: Random::seeded(1), ..ChannelOptions::default() };
-    (Channel::connect("echo", "http://echo:80", identity, options).with_contracts(contracts()), seen)
+    let (network, random) = (hosts.network(), Random::seeded(1));
+    let options = ChannelOptions { network, random, contracts: contracts(), ..ChannelOptions::default() };
+    (Channel::connect("echo", "http://echo:80", identity, options), seen)
 }
 
 async fn row(method: &'static str, answers: &[Answer], code: Code, attempts: &[Option<&str>], millis: Range<u64>) {

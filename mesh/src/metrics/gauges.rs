@@ -1,4 +1,4 @@
-//! Gauges that a service reads when it is asked.
+//! Figures that a service reads when it is asked.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// One sample.
 #[derive(Debug, Clone)]
 pub struct Gauge {
-    /// Lower case with underscores, its base unit last: `plaza_provisioning_oldest_seconds`.
+    /// Lower case with underscores, its base unit last: `plaza_work_oldest_seconds`. One that ends in `_total` is a counter: it only goes up.
     pub name: &'static str,
     /// One sentence, the same for all samples of the name.
     pub help: &'static str,
@@ -43,7 +43,11 @@ impl Gauges {
         let read = timeout_at(deadline.instant(), deadline::within(deadline, (self.0)())).await;
         for Gauge { name, help, labels, value } in read.unwrap_or_default() {
             let labels: Vec<_> = labels.iter().map(|(label, text)| (*label, text.as_str())).collect();
-            page.gauge(name, help, &labels, value);
+            if name.ends_with("_total") {
+                page.counter(name, help, &labels, value);
+            } else {
+                page.gauge(name, help, &labels, value);
+            }
         }
     }
 }

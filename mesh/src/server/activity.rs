@@ -12,16 +12,13 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 /// The length of the client's preface (RFC 9113, 3.4).
 const PREFACE: usize = 24;
-/// How long, and how many bytes, a peer may go on talking after the goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
-const LAST_WORDS: usize = 1024 * 1024;
 
 /// The calls on a connection. Clones are one.
 #[derive(Clone, Default)]
@@ -87,26 +84,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         // It is taken only by drop.
         Pin::new(self.stream.as_mut().expect("there until it is dropped"))
     }
-}
-
-/// Reads what a peer still sends until it hangs up. A socket that is closed on unread bytes is reset, and the reset takes away
-/// from the peer what it has not read yet: answers, and the goodbye that says which of its calls were not seen.
-pub(super) async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let listening = async {
-        // HTTP/2 has done so already if it ended well.
-        let _ = stream.shutdown().await;
-        let mut bytes = [0; 4096];
-        let mut heard = 0;
-        while heard < LAST_WORDS {
-            match stream.read(&mut bytes).await? {
-                0 => break,
-                more => heard += more,
-            }
-        }
-        io::Result::Ok(())
-    };
-    // It is over in any case.
-    let _ = timeout(FAREWELL, listening).await;
 }
 
 impl<S> Drop for Line<S> {

@@ -1,14 +1,20 @@
 //! How many calls a server takes on at a time, over all its connections. One more is refused before anything is done for it,
 //! with the time to come back in: what is turned away costs next to nothing, and what is taken is done in time.
+//!
+//! The number adapts, as a sender's window does in TCP. Where calls queue for something scarce, one that has all of its time behind it when its turn
+//! comes is work for nobody; so a call that takes more than half of what its method allows halves the number, once for all that were
+//! taken on before it showed, and as long as calls are done in time it grows again.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use proto::MethodPolicy;
+use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataValue};
 
 use crate::{failure::Failure, wire};
@@ -16,33 +22,60 @@ use crate::{failure::Failure, wire};
 /// When those who are refused are to come back, spread so that they do not come all at once.
 const SOONEST: u32 = 100;
 const SPREAD: u32 = 200;
+/// However late calls are, so many are taken on: callees that are slow, rather than a queue, are no reason to turn everybody away.
+const LEAST: u32 = 64;
+/// How often the number grows, by a sixteenth: from the least to a thousand in 5 s.
+const GROWTH: Duration = Duration::from_millis(100);
 
 /// The calls that a server has taken on.
 pub(super) struct Admission {
-    limit: u32,
+    most: u32,
+    limit: AtomicU32,
     taken: AtomicU32,
     refused: AtomicU32,
+    pace: Mutex<Pace>,
+}
+
+/// When the limit last changed.
+struct Pace {
+    cut: Instant,
+    grown: Instant,
 }
 
 /// A call that was taken on, until it is dropped. Probes and reflection need none.
-pub(super) struct Admitted(Option<Arc<Admission>>);
+pub(super) struct Admitted {
+    _taken: Option<Taken>,
+}
+
+struct Taken {
+    admission: Arc<Admission>,
+    began: Instant,
+    /// How long it may take without being a sign of overload; a stream may take any time.
+    patience: Option<Duration>,
+}
 
 impl Admission {
-    pub(super) fn new(limit: u32) -> Self {
-        Self { limit, taken: AtomicU32::new(0), refused: AtomicU32::new(0) }
+    /// Takes on `most` calls at a time, or fewer.
+    pub(super) fn new(most: u32) -> Self {
+        let now = Instant::now();
+        let (taken, refused) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { most, limit: AtomicU32::new(most), taken, refused, pace: Mutex::new(Pace { cut: now, grown: now }) }
     }
 
-    /// Takes on a call of the method at `path`.
+    /// Takes on a call.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED`, with RetryInfo and the same as `grpc-retry-pushback-ms`.
-    pub(super) fn admit(self: &Arc<Self>, path: &str) -> Result<Admitted, Status> {
+    pub(super) fn admit(self: &Arc<Self>, policy: &MethodPolicy) -> Result<Admitted, Status> {
         // Who is overloaded is alive, and says so.
-        if path.starts_with("/grpc.") {
-            return Ok(Admitted(None));
+        if policy.path.starts_with("/grpc.") {
+            return Ok(Admitted { _taken: None });
         }
-        if self.taken.fetch_add(1, Relaxed) < self.limit {
-            return Ok(Admitted(Some(Arc::clone(self))));
+        if self.taken.fetch_add(1, Relaxed) < self.limit.load(Relaxed) {
+            let streams = policy.client_streaming || policy.server_streaming;
+            let patience = (!streams).then_some(policy.deadline / 2);
+            let taken = Taken { admission: Arc::clone(self), began: Instant::now(), patience };
+            return Ok(Admitted { _taken: Some(taken) });
         }
         self.taken.fetch_sub(1, Relaxed);
         Err(self.refuse())
@@ -55,12 +88,29 @@ impl Admission {
         status.metadata_mut().insert(wire::PUSHBACK, MetadataValue::from(millis));
         status
     }
+
+    /// Learns from a call that is over, whether it was answered or given up.
+    fn learn(&self, began: Instant, patience: Duration) {
+        // Others learn the same at the same time.
+        let Ok(mut pace) = self.pace.try_lock() else { return };
+        let (now, limit) = (Instant::now(), self.limit.load(Relaxed));
+        if now - began > patience {
+            if began >= pace.cut && limit > LEAST {
+                self.limit.store((limit / 2).max(LEAST), Relaxed);
+                pace.cut = now;
+            }
+        } else if limit < self.most && now - pace.cut.max(pace.grown) >= GROWTH {
+            self.limit.store((limit + limit / 16 + 1).min(self.most), Relaxed);
+            pace.grown = now;
+        }
+    }
 }
 
-impl Drop for Admitted {
+impl Drop for Taken {
     fn drop(&mut self) {
-        if let Some(admission) = &self.0 {
-            admission.taken.fetch_sub(1, Relaxed);
+        self.admission.taken.fetch_sub(1, Relaxed);
+        if let Some(patience) = self.patience {
+            self.admission.learn(self.began, patience);
         }
     }
 }

@@ -14,10 +14,11 @@ use tonic::body::Body;
 
 use super::{
     Router,
-    activity::{Activity, Line, hear_out},
+    activity::{Activity, Line},
 };
 use crate::{
     access::{ClientAddress, Known},
+    farewell::hear_out,
     tls::Tls,
 };
 
@@ -45,7 +46,7 @@ pub(super) async fn serve(stream: TcpStream, tls: Option<Tls>, router: Router) {
 }
 
 /// HTTP/2 over whatever carries it; `known` is who the other end is, if that has been proved.
-async fn speak<S>(stream: S, client: ClientAddress, known: Option<Known>, router: Router)
+pub(super) async fn speak<S>(stream: S, client: ClientAddress, known: Option<Known>, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -10,6 +10,8 @@ mod gate;
 mod guard;
 mod health;
 mod limit;
+#[cfg(test)]
+mod overload_tests;
 mod record;
 mod reflection;
 mod router;
@@ -63,8 +65,8 @@ pub struct Limits {
     pub connections: u32,
     /// The most calls at a time on one connection. 1024.
     pub streams: u32,
-    /// The most calls at a time over all connections; more are RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not
-    /// counted. 1024.
+    /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than half of their method's deadline; more are
+    /// RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not counted. 1024.
     pub calls: u32,
     /// How long a peer that connected may take over its first words: TLS apart, the 24 bytes that open HTTP/2. 10 s.
     pub greeting: Duration,
@@ -129,8 +131,9 @@ impl Server {
         Self { name, stack, contracts: Contracts::plaza(), added: Vec::new(), checks: Vec::new(), gauges: Vec::new() }
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_contracts(self, contracts: Contracts) -> Self {
+    /// The same on other contracts than Plaza's.
+    #[must_use]
+    pub fn with_contracts(self, contracts: Contracts) -> Self {
         Self { contracts, ..self }
     }
 

@@ -139,7 +139,7 @@ impl Router {
             return Status::unimplemented("no such method").into_http();
         };
         let mut record = Record::begin(policy.path, &self.0.told.calls);
-        let admitted = match self.0.admission.admit(policy.path) {
+        let admitted = match self.0.admission.admit(policy) {
             Ok(admitted) => admitted,
             Err(status) => {
                 record.end(status.code());

@@ -1,8 +1,9 @@
 //! A router over a socket: accept, serve, and stop within a bound. tonic's own graceful stop has none.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
@@ -10,7 +11,7 @@ use tokio::{
 };
 
 use super::{Router, connection};
-use crate::{shutdown::Shutdown, tls::Tls};
+use crate::{access::ClientAddress, shutdown::Shutdown, tls::Tls};
 
 /// How long to wait after the operating system refused a connection, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +40,15 @@ impl Router {
         }
         self.drain(connections).await;
         Ok(())
+    }
+
+    /// Serves one connection that somebody else has accepted from the host `from`, in plain text, until it ends: where connections are
+    /// no sockets, as in a simulation.
+    pub async fn serve_stream<S>(&self, stream: S, from: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        connection::speak(stream, ClientAddress(from.to_canonical()), None, self.clone()).await;
     }
 
     async fn accept(&self, listener: TcpListener, tls: Option<Tls>, connections: &mut JoinSet<()>) {

@@ -38,7 +38,7 @@ async fn serve(echo: Echo, keys: &Keys, drain: Duration) -> Running {
 fn connect(address: SocketAddr, keys: &Keys, caller: &'static str) -> Channel {
     let identity = PeerIdentity::new(caller, keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
     let uri = format!("http://{address}");
-    Channel::connect("echo", &uri, identity, ChannelOptions::default()).with_contracts(contracts())
+    Channel::connect("echo", &uri, identity, ChannelOptions { contracts: contracts(), ..ChannelOptions::default() })
 }
 
 fn echoing() -> Echo {

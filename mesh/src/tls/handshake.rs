@@ -4,20 +4,17 @@ use std::{cell::RefCell, error::Error, fmt, io, iter::successors, sync::Arc, tim
 
 use rustls::{CertificateError, pki_types::ServerName};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::{Tls, trust::PRESENTED};
-use crate::{access::Known, failure::chain};
+use crate::{access::Known, failure::chain, farewell::hear_out};
 
 /// How long a peer that connected may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// How long a caller that was refused may go on talking.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A handshake that came to nothing.
 struct Refused<S> {
@@ -37,7 +34,8 @@ impl Tls {
             Ok(Ok(stream)) => stream,
             Ok(Err(refused)) => {
                 refused.log_caller(&Shown(from));
-                let _ = timeout(FAREWELL, hear_out(refused.stream)).await;
+                // It has sent its first call by now, and is to read the alert that says why.
+                hear_out(refused.stream).await;
                 return None;
             }
             Err(_) => {
@@ -96,20 +94,6 @@ async fn shown<T, S>(handshake: impl Future<Output = Result<T, (io::Error, S)>>)
         handshake.await.map_err(|(error, stream)| Refused { presented: presented(), error, stream })
     };
     PRESENTED.scope(RefCell::default(), noted).await
-}
-
-/// Reads what a refused caller sends, up to a bound. It has sent its first call by now, and a socket that is closed on unread bytes is reset, which
-/// would take the alert with the reason away from the caller.
-async fn hear_out(mut stream: TcpStream) {
-    let mut bytes = [0; 1024];
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    for _ in 0..64 {
-        if !matches!(stream.read(&mut bytes).await, Ok(1..)) {
-            return;
-        }
-    }
 }
 
 struct Shown(Option<std::net::SocketAddr>);

@@ -226,7 +226,8 @@ async fn in_plain_text_a_peer_is_believed_by_its_token() {
         let identity =
             PeerIdentity::new("sso", signed_by.mesh.signer(TokenKind::Peer), keys.clock.clone(), Random::seeded(1));
         let uri = format!("http://{}", running.address);
-        let channel = Channel::connect("echo", &uri, identity, ChannelOptions::default()).with_contracts(contracts());
+        let options = ChannelOptions { contracts: contracts(), ..ChannelOptions::default() };
+        let channel = Channel::connect("echo", &uri, identity, options);
         let told = call(&channel, "Public", with_context(GIVEN)).await.expect("answered");
         assert_eq!(told.starts_with(GIVEN_TRACE), believed);
     }

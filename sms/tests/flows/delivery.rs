@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use proto::sms::v1::Delivery;
+use proto::sms::v1::{Delivery, Verdict};
 use sms::carrier::Outcome;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
 use crate::world::{Engine, TestCarrier, World, no, on_both_engines, refused};
@@ -14,6 +14,10 @@ on_both_engines! {
     a_carrier_that_hangs_is_given_up_on_within_the_deadline,
     a_caller_who_hangs_up_does_not_stop_the_delivery,
     two_sends_with_one_request_id_deliver_once_and_answer_the_same,
+    a_message_that_a_crash_cut_short_is_delivered_with_the_same_code,
+    a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works,
+    a_code_that_was_replaced_is_not_delivered_late,
+    what_a_carrier_refused_or_may_have_taken_is_not_sent_twice,
     a_real_carrier_has_no_inbox,
 }
 
@@ -56,6 +60,57 @@ async fn two_sends_with_one_request_id_deliver_once_and_answer_the_same(engine: 
     let (one, two) = tokio::join!(world.send(&opening), world.send(&opening));
     assert_eq!(one.unwrap(), two.unwrap());
     assert_eq!(carrier.delivered(), 1);
+}
+
+async fn a_message_that_a_crash_cut_short_is_delivered_with_the_same_code(engine: Engine) {
+    let carrier = TestCarrier::crashing(1, Outcome::Sent);
+    let world = World::with(engine, &carrier).await;
+    let opening = world.opening("anna@example.com");
+    assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Failed, "nobody knows what became of it");
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(carrier.delivered(), 0, "whoever took it may still be at it");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(carrier.delivered(), 1);
+    assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Sent);
+    let code = carrier.code();
+    assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::Approved);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(carrier.delivered(), 1, "and once only");
+}
+
+async fn a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works(engine: Engine) {
+    let carrier = TestCarrier::new(Duration::ZERO, Outcome::Unreachable);
+    let world = World::with(engine, &carrier).await;
+    let opening = world.opening("anna@example.com");
+    assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Failed);
+    sleep(Duration::from_secs(299)).await;
+    let tried = carrier.delivered();
+    assert!((10..60).contains(&tried), "{tried} times in five minutes");
+    sleep(Duration::from_secs(600)).await;
+    assert!(carrier.delivered() <= tried + 1, "nobody wants an expired code");
+}
+
+async fn a_code_that_was_replaced_is_not_delivered_late(engine: Engine) {
+    let carrier = TestCarrier::crashing(1, Outcome::Sent);
+    let world = World::with(engine, &carrier).await;
+    let opening = world.opening("anna@example.com");
+    world.send(&opening).await.unwrap();
+    // All at once: no worker runs in between.
+    world.wait(31).await;
+    assert_eq!(world.resend(&world.another(&opening)).await.unwrap().delivery(), Delivery::Sent);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(carrier.delivered(), 1, "the second alone");
+    assert_eq!(world.verify(&world.guess(&opening, &carrier.code())).await.unwrap().0, Verdict::Approved);
+}
+
+async fn what_a_carrier_refused_or_may_have_taken_is_not_sent_twice(engine: Engine) {
+    for outcome in [Outcome::Refused, Outcome::InvalidDestination, Outcome::Unknown] {
+        let carrier = TestCarrier::new(Duration::ZERO, outcome);
+        let world = World::with(engine, &carrier).await;
+        world.send(&world.opening("anna@example.com")).await.unwrap();
+        sleep(Duration::from_secs(120)).await;
+        assert_eq!(carrier.delivered(), 1, "{outcome:?}");
+    }
 }
 
 async fn a_real_carrier_has_no_inbox(engine: Engine) {

@@ -19,8 +19,8 @@ pub(super) struct Auth(pub(super) Arc<Sso>);
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
-        let ask = request.into_inner().try_into()?;
-        let done = signup::sign_up(&self.0, ask).await?;
+        let address = client_address(&request);
+        let done = signup::sign_up(&self.0, request.into_inner().try_into()?, address).await?;
         Ok(Response::new(SignUpResponse {
             user: Some(render::user(&done.user)),
             provisioning: render::provisioning(&done.provisioning),
@@ -53,8 +53,8 @@ impl AuthService for Auth {
         &self,
         request: Request<RefreshTokenRequest>,
     ) -> Result<Response<RefreshTokenResponse>, Status> {
-        let request = request.into_inner();
-        let tokens = refresh::refresh(&self.0, parse::refresh_token(&request.refresh_token)?).await?;
+        let (address, request) = (client_address(&request), request.into_inner());
+        let tokens = refresh::refresh(&self.0, parse::refresh_token(&request.refresh_token)?, address).await?;
         Ok(Response::new(RefreshTokenResponse { tokens: Some(render::tokens(tokens)) }))
     }
 

@@ -2,8 +2,10 @@
 
 mod account;
 mod auth;
+mod events;
 mod operator;
 mod parse;
+mod people;
 mod render;
 mod token;
 mod user;
@@ -20,7 +22,7 @@ use crate::sso::Sso;
 
 /// SSO's four services behind the mesh's server stack.
 pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError> {
-    let db = sso.db.clone();
+    let (db, provisioner) = (sso.db.clone(), Arc::clone(&sso.provisioner));
     Server::new(crate::NAME, stack)
         .add(AuthServiceServer::new(auth::Auth(Arc::clone(sso))))
         .add(AccountServiceServer::new(account::Account(Arc::clone(sso))))
@@ -29,6 +31,10 @@ pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError>
         .check("database", move || {
             let db = db.clone();
             async move { db.reachable().await }
+        })
+        .gauges(move || {
+            let provisioner = Arc::clone(&provisioner);
+            async move { crate::metrics::gauges(&provisioner).await }
         })
         .build()
 }

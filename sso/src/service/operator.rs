@@ -1,23 +1,34 @@
 //! What operators ask about users and debts, parsed and rendered; and a person's own deletion, which takes the same road.
 
-use mesh::{Failure, Fields, page};
+use mesh::{
+    Failure, Fields,
+    access::{self, Caller},
+    page,
+};
 use proto::sso::v1::{
     self as pb, DeleteAccountRequest, DeleteUserRequest, DifferenceKind, ListProvisioningRequest,
     ListProvisioningResponse, OwedProvisioning, ProvisioningDifference, ProvisioningState,
-    ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, UpdateUserRequest,
-    retry_provisioning_request,
+    ReconcileProvisioningRequest, ReconcileProvisioningResponse, RetryProvisioningRequest, retry_provisioning_request,
 };
+use tonic::Request;
 use uuid::Uuid;
 
 use super::{parse, render};
 use crate::{
-    change::Change,
-    model::{Difference, Owed, Target, User},
+    model::{Difference, Owed, Target},
     owed::Scope,
     password::Password,
     reconcile::{self, Ask},
     store::owed::Filter,
 };
+
+/// The operator who calls; empty for anybody else, whom the policy keeps out.
+pub(super) fn name<T>(request: &Request<T>) -> String {
+    match access::caller(request) {
+        Caller::Operator(name) => name.clone(),
+        _ => String::new(),
+    }
+}
 
 /// A user to delete.
 pub(super) struct Delete {
@@ -36,19 +47,6 @@ pub(super) struct List {
     pub(super) filter: Filter,
     pub(super) after: Uuid,
     pub(super) limit: usize,
-}
-
-impl TryFrom<UpdateUserRequest> for Change {
-    type Error = Failure;
-
-    fn try_from(request: UpdateUserRequest) -> Result<Self, Failure> {
-        let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
-        let user_id = fields.id("user_id", &request.user_id);
-        let kind = parse::account_kind(&mut fields, request.account_type, request.official_tier);
-        let parsed = (|| Some(Self { request_id: request_id?, user_id: user_id?, kind: kind? }))();
-        fields.finish(parsed)
-    }
 }
 
 impl TryFrom<DeleteUserRequest> for Delete {
@@ -126,7 +124,9 @@ impl TryFrom<ReconcileProvisioningRequest> for Ask {
         let size = size.and_then(|size| i32::try_from(size).ok());
         let after =
             target.and_then(|target| fields.take("page_token", page::after(&request.page_token, &comparison(target))));
-        let parsed = (|| Some(Self { target: target?, dry_run, delete_unknown, after: after?, size: size? }))();
+        let parsed = (|| {
+            Some(Self { target: target?, dry_run, delete_unknown, after: after?, size: size?, operator: String::new() })
+        })();
         fields.finish(parsed)
     }
 }
@@ -183,31 +183,4 @@ pub(super) fn locking(request_id: &str, user_id: &str) -> Result<(Uuid, Uuid), F
     let request_id = fields.request_id("request_id", request_id);
     let user_id = fields.id("user_id", user_id);
     fields.finish(request_id.zip(user_id))
-}
-
-/// Users to list.
-pub(super) struct Users {
-    pub(super) locked: bool,
-    pub(super) after: Uuid,
-    pub(super) limit: usize,
-}
-
-pub(super) fn users(request: pb::ListUsersRequest) -> Result<Users, Failure> {
-    let mut fields = Fields::default();
-    let limit = fields.take("page_size", page::size(request.page_size, 100, 500));
-    let locked = request.locked_only;
-    let after = fields.take("page_token", page::after(&request.page_token, users_listing(locked)));
-    let parsed = (|| Some(Users { locked, after: after?, limit: limit? }))();
-    fields.finish(parsed)
-}
-
-/// One page of users, and the way to the next.
-pub(super) fn users_page(ask: &Users, users: &[User], more: bool) -> pb::ListUsersResponse {
-    let last = users.last().filter(|_| more);
-    let next_page_token = last.map(|last| page::token(last.id, users_listing(ask.locked))).unwrap_or_default();
-    pb::ListUsersResponse { users: users.iter().map(render::user).collect(), next_page_token }
-}
-
-fn users_listing(locked: bool) -> &'static str {
-    if locked { "sso/users/locked" } else { "sso/users" }
 }

@@ -29,6 +29,7 @@ pub(super) fn user(user: &User) -> pb::User {
         update_time: stamp(user.updated_at),
         version: user.version,
         lock_time: user.locked_at.and_then(stamp),
+        etag: user.etag(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use futures_util::{TryStreamExt as _, stream};
-use mesh::{access, token::PublicKey};
+use mesh::token::PublicKey;
 use proto::sso::v1::{
     self as pb, IntrospectTokenRequest, IntrospectTokenResponse, ListPublicKeysRequest, ListPublicKeysResponse,
     RotateKeyRequest, RotateKeyResponse, WatchRevocationsRequest, WatchRevocationsResponse,
@@ -11,7 +11,7 @@ use proto::sso::v1::{
 };
 use tonic::{Request, Response, Status, codegen::BoxStream};
 
-use super::{parse, render};
+use super::{operator, parse, render};
 use crate::{error::Error, introspect, revocations::Watch, sso::Sso};
 
 pub(super) struct Keys(pub(super) Arc<Sso>);
@@ -48,10 +48,14 @@ impl TokenService for Keys {
     }
 
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {
-        let operator = access::caller(&request).clone();
+        let operator = operator::name(&request);
         let RotateKeyRequest { request_id, end_others } = request.into_inner();
-        self.0.issuer.rotate_now(parse::id("request_id", &request_id)?, end_others).await.map_err(Error::from)?;
-        tracing::warn!(?operator, end_others, "the signing key was rotated");
+        self.0
+            .issuer
+            .rotate_now(parse::id("request_id", &request_id)?, end_others, &operator)
+            .await
+            .map_err(Error::from)?;
+        tracing::warn!(operator, end_others, "the signing key was rotated");
         Ok(Response::new(RotateKeyResponse { public_keys: self.public_keys() }))
     }
 }

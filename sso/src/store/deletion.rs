@@ -2,11 +2,15 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Lease, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
-use super::{at, provisioning, provisioning::Lease, users};
+use super::{
+    at,
+    provisioning::{DEBTS, Debts},
+    users,
+};
 use crate::{
     model::Truth,
     schema::{provisioning as debts, tombstones, users as people},
@@ -69,14 +73,27 @@ pub(crate) fn truth(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Truth>> {
     Ok(version.map(|version| Truth::Deleted { version }))
 }
 
+/// A target knows of a deletion that SSO has forgotten: the user goes here too, and every target is told. 0 if somebody else holds the debt by
+/// now, and so may know better.
+pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<usize> {
+    let held = DEBTS.finish(c, lease)?;
+    if held > 0 && delete(c, lease.subject, None, now)?.is_some() {
+        debts.owe(c, now)?;
+    }
+    Ok(held)
+}
+
 /// A target knows that the user is deleted: the debt goes, and with the last one the tombstone. 0 if somebody else holds the debt by now.
 pub(crate) fn finish(c: &mut Conn, lease: &Lease) -> QueryResult<usize> {
-    let id = Id(lease.user_id);
+    let id = Id(lease.subject);
     // Two targets that answer at once would each see the other's debt, and leave the tombstone for ever. So the second waits here for the first.
     on!(c => diesel::update(tombstones::table.find(id)).set(tombstones::version.eq(tombstones::version)).execute(c))?;
-    let finished = provisioning::finish(c, lease)?;
+    let finished = DEBTS.finish(c, lease)?;
     on!(c => diesel::delete(tombstones::table.find(id))
         .filter(diesel::dsl::not(diesel::dsl::exists(debts::table.filter(debts::user_id.eq(id)))))
         .execute(c))?;
     Ok(finished)
 }
+
+#[cfg(test)]
+mod tests;

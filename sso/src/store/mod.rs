@@ -1,5 +1,6 @@
 //! The statements of SSO, each written once for both engines. Only these files and `schema.rs` know diesel.
 
+pub(crate) mod audit;
 pub(crate) mod deletion;
 pub(crate) mod keys;
 pub(crate) mod owed;

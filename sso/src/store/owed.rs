@@ -1,16 +1,10 @@
-//! What is owed, as operators see it and stir it.
-
-use std::time::SystemTime;
+//! What is owed, as operators see it.
 
 use db::{Conn, Id, on};
 use diesel::{QueryResult, prelude::*};
 use uuid::Uuid;
 
-use super::{
-    at,
-    provisioning::{FREE, Row},
-    time,
-};
+use super::{provisioning::Row, time};
 use crate::{
     model::{Owed, Provisioning, Target},
     schema::provisioning,
@@ -46,31 +40,4 @@ pub(crate) fn page(c: &mut Conn, filter: Filter, after: Uuid, limit: i64) -> Que
         since: time(row.created_at),
     };
     Ok(rows.into_iter().map(owed).collect())
-}
-
-/// Makes all that is owed of a user due now, as if it had never been tried. Whoever holds a row holds it no more.
-pub(crate) fn retry_user(c: &mut Conn, user_id: Uuid, now: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::update(provisioning::table)
-        .filter(provisioning::user_id.eq(Id(user_id)))
-        .set((
-            provisioning::due_at.eq(Some(at(now))),
-            provisioning::token.eq(Id(FREE)),
-            provisioning::attempts.eq(0),
-        ))
-        .execute(c))
-}
-
-/// Makes up to `limit` parked rows of a target due now.
-pub(crate) fn retry_parked(c: &mut Conn, target: Target, limit: i64, now: SystemTime) -> QueryResult<usize> {
-    let ids: Vec<Id> = on!(c => provisioning::table
-        .filter(provisioning::target.eq(target as i16))
-        .filter(provisioning::due_at.is_null())
-        .limit(limit)
-        .select(provisioning::id)
-        .load(c))?;
-    on!(c => diesel::update(provisioning::table)
-        .filter(provisioning::id.eq_any(&ids))
-        .filter(provisioning::due_at.is_null())
-        .set((provisioning::due_at.eq(Some(at(now))), provisioning::attempts.eq(0)))
-        .execute(c))
 }

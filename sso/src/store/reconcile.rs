@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{at, deletion, provisioning::Debts};
 use crate::{
     model::{Difference, Known, Target},
-    schema::{provisioning, tombstones, users},
+    schema::{provisioning, users},
 };
 
 /// Up to `limit` users with an id above `after`, by id.
@@ -59,10 +59,6 @@ pub(crate) fn mend(
         }
         (Difference::Unknown(theirs), None) => {
             deletion::bury(c, user_id, theirs + 1, now)?;
-            on!(c => diesel::update(tombstones::table.find(Id(user_id)))
-                .filter(tombstones::version.le(theirs))
-                .set(tombstones::version.eq(theirs + 1))
-                .execute(c))?;
             one.owe(c, now)?;
         }
         _ => return Ok(false),

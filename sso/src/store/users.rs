@@ -110,9 +110,16 @@ pub(crate) fn find(c: &mut Conn, id: Uuid) -> QueryResult<Option<User>> {
     Ok(Some(user(row, claims)))
 }
 
-/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it. With the hash to check; a user
-/// who is locked has none.
-pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<(Uuid, Option<String>)>> {
+/// Who may be signing in.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) user_id: Uuid,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) is_locked: bool,
+}
+
+/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it.
+pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Candidate>> {
     let found: Option<(Id, Option<String>, Option<At>)> = on!(c => identifiers::table
         .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
         .filter(identifiers::value.eq(identifier.value()))
@@ -120,7 +127,12 @@ pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResul
         .select((users::id, users::password_hash, users::locked_at))
         .first(c)
         .optional())?;
-    Ok(found.map(|(id, hash, locked_at)| (id.0, hash.filter(|_| locked_at.is_none()))))
+    let candidate = |(id, password_hash, locked_at): (Id, _, Option<At>)| Candidate {
+        user_id: id.0,
+        password_hash,
+        is_locked: locked_at.is_some(),
+    };
+    Ok(found.map(candidate))
 }
 
 /// The user who has the identifier verified.
@@ -217,15 +229,54 @@ pub(crate) fn rename(c: &mut Conn, id: Uuid, username: &Username, now: SystemTim
     .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))
 }
 
+/// Which users to list: those who pass every filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Filter {
+    pub(crate) is_locked: Option<bool>,
+    /// As stored.
+    pub(crate) account_type: Option<i16>,
+    pub(crate) is_verified: Option<bool>,
+    pub(crate) from: Option<SystemTime>,
+    pub(crate) until: Option<SystemTime>,
+}
+
 /// Up to `limit` users after the id `after`, in the order of their ids, which is that of their sign-ups.
-pub(crate) fn page(c: &mut Conn, after: Uuid, locked: bool, limit: i64) -> QueryResult<Vec<User>> {
+pub(crate) fn page(c: &mut Conn, after: Uuid, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
     let rows: Vec<UserRow> = on!(c => {
         let mut some = users::table.filter(users::id.gt(Id(after))).into_boxed();
-        if locked {
-            some = some.filter(users::locked_at.is_not_null());
+        if let Some(is_locked) = filter.is_locked {
+            some = some.filter(users::locked_at.is_not_null().eq(is_locked));
+        }
+        if let Some(account_type) = filter.account_type {
+            some = some.filter(users::account_type.eq(account_type));
+        }
+        if let Some(is_verified) = filter.is_verified {
+            some = some.filter(users::is_verified.eq(is_verified));
+        }
+        if let Some(from) = filter.from {
+            some = some.filter(users::created_at.ge(at(from)));
+        }
+        if let Some(until) = filter.until {
+            some = some.filter(users::created_at.lt(at(until)));
         }
         some.order(users::id).limit(limit).select(UserRow::as_select()).load(c)
     })?;
+    with_claims(c, rows)
+}
+
+/// The users who have one of these ids, in the order of their ids.
+pub(crate) fn batch(c: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<User>> {
+    let ids: Vec<Id> = ids.iter().copied().map(Id).collect();
+    let rows = on!(c => users::table
+        .filter(users::id.eq_any(&ids))
+        .order(users::id)
+        .select(UserRow::as_select())
+        .load(c))?;
+    with_claims(c, rows)
+}
+
+/// Users with all their identifiers.
+fn with_claims(c: &mut Conn, rows: Vec<UserRow>) -> QueryResult<Vec<User>> {
     let ids: Vec<Id> = rows.iter().map(|row| Id(row.id.0)).collect();
     let mut claims: Vec<IdentifierRow> = on!(c => identifiers::table
         .filter(identifiers::user_id.eq_any(&ids))

@@ -130,8 +130,8 @@ async fn replica(url: &str, key: &MeshKey, shutdown: &Shutdown) -> Service {
         blog: channel("blog"),
         inline: false,
         faults: StoreFaults::default(),
-        tracer: mesh::Tracer::off(),
         shutdown: shutdown.clone(),
+        tracer: mesh::Tracer::off(),
     };
     sso::build(config, deps).await.unwrap()
 }

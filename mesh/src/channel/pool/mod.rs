@@ -46,6 +46,8 @@ struct Shared {
     options: ChannelOptions,
     state: Mutex<State>,
     view: watch::Sender<Arc<View>>,
+    /// Wakes the calls that wait for another view, in the order in which they came; a watch wakes in any, and no simulation twice in the same.
+    changed: Notify,
     /// Asks for the name to be resolved again.
     stale: Notify,
     /// A place for each call that waits for a connection.
@@ -120,6 +122,7 @@ impl Pool {
             place: place(uri, &options),
             state: Mutex::default(),
             view: watch::Sender::new(Arc::new(State::default().view())),
+            changed: Notify::new(),
             stale: Notify::new(),
             queue: Semaphore::new(options.queue as usize),
             draws: Draws::new(&options.random),
@@ -180,14 +183,19 @@ impl Shared {
     fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
-        self.view.send_replace(Arc::new(state.view()));
+        self.show(&state);
         result
+    }
+
+    fn show(&self, state: &State) {
+        self.view.send_replace(Arc::new(state.view()));
+        self.changed.notify_waiters();
     }
 
     fn eject(&self, address: SocketAddr) {
         let mut state = self.lock();
         if state.eject(address, Instant::now()) {
-            self.view.send_replace(Arc::new(state.view()));
+            self.show(&state);
             tracing::warn!(callee = self.callee, %address, "ejected: it fails");
             self.stale.notify_one();
         }
@@ -214,9 +222,10 @@ impl Shared {
         let Ok(_place) = self.queue.try_acquire() else {
             return Err(Failure::unreachable(format!("{}: too many calls wait for a connection", self.callee)).into());
         };
-        let mut views = self.view.subscribe();
         loop {
-            let view = Arc::clone(&views.borrow_and_update());
+            // A view that comes from here on wakes it.
+            let changed = self.changed.notified();
+            let view = Arc::clone(&self.view.borrow());
             if let Some(connection) = found(&view) {
                 return Ok(connection);
             }
@@ -224,8 +233,7 @@ impl Shared {
                 Some(status) if !self.options.wait_for_ready => return Err(status.clone()),
                 _ => {}
             }
-            // The sender lives in self.
-            let _ = views.changed().await;
+            changed.await;
         }
     }
 }

@@ -23,13 +23,18 @@ fn millis(millis: u64) -> Duration {
 }
 
 fn options(hosts: &Hosts) -> ChannelOptions {
-    ChannelOptions { network: hosts.network(), random: Random::seeded(1), ..ChannelOptions::default() }
+    ChannelOptions {
+        network: hosts.network(),
+        random: Random::seeded(1),
+        contracts: contracts(),
+        ..ChannelOptions::default()
+    }
 }
 
 fn channel(options: ChannelOptions) -> Channel {
     let keys = Keys::new();
     let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock, Random::seeded(1));
-    Channel::connect("echo", "http://echo:80", identity, options).with_contracts(contracts())
+    Channel::connect("echo", "http://echo:80", identity, options)
 }
 
 /// A host that answers after `time`, with `failure` if there is one, and how often it was asked.

@@ -61,8 +61,8 @@ impl Running {
 
     fn connect_to(&self, callee: &'static str, keys: &Keys, tls: &Tls) -> Channel {
         let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
-        let options = ChannelOptions { tls: Some(tls.clone()), ..ChannelOptions::default() };
-        Channel::connect(callee, &format!("https://{}", self.address), identity, options).with_contracts(contracts())
+        let options = ChannelOptions { tls: Some(tls.clone()), contracts: contracts(), ..ChannelOptions::default() };
+        Channel::connect(callee, &format!("https://{}", self.address), identity, options)
     }
 }
 

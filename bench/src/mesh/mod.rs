@@ -1,0 +1,201 @@
+//! What a call costs, from bare tonic to the whole mesh: mutual TLS, then every layer on the callee's side (certificates, access, admission,
+//! deadline, metrics), then on the caller's (deadline, retry, pool), and the same in memory. Servers are processes of their own, so that the CPU
+//! time of both ends is told apart; ways take turns, round by round, and of each figure the median is shown.
+
+pub(crate) mod certificates;
+pub(crate) mod child;
+pub(crate) mod load;
+pub(crate) mod serve;
+pub(crate) mod service;
+
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
+
+use ::mesh::{Channel, ChannelOptions, Clock, PeerIdentity, Random, token};
+use clap::Args;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Endpoint, Uri};
+use tower::service_fn;
+
+use crate::println;
+use child::{Server, cpu};
+use load::Caller;
+use serve::Kind;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How often each is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How many calls make one measurement
+    #[arg(long, default_value_t = 4000)]
+    calls: usize,
+    /// How many calls are due in a second where p99 is measured
+    #[arg(long, default_value_t = 1000)]
+    rate: u32,
+}
+
+/// How many calls are in flight.
+const CALLERS: [usize; 3] = [1, 16, 64];
+
+/// One way to call.
+struct Way {
+    name: &'static str,
+    caller: Caller,
+    /// `None` in memory, where this process is both.
+    server: Option<Server>,
+}
+
+/// One measurement.
+struct Figures {
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+    client: f64,
+    server: f64,
+}
+
+/// Measures, and prints tables.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    certificates::make(folder.path())?;
+    let ways = ways(folder.path()).await?;
+    for way in &ways {
+        load::closed(&way.caller, 16, arguments.calls).await?;
+    }
+    println(&format!(
+        "{:<28}{:>10}{:>10}{:>9}{:>9}{:>12}{:>12}",
+        "", "in flight", "calls/s", "p50 µs", "p99 µs", "client µs", "server µs"
+    ));
+    for callers in CALLERS {
+        let mut rounds: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
+        for _ in 0..arguments.rounds {
+            for (way, figures) in ways.iter().zip(&mut rounds) {
+                figures.push(way.measure(callers, &arguments).await?);
+            }
+        }
+        for (way, figures) in ways.iter().zip(&rounds) {
+            let of = |field: fn(&Figures) -> f64| median(figures.iter().map(field).collect());
+            let [per_second, p50, p99] = [of(|one| one.per_second), of(|one| one.p50), of(|one| one.p99)];
+            let [client, server] = [of(|one| one.client), of(|one| one.server)];
+            println(&format!(
+                "{:<28}{callers:>10}{per_second:>10.0}{p50:>9.0}{p99:>9.0}{client:>12.1}{server:>12.1}",
+                way.name
+            ));
+        }
+    }
+    println(
+        "client and server: CPU time a call; in memory, client is both. p99: one call due every ms, from when it was due.",
+    );
+    drop(ways);
+    instructions(folder.path()).await
+}
+
+async fn ways(folder: &Path) -> Result<Vec<Way>, Box<dyn Error>> {
+    let mut ways = Vec::new();
+    for (name, kind, one_thread, through_mesh) in [
+        ("bare tonic", Kind::Bare, false, false),
+        ("bare tonic, one thread", Kind::Bare, true, false),
+        ("+ mutual TLS", Kind::Secure, false, false),
+        ("+ all layers", Kind::Mesh, false, false),
+        ("our channel", Kind::Mesh, false, true),
+        ("our channel, one thread", Kind::Mesh, true, true),
+    ] {
+        let server = Server::start(kind, folder, one_thread, &[])?;
+        let caller = caller(&server.address, kind, through_mesh, folder).await?;
+        ways.push(Way { name, caller, server: Some(server) });
+    }
+    let router = service::router(&service::key(), service::nothing)?;
+    ways.push(Way { name: "in memory", caller: Caller::Mesh(Channel::memory(router, "sso")), server: None });
+    Ok(ways)
+}
+
+async fn caller(address: &str, kind: Kind, through_mesh: bool, folder: &Path) -> Result<Caller, Box<dyn Error>> {
+    if through_mesh {
+        let identity =
+            PeerIdentity::new("sso", service::key().signer(token::Kind::Peer), Clock::system(), Random::system());
+        let options = ChannelOptions { tls: certificates::mesh(folder, "sso")?, ..ChannelOptions::default() };
+        return Ok(Caller::Mesh(Channel::connect("sms", &format!("https://{address}"), identity, options)));
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    if kind == Kind::Bare {
+        return Ok(Caller::Tonic(endpoint.connect().await?));
+    }
+    let connector = TlsConnector::from(Arc::new(certificates::client(folder)?));
+    let address = address.to_owned();
+    let connect = service_fn(move |_: Uri| {
+        let (connector, address) = (connector.clone(), address.clone());
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+            Ok::<_, std::io::Error>(TokioIo::new(connector.connect(name, stream).await?))
+        }
+    });
+    Ok(Caller::Tonic(endpoint.connect_with_connector(connect).await?))
+}
+
+impl Way {
+    async fn measure(&self, callers: usize, arguments: &Arguments) -> Result<Figures, Box<dyn Error>> {
+        let cpu = || -> Result<[Duration; 2], Box<dyn Error>> {
+            Ok([cpu("self")?, self.server.as_ref().map_or(Ok(Duration::ZERO), Server::cpu)?])
+        };
+        let (began, before) = (Instant::now(), cpu()?);
+        let times = load::closed(&self.caller, callers, arguments.calls).await?;
+        let (elapsed, after) = (began.elapsed(), cpu()?);
+        let calls = (arguments.calls / callers * callers) as f64;
+        let [client, server] = [0, 1].map(|end| (after[end] - before[end]).as_secs_f64() * 1e6 / calls);
+        let late = load::open(&self.caller, arguments.rate, arguments.rate).await?;
+        Ok(Figures {
+            per_second: calls / elapsed.as_secs_f64(),
+            p50: times.micros(50),
+            p99: late.micros(99),
+            client,
+            server,
+        })
+    }
+}
+
+/// User-space instructions of the callee a call, by callgrind: what is left of the difference between few calls and many.
+async fn instructions(folder: &Path) -> Result<(), Box<dyn Error>> {
+    const FEW: usize = 200;
+    const MANY: usize = 1200;
+    let found = std::process::Command::new("valgrind").arg("--version").output().is_ok();
+    if !found {
+        println("instructions: not counted, for there is no valgrind");
+        return Ok(());
+    }
+    let mut bare = None;
+    for (name, kind) in [("bare tonic", Kind::Bare), ("+ mutual TLS", Kind::Secure), ("+ all layers", Kind::Mesh)] {
+        let mut counted = [0; 2];
+        for (calls, count) in [FEW, MANY].into_iter().zip(&mut counted) {
+            let server =
+                Server::start(kind, folder, true, &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
+            let caller = caller(&server.address, kind, kind == Kind::Mesh, folder).await?;
+            load::closed(&caller, 1, calls).await?;
+            drop(caller);
+            *count = collected(&server.stop()?)?;
+        }
+        let a_call = (counted[1].saturating_sub(counted[0])) as f64 / (MANY - FEW) as f64;
+        let bare = *bare.get_or_insert(a_call);
+        println(&format!("{name:<28}{a_call:>10.0} instructions of the server a call, {:.2} of bare", a_call / bare));
+    }
+    println(
+        "aims: our channel's server CPU at most 1.0 of bare tonic's; all layers' instructions at most 1.45 of bare's;",
+    );
+    println("in memory at most 1/12 of our channel with one call in flight.");
+    Ok(())
+}
+
+fn collected(said: &str) -> Result<u64, Box<dyn Error>> {
+    let count = said.lines().find_map(|line| line.split_once("Collected :")).ok_or("callgrind counted nothing")?;
+    Ok(count.1.trim().parse()?)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

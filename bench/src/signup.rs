@@ -1,0 +1,254 @@
+//! What a sign-up costs in the all-in-one besides its commits, and what an outage of Blog costs those who sign up after it.
+//!
+//! The floor is the commits alone: as many, in the same order and at once where the sign-up has them at once, of as many rows, by the same data
+//! layer, on the same disk. Rounds take turns, and of each figure the median over the rounds is shown.
+
+mod floor;
+
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ::mesh::{Admin, Channel, Clock, Random, Shutdown, uuid_v7};
+use clap::Args;
+use onebox::{Config, Edge, Onebox, Part};
+use proto::sso::v1::{
+    AccountType, ProvisioningState, SignUpRequest, auth_service_client::AuthServiceClient, sign_up_request::Identifier,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use floor::Floor;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How often each is measured
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// How many sign-ups make one measurement
+    #[arg(long, default_value_t = 200)]
+    sign_ups: usize,
+    /// How many sign-ups Blog misses
+    #[arg(long, default_value_t = 10_000)]
+    owed: u64,
+    /// How many people a second sign up before and after
+    #[arg(long, default_value_t = 50)]
+    rate: u64,
+}
+
+pub(super) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The lowest that bcrypt has.
+const COST: u32 = 4;
+const PASSWORD: &str = "correct horse battery";
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir_in(".")?;
+    let bench = Bench::start(folder.path()).await.map_err(|error| error.to_string())?;
+    say(format_args!(
+        "Passwords are hashed at bcrypt cost {COST}, for this benchmark alone; it is 12 by default. The hash is taken off the figures."
+    ))?;
+    bench.cost(&arguments).await.map_err(|error| error.to_string())?;
+    bench.outage(&arguments).await.map_err(|error| error.to_string())?;
+    bench.plaza.stop().await;
+    Ok(())
+}
+
+struct Bench {
+    plaza: Onebox,
+    floor: Floor,
+    crowd: Crowd,
+}
+
+impl Bench {
+    async fn start(folder: &Path) -> Outcome<Self> {
+        let mut config = Config::embedded(&folder.join("plaza"))?;
+        config.sso.passwords.cost = COST;
+        config.sms.carrier = sms::CarrierConfig::Development { console: false };
+        let plaza = Onebox::start(config, Edge::system()).await?;
+        let channel = plaza.client(Part::Sso).ok_or("SSO runs")?;
+        let crowd = Crowd { sso: AuthServiceClient::new(channel), count: Arc::default(), random: Random::system() };
+        Ok(Self { plaza, floor: Floor::open(folder).await?, crowd })
+    }
+
+    async fn cost(&self, Arguments { rounds, sign_ups, .. }: &Arguments) -> Outcome<()> {
+        let (mut whole, mut floor, mut hash) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..=*rounds {
+            let (mut one, mut other, mut third) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..*sign_ups {
+                one.push(self.crowd.sign_up(true).await?);
+                other.push(self.floor.sign_up().await?);
+                third.push(hashed()?);
+            }
+            // The first warms up.
+            if round > 0 {
+                whole.push(percentile(&mut one, 50));
+                floor.push(percentile(&mut other, 50));
+                hash.push(percentile(&mut third, 50));
+            }
+        }
+        let ratios = whole
+            .iter()
+            .zip(&floor)
+            .zip(&hash)
+            .map(|((whole, floor), hash)| whole.saturating_sub(*hash).as_secs_f64() / floor.as_secs_f64());
+        let mut ratios: Vec<f64> = ratios.collect();
+        ratios.sort_by(f64::total_cmp);
+        let (whole, floor, hash) = (percentile(&mut whole, 50), percentile(&mut floor, 50), percentile(&mut hash, 50));
+        say(format_args!("one sign-up, to provisioned, p50   {whole:>10.1?}, of which the hash {hash:.1?}"))?;
+        say(format_args!("its commits alone, p50             {floor:>10.1?}"))?;
+        say(format_args!(
+            "ratio without the hash             {:>10.2} ({:.2} to {:.2} in {rounds} rounds)",
+            ratios[ratios.len() / 2],
+            ratios[0],
+            ratios[ratios.len() - 1]
+        ))?;
+        Ok(())
+    }
+
+    async fn outage(&self, arguments: &Arguments) -> Outcome<()> {
+        let Arguments { owed, rate, .. } = *arguments;
+        let stop = Arc::new(AtomicU64::new(0));
+        let quiet = tokio::spawn(self.crowd.clone().stream(rate, Arc::clone(&stop)));
+        sleep_until(Instant::now() + Duration::from_secs(10)).await;
+        stop.store(1, Ordering::Relaxed);
+        let mut quiet = quiet.await??;
+
+        self.plaza.withdraw(Part::Blog);
+        let began = Instant::now();
+        self.crowd.rush(owed).await?;
+        let (pending, took) = (self.pending().await?, began.elapsed().as_secs_f64());
+        say(format_args!(
+            "{owed} sign-ups without Blog, 64 at a time: {:.0}/s; {pending} are owed to it",
+            owed as f64 / took
+        ))?;
+
+        let stop = Arc::new(AtomicU64::new(0));
+        let busy = tokio::spawn(self.crowd.clone().stream(rate, Arc::clone(&stop)));
+        self.plaza.publish(Part::Blog);
+        let (began, mut left, mut rates) = (Instant::now(), vec![pending], Vec::new());
+        while left.last().is_some_and(|left| *left > 0) {
+            sleep_until(began + Duration::from_secs(left.len() as u64)).await;
+            left.push(self.pending().await?);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        stop.store(1, Ordering::Relaxed);
+        let mut busy = busy.await??;
+        rates.extend(left.windows(2).map(|pair| pair[0].saturating_sub(pair[1])));
+        // The first second waits for the probe, and the last is not a whole one.
+        let mut steady = rates.get(1..rates.len().saturating_sub(1)).unwrap_or_default().to_vec();
+        steady.sort_unstable();
+        let (least, most) = (steady.first().unwrap_or(&0), steady.last().unwrap_or(&0));
+        say(format_args!("drained in {seconds:.0} s: {least} to {most} a second"))?;
+        for (when, latencies) in [("before the outage", &mut quiet), ("while it drains", &mut busy)] {
+            let (p50, p99, count) = (percentile(latencies, 50), percentile(latencies, 99), latencies.len());
+            say(format_args!(
+                "{rate} sign-ups a second {when:<18} p50 {p50:>8.1?}  p99 {p99:>8.1?}  ({count} of them)"
+            ))?;
+        }
+        Ok(())
+    }
+
+    async fn pending(&self) -> Outcome<u64> {
+        let admin = Admin::new(Shutdown::manual());
+        self.plaza.describe(&admin);
+        let (page, name) = (admin.metrics().await, "plaza_work_pending{work=\"provisioning\",target=\"blog\"} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)).ok_or("no figure of what is pending")?;
+        Ok(line.parse::<f64>()? as u64)
+    }
+}
+
+/// People who sign up, each for the first time.
+#[derive(Clone)]
+struct Crowd {
+    sso: AuthServiceClient<Channel>,
+    count: Arc<AtomicU64>,
+    random: Random,
+}
+
+impl Crowd {
+    /// How long a sign-up took; to `provisioned` everywhere, if that is wanted.
+    async fn sign_up(&self, provisioned: bool) -> Outcome<Duration> {
+        let username = format!("person{}", self.count.fetch_add(1, Ordering::Relaxed));
+        let request = SignUpRequest {
+            request_id: uuid_v7(&Clock::system(), &self.random).to_string(),
+            identifier: Some(Identifier::Email(format!("{username}@example.com"))),
+            password: PASSWORD.to_owned(),
+            account_type: AccountType::Customer.into(),
+            username,
+        };
+        let began = Instant::now();
+        let answer = self.sso.clone().sign_up(request).await?.into_inner();
+        let took = began.elapsed();
+        if provisioned && answer.provisioning.iter().any(|one| one.state() != ProvisioningState::Done) {
+            return Err("a sign-up was not provisioned at once".into());
+        }
+        Ok(took)
+    }
+
+    /// `count` sign-ups, 64 at a time.
+    async fn rush(&self, count: u64) -> Outcome<()> {
+        let (left, mut callers) = (Arc::new(AtomicU64::new(count)), JoinSet::new());
+        for _ in 0..64 {
+            let (crowd, left) = (self.clone(), Arc::clone(&left));
+            callers.spawn(async move {
+                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    crowd.sign_up(false).await?;
+                }
+                Ok::<_, Box<dyn Error + Send + Sync>>(())
+            });
+        }
+        while let Some(ended) = callers.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// `rate` sign-ups a second until it is to stop, however long each takes. Each is timed from when it was due.
+    async fn stream(self, rate: u64, stop: Arc<AtomicU64>) -> Outcome<Vec<Duration>> {
+        let (began, took, mut callers) = (Instant::now(), Arc::new(Mutex::new(Vec::new())), JoinSet::new());
+        for number in 0.. {
+            if stop.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+            let due = began + Duration::from_micros(number * 1_000_000 / rate.max(1));
+            sleep_until(due).await;
+            let (crowd, took) = (self.clone(), Arc::clone(&took));
+            callers.spawn(async move {
+                crowd.sign_up(false).await?;
+                took.lock().unwrap_or_else(PoisonError::into_inner).push(due.elapsed());
+                Ok::<_, Box<dyn Error + Send + Sync>>(())
+            });
+        }
+        while let Some(ended) = callers.join_next().await {
+            ended??;
+        }
+        Ok(std::mem::take(&mut *took.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// How long a hash takes, in the same round.
+fn hashed() -> Outcome<Duration> {
+    let began = Instant::now();
+    bcrypt::hash(PASSWORD, COST)?;
+    Ok(began.elapsed())
+}
+
+fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
+    durations.sort_unstable();
+    durations.get(durations.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
+}
+
+fn say(line: std::fmt::Arguments<'_>) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}

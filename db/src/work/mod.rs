@@ -1,0 +1,223 @@
+//! Leased work: rows that say what is owed to whom, and go once it is done. Whoever dies, whenever: it is done at least once.
+//!
+//! | column | means |
+//! |---|---|
+//! | `id` | the row, made by time |
+//! | the subject, under a name of the table's own, and `target` | what is owed, and to whom; unique together |
+//! | `due_at` | schedule, lease and parking mark at once: when somebody may take the row; NULL means parked |
+//! | `token` | who holds it; nil for nobody |
+//! | `attempts`, `last_error` | what came of it so far |
+//! | `created_at` | since when it is owed |
+//!
+//! A row is committed together with what makes it owed, and is best born held: who commits it does the work at once and deletes it. If
+//! they die, the lease runs out and a worker claims the row. A claim gives it a fresh token, and whoever lost the token ends or postpones
+//! nothing any more: 0 rows. So no state has to be swept, and nobody has to be watched.
+
+mod tally;
+
+use std::{ops::Range, time::Duration};
+
+use diesel::{QueryResult, RunQueryDsl as _, sql_types};
+use uuid::Uuid;
+
+use crate::{
+    At, Conn, Id, on, sql,
+    statement::{Statement, Value},
+};
+
+pub use tally::{By, End, Sample, Tally};
+
+/// A table of leased work. It has the columns above, an index on (`target`, `due_at`), and nothing else that is NOT NULL.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    table: &'static str,
+    subject: &'static str,
+}
+
+/// Something owed, and the hold on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// What the work is about.
+    pub subject: Uuid,
+    /// To whom it is owed.
+    pub target: i16,
+    /// Fresh for each hold; nil if nobody holds it.
+    pub token: Uuid,
+    /// Attempts up to now, the one of this hold included.
+    pub attempts: i32,
+}
+
+impl Lease {
+    /// Work that its owner begins with at once.
+    pub fn held(subject: Uuid, target: i16, token: Uuid) -> Self {
+        Self { subject, target, token, attempts: 1 }
+    }
+
+    /// Work for whoever claims it.
+    pub fn free(subject: Uuid, target: i16) -> Self {
+        Self { subject, target, token: Uuid::nil(), attempts: 0 }
+    }
+
+    /// Whether it was born held.
+    pub fn is_held(&self) -> bool {
+        !self.token.is_nil()
+    }
+}
+
+/// What is owed to one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// To whom.
+    pub target: i16,
+    /// Rows that will be tried.
+    pub pending: i64,
+    /// Rows that wait for somebody to look at them.
+    pub parked: i64,
+    /// Since when the oldest row is owed.
+    pub oldest: At,
+}
+
+/// The pause after `attempts` in vain: to be drawn evenly from this range, so that what failed together does not come back together (full
+/// jitter). Its end doubles from 0.5 s to 30 s.
+pub fn pause(attempts: i32) -> Range<Duration> {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(10);
+    Duration::ZERO..(Duration::from_millis(500) * 2_u32.pow(doublings)).min(Duration::from_secs(30))
+}
+
+impl Work {
+    /// The work in `table`, whose column `subject` says what it is about. Both stand in SQL as they are: constants, never input.
+    pub const fn new(table: &'static str, subject: &'static str) -> Self {
+        Self { table, subject }
+    }
+
+    /// Owes something, in the transaction that makes it so; until `due_at` nobody else begins with it. What is owed already of the same
+    /// subject to the same target is the same work: it begins anew, and whoever held it holds it no more. `id` is for a new row.
+    ///
+    /// # Errors
+    /// Of the engine, as everywhere here.
+    pub fn owe(self, c: &mut Conn, id: Uuid, lease: &Lease, due_at: At, now: At) -> QueryResult<usize> {
+        let Self { table, subject } = self;
+        let sql = format!(
+            "INSERT INTO {table} (id, {subject}, target, due_at, token, attempts, last_error, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, '', ?)
+             ON CONFLICT ({subject}, target) DO UPDATE SET
+             due_at = excluded.due_at, token = excluded.token, attempts = excluded.attempts, last_error = ''"
+        );
+        let Lease { subject, target, token, attempts } = *lease;
+        let values =
+            [id.into(), subject.into(), target.into(), due_at.into(), token.into(), attempts.into(), now.into()];
+        execute(c, &sql, &values)
+    }
+
+    /// Takes up to `limit` rows of a target that are due, the longest due first, and holds them with a fresh `token` until `until`.
+    pub fn claim(
+        self,
+        c: &mut Conn,
+        target: i16,
+        limit: i64,
+        token: Uuid,
+        until: At,
+        now: At,
+    ) -> QueryResult<Vec<Lease>> {
+        let change = self.change(c, "due_at <= ?", "due_at = ?, token = ?, attempts = attempts + 1");
+        let sql = format!("{change} RETURNING {}, attempts", self.subject);
+        let values = [target.into(), now.into(), limit.into(), until.into(), token.into()];
+        let claimed = Statement::<(sql::Id, sql_types::Integer)>::new(&sql, &values);
+        let rows: Vec<(Id, i32)> = on!(c => claimed.load(c))?;
+        Ok(rows.into_iter().map(|(subject, attempts)| Lease { subject: subject.0, target, token, attempts }).collect())
+    }
+
+    /// It is done: the row goes. 0 if somebody else holds it by now.
+    pub fn finish(self, c: &mut Conn, lease: &Lease) -> QueryResult<usize> {
+        let sql = format!("DELETE FROM {} WHERE {} = ? AND target = ? AND token = ?", self.table, self.subject);
+        execute(c, &sql, &[lease.subject.into(), lease.target.into(), lease.token.into()])
+    }
+
+    /// It failed: due again at `due_at`, or parked without one; held by nobody, with the attempts that `lease` says. 0 if somebody else
+    /// holds it by now.
+    pub fn postpone(self, c: &mut Conn, lease: &Lease, due_at: Option<At>, error: &str) -> QueryResult<usize> {
+        let Self { table, subject } = self;
+        let sql = format!(
+            "UPDATE {table} SET due_at = ?, token = ?, attempts = ?, last_error = ?
+             WHERE {subject} = ? AND target = ? AND token = ?"
+        );
+        let Lease { subject, target, token, attempts } = *lease;
+        let nobody = Uuid::nil();
+        let values = [
+            Value::Time(due_at),
+            nobody.into(),
+            attempts.into(),
+            Value::Text(error),
+            subject.into(),
+            target.into(),
+            token.into(),
+        ];
+        execute(c, &sql, &values)
+    }
+
+    /// Makes up to `limit` rows of a target due now that wait for a later attempt and are held by nobody.
+    pub fn bring_forward(self, c: &mut Conn, target: i16, limit: i64, now: At) -> QueryResult<usize> {
+        let sql = self.change(c, "due_at > ? AND token = ?", "due_at = ?");
+        execute(c, &sql, &[target.into(), now.into(), Uuid::nil().into(), limit.into(), now.into()])
+    }
+
+    /// Makes up to `limit` parked rows of a target due now, as if they had never been tried.
+    pub fn retry_parked(self, c: &mut Conn, target: i16, limit: i64, now: At) -> QueryResult<usize> {
+        let sql = self.change(c, "due_at IS NULL", "due_at = ?, attempts = 0");
+        execute(c, &sql, &[target.into(), limit.into(), now.into()])
+    }
+
+    /// Makes all that is owed of a subject due now, as if it had never been tried. Whoever holds a row holds it no more.
+    pub fn retry(self, c: &mut Conn, subject: Uuid, now: At) -> QueryResult<usize> {
+        let sql = format!("UPDATE {} SET due_at = ?, token = ?, attempts = 0 WHERE {} = ?", self.table, self.subject);
+        execute(c, &sql, &[now.into(), Uuid::nil().into(), subject.into()])
+    }
+
+    /// What is owed to each target that anything is owed to.
+    pub fn backlog(self, c: &mut Conn) -> QueryResult<Vec<Backlog>> {
+        use diesel::sql_types::{BigInt, SmallInt};
+        let sql = format!(
+            "SELECT target, COUNT(due_at), COUNT(*) - COUNT(due_at), MIN(created_at) FROM {} GROUP BY target",
+            self.table
+        );
+        let owed = Statement::<(SmallInt, BigInt, BigInt, sql::At)>::new(&sql, &[]);
+        let rows: Vec<(i16, i64, i64, At)> = on!(c => owed.load(c))?;
+        Ok(rows
+            .into_iter()
+            .map(|(target, pending, parked, oldest)| Backlog { target, pending, parked, oldest })
+            .collect())
+    }
+
+    /// One statement that changes some rows of a target, `?` values in this order: the target, those of `which`, how many, those of `set`. On
+    /// PostgreSQL rows that somebody else is changing are passed over; on SQLite the one writer is the lock.
+    fn change(self, c: &Conn, which: &str, set: &str) -> String {
+        let lock = match c {
+            Conn::Sqlite(_) => "",
+            Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        };
+        let table = self.table;
+        // Materialized: a plan that ran the inner query again would pass over what it has just locked itself, and take more than `limit`.
+        format!(
+            "WITH chosen AS MATERIALIZED
+             (SELECT id FROM {table} WHERE target = ? AND {which} ORDER BY due_at LIMIT ? {lock})
+             UPDATE {table} SET {set} WHERE id IN (SELECT id FROM chosen)"
+        )
+    }
+}
+
+fn execute(c: &mut Conn, sql: &str, values: &[Value<'_>]) -> QueryResult<usize> {
+    let statement = Statement::<()>::new(sql, values);
+    on!(c => statement.execute(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_a_minute() {
+        let ends: Vec<_> = (0..10).map(|attempts| pause(attempts).end.as_millis()).collect();
+        assert_eq!(ends, [500, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(pause(i32::MAX), Duration::ZERO..Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,71 @@
+//! Ten times what a server can do, on paused time: what it can do, it does.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+use tonic::Code;
+
+use crate::{
+    channel::{Channel, ChannelOptions},
+    clock::Random,
+    testing::{Echo, Keys, say},
+};
+
+/// Calls a second, at 4 at a time and 10 ms each. The method allows 2 s, in which it can do 800; it takes on 1024.
+const CAPACITY: u64 = 400;
+
+fn scarce() -> Channel {
+    let places = Arc::new(Semaphore::new(4));
+    let echo = Echo::unary(move |request| {
+        let places = Arc::clone(&places);
+        async move {
+            let _place = places.acquire().await.expect("never closed");
+            sleep(Duration::from_millis(10)).await;
+            Ok(request.into_inner())
+        }
+    });
+    let options = ChannelOptions { random: Random::seeded(1), ..ChannelOptions::default() };
+    Channel::in_memory(echo.router(Keys::new().stack()), None, options)
+}
+
+/// Calls that are made whether those before them are answered or not: `rate` a second, for so many seconds.
+async fn offer(channel: &Channel, rate: u64, seconds: u64) -> JoinSet<Option<Code>> {
+    let mut ticks = interval(Duration::from_millis(5));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut calls = JoinSet::new();
+    for _ in 0..seconds * 200 {
+        ticks.tick().await;
+        for _ in 0..rate / 200 {
+            let channel = channel.clone();
+            // Not repeated: each is one that was offered.
+            calls.spawn(async move { say(&channel, "Once", "").await.err().map(|status| status.code()) });
+        }
+    }
+    calls
+}
+
+async fn answered(calls: JoinSet<Option<Code>>) -> usize {
+    calls.join_all().await.into_iter().filter(Option::is_none).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_times_the_capacity_leaves_goodput_whole_and_is_over_soon() {
+    const SECONDS: u64 = 15;
+    let channel = scarce();
+    let began = Instant::now();
+    let overload = offer(&channel, 10 * CAPACITY, SECONDS).await;
+    // Of what it has taken on, up to half of the method's 2 s are left to do.
+    let settling = offer(&channel, CAPACITY / 2, 1).await;
+    let after = offer(&channel, CAPACITY / 2, 2).await;
+    drop(settling);
+    let (overload, after) = (answered(overload).await, answered(after).await);
+    let possible = (CAPACITY * SECONDS) as usize;
+    assert!(overload * 10 >= possible * 9, "{overload} of {possible}");
+    let offered = CAPACITY as usize;
+    assert_eq!(after, offered, "a second after it was over");
+    assert!(began.elapsed() < Duration::from_secs(SECONDS + 5), "nothing outlives its deadline");
+}

@@ -1,0 +1,77 @@
+//! How an attempt to tell a target of a user ends, and what its refusals mean.
+
+use std::time::SystemTime;
+
+use db::work::End;
+use mesh::failure;
+use tonic::{Code, Status};
+
+use crate::store::provisioning::Debts;
+
+/// How an attempt ends.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// The target knows the user.
+    Finish,
+    /// The target knows that the user is deleted.
+    Bury,
+    /// The target knows that the user was deleted, which SSO does not: from now on these are owed instead.
+    Believe { debts: Debts, now: SystemTime },
+    /// It is still owed: due at `due_at`, or parked.
+    Postpone { due_at: Option<SystemTime>, error: String },
+}
+
+impl Step {
+    pub(crate) fn end(&self) -> End {
+        match self {
+            Self::Finish | Self::Bury | Self::Believe { .. } => End::Done,
+            Self::Postpone { due_at: Some(_), .. } => End::Postponed,
+            Self::Postpone { due_at: None, .. } => End::Parked,
+        }
+    }
+}
+
+/// Whether the target refuses the user because it was deleted: it was, since only SSO deletes, and never takes it back.
+pub(crate) fn is_tombstone(status: &Status) -> bool {
+    status.code() == Code::FailedPrecondition && failure::reason(status).as_deref() == Some("USER_DELETED")
+}
+
+/// What no repetition mends. Everything else may pass, UNIMPLEMENTED too: it does during a rolling deployment.
+pub(crate) fn is_permanent(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied
+    )
+}
+
+/// "UNAVAILABLE" of `Code::Unavailable`.
+pub(crate) fn code_name(status: &Status) -> String {
+    let mut name = String::new();
+    for (at, letter) in format!("{:?}", status.code()).chars().enumerate() {
+        if letter.is_uppercase() && at > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+
+    use super::{code_name, is_permanent};
+
+    #[test]
+    fn what_may_pass_is_never_parked() {
+        for status in [Status::unavailable(""), Status::unimplemented(""), Status::internal(""), Status::unknown("")] {
+            assert!(!is_permanent(&status), "{status:?}");
+        }
+        assert!(is_permanent(&Status::invalid_argument("")));
+    }
+
+    #[test]
+    fn codes_are_named_as_on_the_wire() {
+        assert_eq!(code_name(&Status::deadline_exceeded("")), "DEADLINE_EXCEEDED");
+    }
+}

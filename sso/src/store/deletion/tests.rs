@@ -1,0 +1,133 @@
+//! The two guards that only show between two transactions.
+
+use std::{
+    sync::mpsc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use db::{Db, Lease, Options};
+use diesel::{Connection as _, connection::SimpleConnection as _};
+use tempfile::TempDir;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    error::Error,
+    identifier::Identifier,
+    model::{AccountKind, Target},
+    store::{MIGRATIONS, users::NewUser},
+    username::Username,
+};
+
+const USER: Uuid = Uuid::from_u128(1);
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_900_000_000)
+}
+
+async fn sqlite(folder: &TempDir) -> Db {
+    let url = format!("sqlite:{}", folder.path().join("sso.db").display());
+    Db::open(Options::new(url), MIGRATIONS).await.expect("a database")
+}
+
+#[allow(clippy::disallowed_methods, reason = "the edge of the tests")]
+fn server() -> Option<String> {
+    std::env::var("PLAZA_TEST_POSTGRES").ok()
+}
+
+async fn postgres(server: String) -> Db {
+    let name = format!("plaza_sso_{}", std::process::id());
+    let base = server.rsplit_once('/').filter(|(head, _)| !head.ends_with('/')).map_or(&*server, |(head, _)| head);
+    let url = format!("{base}/{name}");
+    // The connection brings a runtime of its own, which has no place in the one of the test.
+    let create = move || {
+        let mut connection = db::PgConn::establish(&server).expect("the server");
+        let sql = format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}");
+        sql.split(';').for_each(|sql| connection.batch_execute(sql).expect("a new database"));
+    };
+    tokio::task::spawn_blocking(create).await.expect("created");
+    Db::open(Options::new(url), MIGRATIONS).await.expect("a database")
+}
+
+/// Someone who signed up and has verified nothing.
+async fn sign_up(db: &Db) -> Identifier {
+    let identifier = Identifier::email("anna@example.com").expect("an address");
+    let user = NewUser {
+        id: USER,
+        username: Username::parse("anna").expect("a name"),
+        kind: AccountKind::Customer,
+        password_hash: String::new(),
+        identifier_id: Uuid::from_u128(2),
+        identifier: identifier.clone(),
+        is_verified: false,
+        now: now(),
+    };
+    db.write("sign_up", move |c| users::insert(c, &user)).await.expect("signed up");
+    identifier
+}
+
+#[tokio::test]
+async fn whoever_verified_since_the_reaper_looked_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    let identifier = sign_up(&db).await;
+    let until = now() + Duration::from_secs(1);
+    let seen = db.read("seen", move |c| Ok::<_, Error>(never_verified(c, until, 9)?)).await.expect("a look");
+    assert_eq!(seen, [USER]);
+    db.write("verify", move |c| users::verify(c, USER, &identifier, now())).await.expect("verified");
+    let reap = move |c: &mut Conn| Ok::<_, Error>(delete(c, USER, Some(until), now())?);
+    assert_eq!(db.write("reap", reap).await.expect("reaped"), None);
+    assert!(db.read("there", |c| Ok::<_, Error>(users::find(c, USER)?)).await.expect("a look").is_some());
+}
+
+#[tokio::test]
+async fn whoever_signed_up_again_since_the_reaper_looked_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    sign_up(&db).await;
+    let before = now() - Duration::from_secs(1);
+    let reap = move |c: &mut Conn| Ok::<_, Error>(delete(c, USER, Some(before), now())?);
+    assert_eq!(db.write("reap", reap).await.expect("reaped"), None);
+}
+
+/// On SQLite there is one writer, and nothing to show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_targets_that_answer_at_once_the_second_takes_the_tombstone_away() {
+    let Some(server) = server() else { return };
+    let db = postgres(server).await;
+    let leases = Target::ALL.map(|target| Lease::held(USER, target as i16, Uuid::from_u128(7)));
+    db.write("delete", move |c| {
+        bury(c, USER, 2, now())?;
+        for lease in &leases {
+            DEBTS.owe(c, Uuid::from_u128(lease.target as u128), lease, at(now()), at(now()))?;
+        }
+        Ok::<_, Error>(())
+    })
+    .await
+    .expect("deleted");
+
+    let ((arrived, has_arrived), (go, may_go)) = (mpsc::channel(), mpsc::channel::<()>());
+    let one = db.clone();
+    let first = tokio::spawn(async move {
+        one.write("first", move |c| {
+            let finished = finish(c, &leases[0])?;
+            // The transaction is still open while the other target answers. A second run finds nobody waiting, and passes.
+            let _ = arrived.send(());
+            let _ = may_go.recv();
+            Ok::<_, Error>(finished)
+        })
+        .await
+    });
+    tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
+    let mut second = tokio::spawn({
+        let db = db.clone();
+        async move { db.write("second", move |c| Ok::<_, Error>(finish(c, &leases[1])?)).await }
+    });
+    assert!(timeout(Duration::from_millis(300), &mut second).await.is_err(), "it waits for the first");
+    drop(go);
+    assert_eq!(first.await.expect("no panic").expect("committed"), 1);
+    assert_eq!(second.await.expect("no panic").expect("committed"), 1);
+    let left = db.read("left", |c| Ok::<_, Error>(truth(c, USER)?)).await.expect("a look");
+    assert!(left.is_none(), "the tombstone stays for ever: {left:?}");
+}

@@ -1,0 +1,212 @@
+//! What was decided, and why, as operators read it.
+
+use std::time::Duration;
+
+use proto::sso::v1::{
+    AuditEvent, AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest,
+    ListAuditEventsRequest, ListAuditEventsResponse, LockUserRequest, RefreshTokenRequest, RotateKeyRequest,
+    SignOutRequest, StartPasswordResetRequest, start_password_reset_request, token_service_client::TokenServiceClient,
+};
+use tonic::Status;
+
+use crate::world::{Person, World, guess, id, reason, verification, wrong};
+
+async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
+    Ok(world.users().list_audit_events(world.as_operator(request)).await?.into_inner())
+}
+
+/// All events, oldest first, each as its kind and reason.
+async fn trail(world: &World, user_id: &str) -> Vec<(Kind, Reason)> {
+    let request = ListAuditEventsRequest { user_id: user_id.to_owned(), page_size: 500, ..Default::default() };
+    let mut events = list(world, request).await.expect("a page").events;
+    events.reverse();
+    events.iter().map(|event| (event.kind(), event.reason())).collect()
+}
+
+/// Without the order of what was written down at one time, which is any.
+fn sorted(events: &[(Kind, Reason)]) -> Vec<(Kind, Reason)> {
+    let mut events = events.to_vec();
+    events.sort();
+    events
+}
+
+async fn refresh(world: &World, token: &str) -> Result<String, Status> {
+    let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+    Ok(world.auth().refresh_token(request).await?.into_inner().tokens.expect("tokens").refresh_token)
+}
+
+/// Lets what happened before have smaller ids than what happens next.
+async fn then(world: &World) {
+    world.pass(Duration::from_millis(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_decision_about_a_user_is_told_with_its_reason() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let signed_up = world.sign_up(&anna).await.expect("signs up");
+    let user_id = signed_up.user.as_ref().expect("a user").id.clone();
+    assert_eq!(
+        sorted(&trail(&world, &user_id).await),
+        sorted(&[(Kind::SignedUp, Reason::Unspecified), (Kind::CodeSent, Reason::Unspecified)])
+    );
+    then(&world).await;
+    let code = world.code(&anna.address).await;
+    world.verify(&verification(&signed_up), &wrong(&code)).await.expect("an answer");
+    world.sign_in(&anna).await.expect("asked to verify");
+    let told = trail(&world, &user_id).await;
+    assert_eq!(
+        sorted(&told[2..]),
+        sorted(&[(Kind::CodeRefused, Reason::CodeWrong), (Kind::SignInRefused, Reason::Unverified)])
+    );
+    then(&world).await;
+    let tokens = crate::world::success(world.verify(&verification(&signed_up), &code).await.expect("verifies")).1;
+    then(&world).await;
+    let second = refresh(&world, &tokens.refresh_token).await.expect("a successor");
+    world.pass(Duration::from_secs(31)).await;
+    refresh(&world, &tokens.refresh_token).await.expect_err("used long ago");
+    then(&world).await;
+    refresh(&world, &second).await.expect_err("over");
+    world.sign_in(&Person { password: "not the password".to_owned(), ..anna.clone() }).await.expect_err("wrong");
+    let told = trail(&world, &user_id).await;
+    assert_eq!(
+        sorted(&told[4..]),
+        sorted(&[
+            (Kind::CodeAccepted, Reason::Unspecified),
+            (Kind::SessionEnded, Reason::TokenReused),
+            (Kind::SignInRefused, Reason::PasswordWrong),
+        ])
+    );
+    then(&world).await;
+    let lock = LockUserRequest { request_id: id(), user_id: user_id.clone() };
+    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    then(&world).await;
+    world.sign_in(&anna).await.expect_err("locked");
+    assert_eq!(
+        sorted(&trail(&world, &user_id).await[7..]),
+        sorted(&[(Kind::UserLocked, Reason::Unspecified), (Kind::SignInRefused, Reason::Locked)])
+    );
+    then(&world).await;
+    let delete = DeleteUserRequest { request_id: id(), user_id: user_id.clone() };
+    world.users().delete_user(world.as_operator(delete)).await.expect("deleted");
+    let events = list(&world, ListAuditEventsRequest { user_id: user_id.clone(), ..Default::default() }).await;
+    let last = events.expect("it outlives the user").events.remove(0);
+    assert_eq!((last.kind(), last.operator.as_str(), last.count), (Kind::UserDeleted, "root", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_and_a_sign_out_are_told() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (user, tokens) = world.join(&anna).await;
+    assert_eq!(trail(&world, &user.id).await.len(), 3);
+    then(&world).await;
+    world.auth().sign_out(SignOutRequest { refresh_token: tokens.refresh_token }).await.expect("out");
+    world.pass(Duration::from_secs(3600)).await;
+    let identifier = Some(start_password_reset_request::Identifier::Email(anna.address.clone()));
+    let start = StartPasswordResetRequest { request_id: id(), identifier };
+    let pending = world.auth().start_password_reset(start).await.expect("started").into_inner().verification;
+    let complete = CompletePasswordResetRequest {
+        request_id: id(),
+        verification_id: pending.expect("a verification").verification_id,
+        code: world.code(&anna.address).await,
+        new_password: "another long password".to_owned(),
+    };
+    trail(&world, &user.id).await;
+    then(&world).await;
+    world.auth().complete_password_reset(complete).await.expect("replaced");
+    assert_eq!(
+        sorted(&trail(&world, &user.id).await[3..]),
+        sorted(&[
+            (Kind::SignedOut, Reason::Unspecified),
+            (Kind::CodeSent, Reason::Unspecified),
+            (Kind::ResetStarted, Reason::Unspecified),
+            (Kind::PasswordReset, Reason::Unspecified),
+        ])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_are_summed_and_nobody_is_named() {
+    let world = World::start().await;
+    world.pass(Duration::from_millis(5)).await;
+    for at in 0..40 {
+        world.sign_in(&Person::with_email(&format!("nobody{at}"))).await.expect_err("nobody");
+    }
+    world.auth().verify_otp(guess(&id(), "000000")).await.expect_err("no verification");
+    let page = list(&world, ListAuditEventsRequest::default()).await.expect("a page");
+    let mut told: Vec<_> = page.events.iter().map(|one| (one.kind(), one.reason(), one.count)).collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            (Kind::CodeRefused, Reason::VerificationUnknown, 1),
+            (Kind::SignInRefused, Reason::IdentifierUnknown, 40),
+            (Kind::KeyRotated, Reason::Scheduled, 1),
+        ]
+    );
+    assert!(!format!("{page:?}").contains("nobody"), "no identifier is kept");
+    // The next minute has a sum of its own; and without anybody who looks it is written down as well.
+    world.sign_in(&Person::with_email("nobody")).await.expect_err("nobody");
+    world.pass(Duration::from_secs(61)).await;
+    let only = ListAuditEventsRequest { kinds: vec![Kind::SignInRefused.into()], ..Default::default() };
+    let counts: Vec<_> = list(&world, only).await.expect("a page").events.iter().map(|one| one.count).collect();
+    assert_eq!(counts, [1, 40], "newest first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_listed_newest_first_page_by_page() {
+    let world = World::start().await;
+    then(&world).await;
+    let request = RotateKeyRequest { request_id: id(), end_others: false };
+    let channel = world.plaza().client(onebox::Part::Sso).expect("it runs");
+    TokenServiceClient::new(channel).rotate_key(world.as_operator(request)).await.expect("rotated");
+    for at in 0..5 {
+        world.pass(Duration::from_secs(10)).await;
+        world.sign_up(&Person::with_email(&format!("person{at}"))).await.expect("signs up");
+    }
+    let signed_up = ListAuditEventsRequest { kinds: vec![Kind::SignedUp.into()], page_size: 2, ..Default::default() };
+    let (mut seen, mut page_token): (Vec<AuditEvent>, _) = (Vec::new(), String::new());
+    loop {
+        let page = list(&world, ListAuditEventsRequest { page_token, ..signed_up.clone() }).await.expect("a page");
+        // What comes meanwhile is newer than every page to come.
+        world.sign_up(&Person::with_email(&format!("late{}", seen.len()))).await.expect("signs up");
+        seen.extend(page.events);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 5);
+    assert!(seen.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first");
+    let between =
+        ListAuditEventsRequest { start_time: seen[3].create_time, end_time: seen[1].create_time, ..signed_up };
+    let ids: Vec<_> =
+        list(&world, between.clone()).await.expect("a page").events.into_iter().map(|one| one.id).collect();
+    assert_eq!(ids, [seen[2].id.clone(), seen[3].id.clone()]);
+    let keys = ListAuditEventsRequest { kinds: vec![Kind::KeyRotated.into()], ..Default::default() };
+    let page = list(&world, ListAuditEventsRequest { page_size: 1, ..keys.clone() }).await.expect("a page");
+    assert_eq!(page.events[0].operator, "root");
+    let token = page.next_page_token;
+    for nonsense in [
+        ListAuditEventsRequest { page_token: token, ..between },
+        ListAuditEventsRequest { kinds: vec![999], ..keys.clone() },
+        ListAuditEventsRequest { kinds: vec![1; 33], ..keys.clone() },
+        ListAuditEventsRequest { user_id: "anna".to_owned(), ..keys.clone() },
+        ListAuditEventsRequest { page_size: -1, ..keys },
+    ] {
+        assert_eq!(reason(&list(&world, nonsense).await.expect_err("no")), "INVALID_FIELDS");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_old_is_forgotten_and_a_restart_forgets_nothing() {
+    let mut world = World::start().await;
+    world.sign_in(&Person::with_email("nobody")).await.expect_err("nobody");
+    world.restart().await;
+    let refused = ListAuditEventsRequest { kinds: vec![Kind::SignInRefused.into()], ..Default::default() };
+    assert_eq!(list(&world, refused.clone()).await.expect("a page").events.len(), 1);
+    world.leap(Duration::from_secs(91 * 24 * 3600)).await;
+    world.pass(Duration::from_secs(601)).await;
+    assert!(list(&world, refused).await.expect("a page").events.is_empty());
+}

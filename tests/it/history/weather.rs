@@ -1,0 +1,68 @@
+//! What goes wrong in a history, and when SSO stops.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use mesh::channel::{Fate, Faults};
+use tonic::Code;
+
+/// What goes wrong between the parts.
+#[derive(Clone)]
+pub(super) struct Weather {
+    /// Of each target's calls.
+    pub(super) wrong: Arc<[AtomicU8; 2]>,
+    /// Jobs and calls of SSO until it stops; it has stopped at 0, and does not if negative.
+    pub(super) left: Arc<AtomicI64>,
+    calls: Arc<AtomicU8>,
+}
+
+impl Weather {
+    pub(super) fn new() -> Self {
+        Self { wrong: Arc::default(), left: Arc::new(AtomicI64::new(-1)), calls: Arc::default() }
+    }
+
+    pub(super) fn clear(&self) {
+        self.wrong.iter().for_each(|wrong| wrong.store(0, Ordering::SeqCst));
+        self.left.store(-1, Ordering::SeqCst);
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+
+    /// One step of SSO; whether it has stopped before.
+    pub(super) fn step(&self) -> bool {
+        let count = |left: i64| (left > 0).then(|| left - 1);
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_err() && self.has_stopped()
+    }
+
+    pub(super) fn faults(&self) -> onebox::Faults {
+        let (calls, jobs) = (self.clone(), self.clone());
+        let call = move |path: &str| {
+            let target = match path {
+                _ if path.starts_with("/social.v1.UserService/") => 0,
+                _ if path.starts_with("/blog.v1.UserService/") => 1,
+                _ => return Fate::Pass,
+            };
+            match calls.wrong[target].load(Ordering::SeqCst) {
+                _ if calls.step() => Fate::Hang,
+                1 => Fate::Refuse(Code::Unavailable),
+                2 => Fate::Lose(Code::Unavailable),
+                3 => Fate::ActAndHang,
+                4 => Fate::Delay(Duration::from_millis(700)),
+                5 => Fate::Refuse(Code::Internal),
+                // One is answered late, and those that come meanwhile not at all.
+                6 if calls.calls.fetch_add(1, Ordering::SeqCst) % 6 == 0 => Fate::Delay(Duration::from_millis(700)),
+                6 => Fate::Refuse(Code::Internal),
+                _ => Fate::Pass,
+            }
+        };
+        let job = move |_| if jobs.step() { db::Fate::Refuse } else { db::Fate::Run };
+        onebox::Faults { calls: Faults::new(call), sso_database: db::Faults::new(job) }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who exists is nobody's business: each call does the same work for everybody. What is counted here are statements by name and hashes, which no load of the machine
+//! changes; `bench timing` measures.
+
+use proto::sso::v1::{
+    LockUserRequest, SendOtpRequest, StartPasswordResetRequest, start_password_reset_request::Identifier,
+};
+
+use crate::world::{Person, World, id, verification};
+
+/// Somebody of each kind: unknown, verified, locked, never verified.
+struct People {
+    world: World,
+    all: [(&'static str, Person); 4],
+}
+
+async fn people() -> People {
+    let world = World::start().await;
+    let person = Person::with_email;
+    let all = [
+        ("unknown", person("nobody")),
+        ("verified", person("anna")),
+        ("locked", person("ben")),
+        ("unverified", person("cleo")),
+    ];
+    world.join(&all[1].1).await;
+    let (ben, _) = world.join(&all[2].1).await;
+    let lock = LockUserRequest { request_id: id(), user_id: ben.id };
+    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.sign_up(&all[3].1).await.expect("signs up");
+    // Until SMS may send to each of them again.
+    world.pass(std::time::Duration::from_secs(3600)).await;
+    People { world, all }
+}
+
+impl People {
+    /// The work that `call` does: each statement and hash, in order.
+    async fn work(&self, call: impl Future<Output = ()>) -> Vec<String> {
+        // What earlier calls left to the background is not this one's work.
+        self.world.pass(std::time::Duration::from_millis(500)).await;
+        let before = self.world.trace().text().len();
+        call.await;
+        let text = self.world.trace().text();
+        text[before..].lines().filter_map(step).collect()
+    }
+}
+
+/// The statement or hash that a line of the log tells of.
+fn step(line: &str) -> Option<String> {
+    if line.contains("a password is hashed") {
+        return Some("hash".to_owned());
+    }
+    let operation = line.split("operation=\"").nth(2).or_else(|| line.split("operation=\"").nth(1))?;
+    let is_statement = line.contains(": db.read ") || line.contains(": db.write ");
+    is_statement.then(|| operation.split('"').next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_costs_the_same_for_everybody() {
+    let people = people().await;
+    let mut all = Vec::new();
+    for (kind, person) in &people.all {
+        let guess = Person { password: "not the password".to_owned(), ..person.clone() };
+        let work = people.work(async { drop(people.world.sign_in(&guess).await.expect_err("wrong")) }).await;
+        assert_eq!(work.iter().filter(|step| *step == "hash").count(), 1, "{kind}: {work:?}");
+        all.push(work);
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_costs_the_same_for_everybody() {
+    let people = people().await;
+    let mut all = Vec::new();
+    for (_, person) in &people.all {
+        let identifier = Some(Identifier::Email(person.address.clone()));
+        let request = StartPasswordResetRequest { request_id: id(), identifier };
+        let call = async { drop(people.world.auth().start_password_reset(request).await.expect("started")) };
+        all.push(people.work(call).await);
+    }
+    assert!(all[0].len() > 2, "{:?}", all[0]);
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_up_and_its_codes_cost_the_same_for_every_address() {
+    let people = people().await;
+    let (mut sign_ups, mut sends) = (Vec::new(), Vec::new());
+    for (at, (_, person)) in people.all.iter().enumerate() {
+        let rival = Person { username: format!("rival{at}"), ..person.clone() };
+        let mut signed_up = None;
+        sign_ups.push(people.work(async { signed_up = people.world.sign_up(&rival).await.ok() }).await);
+        let verification_id = verification(&signed_up.expect("signed up"));
+        people.world.pass(std::time::Duration::from_secs(600)).await;
+        let request = SendOtpRequest { request_id: id(), verification_id };
+        sends.push(people.work(async { drop(people.world.auth().send_otp(request).await.expect("sent")) }).await);
+    }
+    assert!(sign_ups.iter().all(|work| work.iter().filter(|step| *step == "hash").count() == 1), "{sign_ups:#?}");
+    for all in [sign_ups, sends] {
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+    }
+}
