@@ -229,8 +229,7 @@ async fn a_slow_endpoint_has_few_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goodbyes_at_every_age_lose_no_call() {
     let keys = Keys::new();
-    // Long enough for a slow machine to make a call on a new connection.
-    let limits = Limits { age: millis(150), ..Limits::default() };
+    let limits = Limits { age: millis(40), ..Limits::default() };
     let replicas = replicas(3, millis(3), &keys, limits).await;
     let channel = connect(&keys, addresses(&replicas));
     load(&channel, "Once", 200).await.expect("no panic").is_whole();

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -19,13 +19,16 @@ use tonic::{Code, Status, body::Body};
 use super::{Shared, outlier::Record};
 use crate::{
     channel::error::{Fate, Loss, answered, is_goodbye, normalise, refused_unread},
+    failure::Failure,
     wire,
 };
 
 /// A connection to one endpoint.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
-    sender: SendRequest<Body>,
+    /// `None` once it is over. A request that meets the end may be stuck on its way to the driver, and hyper lets go of it with
+    /// the last sender only: the calls, which hold their connection, must not hold that.
+    sender: Mutex<Option<SendRequest<Body>>>,
     in_flight: AtomicU32,
     answered: AtomicBool,
     record: Arc<Record>,
@@ -35,7 +38,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(address: SocketAddr, sender: SendRequest<Body>, record: Arc<Record>) -> Self {
         let (in_flight, answered, over) = (AtomicU32::new(0), AtomicBool::new(false), watch::Sender::new(false));
-        Self { address, sender, in_flight, answered, record, over }
+        Self { address, sender: Mutex::new(Some(sender)), in_flight, answered, record, over }
     }
 
     /// How many calls are on it.
@@ -49,12 +52,17 @@ impl Connection {
     }
 
     pub(super) fn usable(&self) -> bool {
-        !*self.over.borrow() && !self.sender.is_closed()
+        !*self.over.borrow()
     }
 
     /// Takes no more calls: it is lost, or its callee said goodbye. Calls under way go on.
     pub(super) fn end(&self) {
         self.over.send_replace(true);
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn sender(&self) -> Option<SendRequest<Body>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for [`Connection::end`].
@@ -88,8 +96,13 @@ impl Ticket {
     /// Sends the request, and hands the answer on.
     pub(super) async fn send(mut self, request: http::Request<Body>) -> Result<http::Response<Body>, Loss> {
         let callee = self.shared.callee;
-        // A request that meets the end of its connection is let go with the last sender: it must not be held by its own.
-        let answer = self.connection.sender.clone().try_send_request(request);
+        let Some(mut sender) = self.connection.sender() else {
+            self.judged = true;
+            let status = Failure::unreachable(format!("{callee}: the connection ended")).into();
+            return Err(Loss { status, fate: Fate::NeverLeft });
+        };
+        let answer = sender.try_send_request(request);
+        drop(sender);
         let mut error = match answer.await {
             Ok(response) => {
                 self.connection.answered.store(true, Relaxed);
