@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 /// A runtime with one connection on it and a limit on how long the connection may be waited for.
@@ -61,7 +61,13 @@ fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `f` on a thread of its own while this one waits: a runtime cannot be waited for from within another.
+/// Runs `f` on a thread of its own while this one waits: a runtime cannot be waited for from within another. The time is the
+/// caller's all the same, also where it stands still.
 pub(crate) fn apart<T: Send>(f: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(f).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let caller = Handle::try_current().ok();
+    let run = || {
+        let _entered = caller.as_ref().map(Handle::enter);
+        f()
+    };
+    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
