@@ -204,6 +204,7 @@ struct RawLimits {
     sends_per_day: u16,
     guesses_per_verification: u16,
     guesses_per_day: u16,
+    notices_per_day: u16,
 }
 
 impl RawLimits {
@@ -216,6 +217,7 @@ impl RawLimits {
         bounds.hold("limits.sends_per_day", self.sends_per_day.into(), 1..=50);
         bounds.hold("limits.guesses_per_verification", self.guesses_per_verification.into(), 1..=5);
         bounds.hold("limits.guesses_per_day", self.guesses_per_day.into(), 1..=100);
+        bounds.hold("limits.notices_per_day", self.notices_per_day.into(), 1..=50);
         bounds.hold("the number of limits.cool_downs_s", self.cool_downs_s.len() as u64, 1..=8);
         for wait in &self.cool_downs_s {
             bounds.hold("each of limits.cool_downs_s", *wait, 1..=3600);
@@ -239,6 +241,7 @@ impl TryFrom<RawLimits> for LimitsConfig {
             sends_per_day: raw.sends_per_day,
             guesses_per_verification: raw.guesses_per_verification,
             guesses_per_day: raw.guesses_per_day,
+            notices_per_day: raw.notices_per_day,
         };
         raw.check().finish(Self { code_digits: raw.code_digits, limits })
     }

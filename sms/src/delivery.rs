@@ -21,8 +21,9 @@ use crate::{
     error::Error,
     limits::after,
     message,
+    notice::Notice,
     send::{Purpose, count},
-    store::{self, DELIVERIES, Send, Verification},
+    store::{self, DELIVERIES, Owed, Send},
 };
 
 /// How long whoever took a message may keep it: longer than any carrier may take, with two commits and room to spare.
@@ -49,7 +50,7 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
-    fn of(send: Send, outcome: Outcome) -> Self {
+    pub(crate) fn of(send: Send, outcome: Outcome) -> Self {
         Self {
             verification_id: send.verification_id.0,
             destination: Destination::stored(send.destination),
@@ -72,20 +73,31 @@ pub(crate) fn carrier_of(destination: &str) -> i16 {
 
 /// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for it; the deadline
 /// of the call ends the waiting, not the task.
-pub(crate) async fn at_once(core: &Arc<Core>, send: Send, verification: &Verification, lease: Lease) -> Receipt {
-    let message = written(core, &send, verification);
+pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Outcome {
+    let message = written(core, owed);
     let task = tokio::spawn(mesh::trace::inherit(carry(Arc::clone(core), message, lease, By::Owner)));
     // A carrier that panicked has not said that it took the message.
-    let outcome = task.await.unwrap_or(Outcome::Unknown);
-    Receipt::of(send, outcome)
+    task.await.unwrap_or(Outcome::Unknown)
 }
 
-/// The message of a send.
-fn written(core: &Core, send: &Send, verification: &Verification) -> Message {
+/// The message of a send or a notice.
+fn written(core: &Core, owed: &Owed) -> Message {
+    let (send, verification) = match owed {
+        Owed::Code(send, verification) => (send, verification),
+        Owed::Notice(row) => {
+            let text = message::notice(Notice::stored(row.notice)).to_owned();
+            return Message {
+                id: row.id.0,
+                destination: Destination::stored(row.destination.clone()),
+                text,
+                code: None,
+            };
+        }
+    };
     let destination = Destination::stored(send.destination.clone());
     let (id, purpose) = (send.request_id.0, Purpose::stored(verification.purpose));
     if verification.decoy {
-        return Message { id, text: message::notice(purpose, &destination), destination, code: None };
+        return Message { id, text: message::decoy(purpose, &destination), destination, code: None };
     }
     let code = core.keys.draw(verification.id.0, id, core.code_digits);
     let reference = Reference::stored(send.reference.clone());
@@ -167,7 +179,7 @@ async fn claim(core: &Core, carrier: i16) -> Vec<Lease> {
     })
 }
 
-/// One more attempt. A message whose code is of no use any more is not worth one.
+/// One more attempt. A message that is of no use any more is not worth one.
 async fn again(core: Arc<Core>, lease: Lease) {
     let found = core.write("find_delivery", move |c, now| {
         let found = store::deliverable(c, lease.subject, now)?;
@@ -177,11 +189,11 @@ async fn again(core: Arc<Core>, lease: Lease) {
         Ok(found)
     });
     match found.await {
-        Ok(Some((send, verification))) => {
-            let message = written(&core, &send, &verification);
+        Ok(Some(owed)) => {
+            let message = written(&core, &owed);
             carry(core, message, lease, By::Worker).await;
         }
-        Ok(None) => tracing::info!(id = %lease.subject, "its code is of no use any more; not sent"),
+        Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
         Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),
     }
 }

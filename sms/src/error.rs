@@ -31,6 +31,8 @@ pub(crate) enum Error {
     DestinationGuessed(Duration),
     #[error("the verification has no guess left, so that another code is of no use; open another")]
     VerificationGuessed,
+    #[error("the destination had all messages of this notice for a day")]
+    NoticesSpent(Duration),
     #[error("the request id was used before, with another request")]
     RequestIdReused,
     #[error("the verification has succeeded")]
@@ -71,6 +73,7 @@ impl From<Error> for Failure {
                 refuse(Code::ResourceExhausted, ErrorReason::OtpGuessLimit).retry_after(wait)
             }
             Error::VerificationGuessed => refuse(Code::ResourceExhausted, ErrorReason::OtpGuessLimit),
+            Error::NoticesSpent(wait) => refuse(Code::ResourceExhausted, ErrorReason::MessageLimit).retry_after(wait),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
             Error::Over => refuse(Code::FailedPrecondition, ErrorReason::VerificationOver),
             Error::Db(error) => broken(error),

@@ -1,4 +1,4 @@
-//! SMS: one-time codes, their delivery, and the limits that keep both honest. It has the codes, its callers have the
+//! SMS: one-time codes and notices, their delivery, and the limits that keep both honest. It has the codes, its callers have the
 //! verifications: SSO opens one by an id of its own, and asks for it by that id.
 
 mod acknowledge;
@@ -12,6 +12,7 @@ mod development;
 mod error;
 mod limits;
 mod message;
+mod notice;
 mod schema;
 mod send;
 mod service;
@@ -24,7 +25,10 @@ use std::{io, sync::Arc};
 use db::{Db, Migrations, work::Tally};
 use diesel_migrations::embed_migrations;
 use mesh::{Clock, Random, Router, Server, Shutdown, Stack, server::BuildError};
-use proto::sms::v1::{inbox_service_server::InboxServiceServer, otp_service_server::OtpServiceServer};
+use proto::sms::v1::{
+    inbox_service_server::InboxServiceServer, message_service_server::MessageServiceServer,
+    otp_service_server::OtpServiceServer,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -32,7 +36,7 @@ use crate::{
     code::Keys,
     core::Core,
     development::{DevelopmentCarrier, Inbox},
-    service::{inbox::Messages, otp::Otp},
+    service::{inbox::Messages, message::Notices, otp::Otp},
 };
 pub use crate::{
     code::{Code, CodeError, Reference},
@@ -133,6 +137,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let (reached, counted) = (db.clone(), Arc::clone(&core));
     let mut server = Server::new(NAME, deps.stack)
         .add(OtpServiceServer::new(Otp(Arc::clone(&core))))
+        .add(MessageServiceServer::new(Notices(Arc::clone(&core))))
         .check("database", move || {
             let db = reached.clone();
             async move { db.reachable().await }

@@ -18,6 +18,7 @@ pub(crate) struct Limits {
     pub(crate) sends_per_day: u16,
     pub(crate) guesses_per_verification: u16,
     pub(crate) guesses_per_day: u16,
+    pub(crate) notices_per_day: u16,
 }
 
 /// A send to a destination, as the rules see it.
@@ -94,6 +95,12 @@ impl Limits {
         (open > now).then(|| until(now, open))
     }
 
+    /// The same of another message, when `newest_first` are those of the same notice within a day.
+    pub(crate) fn notice_wait(&self, now: i64, newest_first: &[i64]) -> Option<Duration> {
+        let open = window_opens(newest_first, self.notices_per_day, DAY)?;
+        (open > now).then(|| until(now, open))
+    }
+
     /// Wrong codes that may still be given after `guesses`.
     pub(crate) fn guesses_left(&self, guesses: u16) -> u16 {
         self.guesses_per_verification.saturating_sub(guesses)
@@ -135,6 +142,7 @@ mod tests {
             sends_per_day: 10,
             guesses_per_verification: 5,
             guesses_per_day: 15,
+            notices_per_day: 10,
         }
     }
 

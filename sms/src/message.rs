@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     code::{Code, Reference},
     destination::Destination,
+    notice::Notice,
     send::Purpose,
 };
 
@@ -19,7 +20,7 @@ pub(crate) fn code(purpose: Purpose, code: &Code, reference: &Reference, lifetim
 }
 
 /// The message to whoever has a destination that somebody else tried to use.
-pub(crate) fn notice(purpose: Purpose, destination: &Destination) -> String {
+pub(crate) fn decoy(purpose: Purpose, destination: &Destination) -> String {
     let what = match destination {
         Destination::Email(_) => "e-mail address",
         Destination::Phone(_) => "number",
@@ -31,6 +32,18 @@ pub(crate) fn notice(purpose: Purpose, destination: &Destination) -> String {
         Purpose::ResetPassword => format!(
             "Plaza: somebody asked for a new password with this {what}. It has no account. If it was you, sign up. If not, ignore this."
         ),
+    }
+}
+
+/// The message that tells what was done with an account.
+pub(crate) fn notice(notice: Notice) -> &'static str {
+    match notice {
+        Notice::PasswordChanged => {
+            "Plaza: your password was changed. If it was not you, set a new one by \"forgot password\" at once."
+        }
+        Notice::PasswordReset => {
+            "Plaza: your password was replaced by means of a code, and all devices are signed out. If it was not you, do the same at once."
+        }
     }
 }
 
@@ -69,9 +82,12 @@ mod tests {
         let email = Destination::email("anna@example.com").expect("an address");
         for purpose in [Purpose::VerifyIdentifier, Purpose::ResetPassword] {
             let longest = code(purpose, &ten_digits, &Reference::draw(&random), Duration::from_secs(599));
-            for text in [longest, notice(purpose, &email)] {
+            for text in [longest, decoy(purpose, &email)] {
                 assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());
             }
+        }
+        for text in Notice::ALL.map(notice) {
+            assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());
         }
     }
 }

@@ -63,6 +63,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+    use db::sql::{At, Id};
+
+    notices (id) {
+        id -> Id,
+        request_id -> Id,
+        fingerprint -> Binary,
+        notice -> SmallInt,
+        destination -> Text,
+        sent_at -> At,
+        kept_until -> At,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::Text;
     use db::sql::At;
 

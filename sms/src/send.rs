@@ -15,7 +15,7 @@ use crate::{
     destination::Destination,
     error::Error,
     limits::{DAY, Leave, Limits, after, before},
-    store::{self, APPROVED, DELIVERIES, PENDING, Send, Verification},
+    store::{self, APPROVED, DELIVERIES, Owed, PENDING, Send, Verification},
 };
 
 /// What a code is for. The numbers stand in the database.
@@ -99,7 +99,10 @@ pub(crate) async fn another(core: &Arc<Core>, wish: Another) -> Result<Receipt, 
 async fn conclude(core: &Arc<Core>, decided: Decided) -> Result<Receipt, Error> {
     match decided {
         Decided::Replay(send) => delivery::settled(core, send).await,
-        Decided::Fresh(send, verification, lease) => Ok(delivery::at_once(core, send, &verification, lease).await),
+        Decided::Fresh(send, verification, lease) => {
+            let outcome = delivery::at_once(core, &Owed::Code(send.clone(), verification), lease).await;
+            Ok(Receipt::of(send, outcome))
+        }
     }
 }
 

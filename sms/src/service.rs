@@ -1,6 +1,7 @@
 //! The gRPC services: parse, call, render.
 
 pub(crate) mod inbox;
+pub(crate) mod message;
 pub(crate) mod otp;
 
 use prost_types::Timestamp;

@@ -1,5 +1,7 @@
 //! What SMS keeps. Every statement is written once and compiled for both engines.
 
+pub(crate) mod notices;
+
 use db::{At, Conn, Id, Work, on};
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -11,7 +13,7 @@ use crate::{
     schema::{destinations, guesses, sends, verifications},
 };
 
-/// Messages that no carrier has taken yet, by the request that wants them sent.
+/// Messages that no carrier has taken yet, by the request of the send or the id of the notice.
 pub(crate) const DELIVERIES: Work = Work::new("deliveries", "send_id");
 
 /// `verifications.state` of a verification whose code was not given yet.
@@ -163,14 +165,24 @@ pub(crate) fn past_sends(c: &mut Conn, destination: &str, since: i64, most: u16)
     Ok(rows.into_iter().map(|(at, ends)| PastSend { at: at.0, cool_down_ends: ends.0 }).collect())
 }
 
+/// Notes what became of a send. Of a notice nobody asks.
 pub(crate) fn record_outcome(c: &mut Conn, request_id: Uuid, outcome: Outcome) -> QueryResult<usize> {
     let change = sends::outcome.eq(Some(outcome as i16));
     on!(c => diesel::update(sends::table.find(Id(request_id))).set(change).execute(c))
 }
 
-/// A send with its verification, if its message is still of use at `now`: the code is the last and works, and was not given yet.
-pub(crate) fn deliverable(c: &mut Conn, request_id: Uuid, now: i64) -> QueryResult<Option<(Send, Verification)>> {
-    let Some(send) = send(c, request_id)? else { return Ok(None) };
+/// A message that is owed.
+#[derive(Debug, Clone)]
+pub(crate) enum Owed {
+    Code(Send, Verification),
+    Notice(notices::Row),
+}
+
+/// The message of a delivery, if it is still of use at `now`: the code is the last and works, and was not given yet; the notice is not too old.
+pub(crate) fn deliverable(c: &mut Conn, id: Uuid, now: i64) -> QueryResult<Option<Owed>> {
+    let Some(send) = send(c, id)? else {
+        return Ok(notices::find(c, id)?.filter(|row| row.kept_until.0 > now).map(Owed::Notice));
+    };
     let query = verifications::table.find(send.verification_id).filter(
         verifications::state
             .eq(PENDING)
@@ -178,7 +190,7 @@ pub(crate) fn deliverable(c: &mut Conn, request_id: Uuid, now: i64) -> QueryResu
             .and(verifications::code_expires_at.gt(At(now))),
     );
     let found: Option<Verification> = on!(c => query.select(Verification::as_select()).first(c).optional())?;
-    Ok(found.map(|verification| (send, verification)))
+    Ok(found.map(|verification| Owed::Code(send, verification)))
 }
 
 pub(crate) fn insert_guess(c: &mut Conn, row: &Guess) -> QueryResult<usize> {
@@ -219,6 +231,7 @@ diesel::alias! {
 /// Deletes rows that nobody needs at `now`, about `most` of each table, so that no job is long. Returns how many.
 pub(crate) fn sweep(c: &mut Conn, now: i64, most: i64) -> QueryResult<usize> {
     let gone = sweep_verifications(c, At(now), most)? + sweep_sends(c, At(now), most)?;
+    let gone = gone + notices::sweep(c, At(now), most)?;
     Ok(gone + sweep_guesses(c, At(now), most)? + sweep_destinations(c, At(now), most)?)
 }
 

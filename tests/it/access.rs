@@ -29,6 +29,7 @@ const TABLE: &[(&str, May)] = &[
     ("/blog.v1.UserService/ListUsers", SSO),
     ("/blog.v1.UserService/UpdateUser", SSO),
     ("/sms.v1.InboxService/ListMessages", May::Anyone),
+    ("/sms.v1.MessageService/SendMessage", SSO),
     ("/sms.v1.OtpService/AcknowledgeOtp", SSO),
     ("/sms.v1.OtpService/ResendOtp", SSO),
     ("/sms.v1.OtpService/SendOtp", SSO),

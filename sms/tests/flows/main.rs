@@ -5,6 +5,7 @@
 mod delivery;
 mod inbox;
 mod limits;
+mod notices;
 mod races;
 mod send;
 mod verify;

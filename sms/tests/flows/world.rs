@@ -15,8 +15,9 @@ use mesh::{
     token::{MeshKey, Verifier},
 };
 use proto::sms::v1::{
-    self as pb, Delivery, Message, Otp, Purpose, Verdict, inbox_service_client::InboxServiceClient,
-    otp_service_client::OtpServiceClient, send_otp_request::Destination,
+    self as pb, Delivery, Message, Notice, Otp, Purpose, Verdict, inbox_service_client::InboxServiceClient,
+    message_service_client::MessageServiceClient, otp_service_client::OtpServiceClient, send_message_request,
+    send_otp_request::Destination,
 };
 use sms::{
     Config, Deps,
@@ -102,6 +103,7 @@ fn empty_postgres() -> String {
 pub(crate) struct World {
     pub(crate) otp: OtpServiceClient<Channel>,
     pub(crate) inbox: InboxServiceClient<Channel>,
+    notices: MessageServiceClient<Channel>,
     pub(crate) clock: Clock,
     pub(crate) router: mesh::Router,
     ids: Mutex<u128>,
@@ -169,6 +171,7 @@ impl World {
         let router = sms::build(config, deps).await.unwrap().router();
         Self {
             otp: OtpServiceClient::new(Channel::memory(router.clone(), "sso")),
+            notices: MessageServiceClient::new(Channel::memory(router.clone(), "sso")),
             inbox: InboxServiceClient::new(Channel::anonymous(router.clone())),
             clock,
             router,
@@ -228,6 +231,16 @@ impl World {
     pub(crate) async fn acknowledge(&self, of: &pb::SendOtpRequest) -> Result<(), Status> {
         let request = pb::AcknowledgeOtpRequest { verification_id: of.verification_id.clone() };
         self.otp.clone().acknowledge_otp(request).await.map(|_| ())
+    }
+
+    /// A request to tell `email` that its password was changed.
+    pub(crate) fn telling(&self, email: &str) -> pb::SendMessageRequest {
+        let destination = Some(send_message_request::Destination::Email(email.to_owned()));
+        pb::SendMessageRequest { request_id: self.id(), notice: Notice::PasswordChanged.into(), destination }
+    }
+
+    pub(crate) async fn tell(&self, request: &pb::SendMessageRequest) -> Result<(), Status> {
+        self.notices.clone().send_message(request.clone()).await.map(|_| ())
     }
 
     /// The messages to `destination`, newest first.
