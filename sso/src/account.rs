@@ -10,7 +10,7 @@ use crate::{
     create,
     digest::keyed,
     error::Error,
-    model::{Outcome, Provisioning, User},
+    model::{Notice, Outcome, Provisioning, User},
     password::Password,
     recovery, session,
     sso::Sso,
@@ -47,7 +47,7 @@ impl ChangePassword {
     }
 }
 
-/// Sets a new password. The session that asks goes on; the others end, and so does whatever a code was sent for.
+/// Sets a new password, and has the user told. The session that asks goes on; the others end, and so does whatever a code was sent for.
 ///
 /// # Errors
 /// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], INVALID_FIELDS, overload.
@@ -98,10 +98,11 @@ async fn keep(
     (old, new): (Option<String>, String),
     ticket: Ticket,
 ) -> Result<(), Error> {
-    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
     let Person { user_id, session_id } = person;
     let outcome = Outcome { user_id, verification_id: None, session_id: Some(session_id) };
-    sso.ending("change_password", move |c| {
+    let done = sso.ending("change_password", move |c| {
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok(());
         }
@@ -112,9 +113,12 @@ async fn keep(
         session::require(c, person, &limits, now)?;
         ticket.right(c, now)?;
         audit.record(c, Event::new(Kind::PasswordChanged).of(user_id).session(session_id))?;
+        notices.owe(c, user_id, Notice::PasswordChanged, now)?;
         recovery::replace(c, user_id, &new, Some(session_id), limits.ending(now))
-    })
-    .await
+    });
+    done.await?;
+    sso.notices.stir();
+    Ok(())
 }
 
 /// Gives the caller another username, with the next version, and tells the targets. What is so already stays so.

@@ -17,6 +17,7 @@ mod introspect;
 mod janitor;
 mod metrics;
 mod model;
+mod notices;
 mod operate;
 mod origin;
 mod otp;
@@ -175,6 +176,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         gates: gate::Gates::new(),
         tally: Tally::new("provisioning", model::Target::ALL.map(|target| (target as i16, target.name()))),
     });
+    let notices = Arc::new(notices::Notices::new(db.clone(), clock.clone(), random.clone(), peers.clone()));
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
     let sessions = session::Limits::new(&config.sessions, &config.tokens);
@@ -189,6 +191,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         verifier,
         peers,
         provisioner,
+        notices,
         digest_key,
         refresh_key,
         sessions,
@@ -205,6 +208,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));
         workers.spawn(reconcile::work(Arc::clone(&sso), target, shutdown.clone()));
     }
+    workers.spawn(Arc::clone(&sso.notices).work(shutdown.clone()));
     workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
     workers.spawn(sso.issuer.clone().work(shutdown.clone()));
     workers.spawn(audit::work(Arc::clone(&sso), shutdown.clone()));

@@ -176,6 +176,20 @@ pub(crate) enum Purpose {
     ResetPassword,
 }
 
+/// What a user is told of what was done with the account. The numbers stand in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    PasswordChanged = 1,
+    PasswordReset = 2,
+}
+
+impl Notice {
+    /// From its column.
+    pub(crate) fn from_stored(value: i16) -> Self {
+        if value == 2 { Self::PasswordReset } else { Self::PasswordChanged }
+    }
+}
+
 /// What a request id came to.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use mesh::{Channel, Failure, failure};
 use proto::{
     blog::v1::{self as blog, user_service_client::UserServiceClient as BlogUsers},
-    sms::v1::{self as sms, otp_service_client::OtpServiceClient, send_otp_request::Destination},
+    sms::v1::{
+        self as sms, message_service_client::MessageServiceClient, otp_service_client::OtpServiceClient,
+        send_message_request, send_otp_request::Destination,
+    },
     social::v1::{self as social, user_service_client::UserServiceClient as SocialUsers},
     sso::v1::ErrorReason,
 };
@@ -15,13 +18,14 @@ use uuid::Uuid;
 use crate::{
     error::Error,
     identifier::Identifier,
-    model::{Known, Purpose, Target, Truth, Verification},
+    model::{Known, Notice, Purpose, Target, Truth, Verification},
 };
 
 /// Typed clients of the other services.
 #[derive(Clone)]
 pub(crate) struct Peers {
     otp: OtpServiceClient<Channel>,
+    messages: MessageServiceClient<Channel>,
     social: SocialUsers<Channel>,
     blog: BlogUsers<Channel>,
 }
@@ -49,7 +53,8 @@ pub(crate) enum Verdict {
 impl Peers {
     /// Clients over these channels.
     pub(crate) fn new(sms: Channel, social: Channel, blog: Channel) -> Self {
-        Self { otp: OtpServiceClient::new(sms), social: SocialUsers::new(social), blog: BlogUsers::new(blog) }
+        let (otp, messages) = (OtpServiceClient::new(sms.clone()), MessageServiceClient::new(sms));
+        Self { otp, messages, social: SocialUsers::new(social), blog: BlogUsers::new(blog) }
     }
 
     /// Tells a target what is true of a user. The target keeps the highest of all versions, so it may be told at any time and any number of times.
@@ -175,6 +180,27 @@ impl Peers {
     pub(crate) async fn acknowledge_otp(&self, verification_id: Uuid) -> Result<(), Status> {
         let request = sms::AcknowledgeOtpRequest { verification_id: verification_id.to_string() };
         self.otp.clone().acknowledge_otp(request).await.map(drop)
+    }
+
+    /// Has somebody told of what was done with their account.
+    pub(crate) async fn send_message(
+        &self,
+        request_id: Uuid,
+        notice: Notice,
+        identifier: &Identifier,
+    ) -> Result<(), Status> {
+        use send_message_request::Destination;
+        let destination = match identifier {
+            Identifier::Email(address) => Destination::Email(address.clone()),
+            Identifier::Phone(number) => Destination::PhoneNumber(number.clone()),
+        };
+        let notice = match notice {
+            Notice::PasswordChanged => sms::Notice::PasswordChanged,
+            Notice::PasswordReset => sms::Notice::PasswordReset,
+        };
+        let (request_id, notice, destination) = (request_id.to_string(), notice.into(), Some(destination));
+        let request = sms::SendMessageRequest { request_id, notice, destination };
+        self.messages.clone().send_message(request).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     digest::keyed,
     error::Error,
     identifier::Identifier,
-    model::{Outcome, Purpose, Verification},
+    model::{Notice, Outcome, Purpose, Verification},
     otp::{self, Pending},
     password::Password,
     peers::Verdict,
@@ -137,9 +137,9 @@ async fn set(
     hash: String,
 ) -> Result<(), Error> {
     let (now, limits) = (sso.clock.now(), sso.sessions);
-    let (key, audit) = (sso.throttle_key, sso.audit.clone());
+    let (key, audit, notices) = (sso.throttle_key, sso.audit.clone(), Arc::clone(&sso.notices));
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
-    sso.ending("reset_password", move |c| {
+    let done = sso.ending("reset_password", move |c| {
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok(());
         }
@@ -148,11 +148,14 @@ async fn set(
         if store::resets::end(c, reset.id)? == 0 {
             return Err(Error::VerificationNotFound);
         }
+        notices.owe(c, user_id, Notice::PasswordReset, now)?;
         replace(c, user_id, &hash, None, limits.ending(now))?;
         audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
         throttle::forgive(c, &key, &reset.identifier)
-    })
-    .await
+    });
+    done.await?;
+    sso.notices.stir();
+    Ok(())
 }
 
 /// A new password in place of the old one: all sessions but `spared` end, and so does whatever a code was sent for.

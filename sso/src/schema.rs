@@ -136,6 +136,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    notices (id) {
+        id -> Id,
+        message_id -> Id,
+        target -> SmallInt,
+        due_at -> Nullable<At>,
+        token -> Id,
+        attempts -> Integer,
+        last_error -> Text,
+        created_at -> At,
+        user_id -> Nullable<Id>,
+        notice -> Nullable<SmallInt>,
+        identifier_kind -> Nullable<SmallInt>,
+        identifier -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     use db::sql::At;
     use diesel::sql_types::*;
 

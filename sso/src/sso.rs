@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    audit::Audit, config, error::Error, hashing::Hasher, peers::Peers, provision::Provisioner, session, tokens::Issuer,
+    audit::Audit, config, error::Error, hashing::Hasher, notices::Notices, peers::Peers, provision::Provisioner,
+    session, tokens::Issuer,
 };
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
@@ -24,6 +25,7 @@ pub(crate) struct Sso {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) peers: Peers,
     pub(crate) provisioner: Arc<Provisioner>,
+    pub(crate) notices: Arc<Notices>,
     pub(crate) digest_key: [u8; 32],
     pub(crate) refresh_key: [u8; 32],
     pub(crate) sessions: session::Limits,

@@ -14,7 +14,9 @@ use onebox::{Faults, Part};
 use proto::sso::v1::{
     self as sso, AccountType, OfficialTier, SendOtpRequest, SignUpRequest, VerifyOtpRequest, sign_in_response::Outcome,
 };
-use sso::{CreateUserRequest, DeleteAccountRequest, DeleteUserRequest, SignInRequest, UpdateUserRequest};
+use sso::{
+    ChangePasswordRequest, CreateUserRequest, DeleteAccountRequest, DeleteUserRequest, SignInRequest, UpdateUserRequest,
+};
 use tonic::{Code, Request, Status};
 
 use crate::{
@@ -135,6 +137,7 @@ enum Flow {
     Verify,
     SignIn,
     Change,
+    ChangePassword,
     Delete,
     DeleteOwn,
     Reap,
@@ -148,6 +151,7 @@ enum Scene {
     Verify(VerifyOtpRequest),
     SignIn(SignInRequest),
     Change(UpdateUserRequest),
+    ChangePassword(ChangePasswordRequest, String),
     Delete(DeleteUserRequest),
     DeleteOwn(DeleteAccountRequest, String),
     Reap,
@@ -174,12 +178,17 @@ impl Flow {
                 };
                 (scene, Some(user_id))
             }
-            Self::SignIn | Self::Change | Self::Delete | Self::DeleteOwn => {
+            Self::SignIn | Self::Change | Self::ChangePassword | Self::Delete | Self::DeleteOwn => {
                 let (user, tokens) = world.join(person).await;
                 let (request_id, user_id) = (id(), user.id.clone());
                 let scene = match self {
                     Self::SignIn => Scene::SignIn(person.sign_in()),
                     Self::Change => Scene::Change(change(&user.id, OfficialTier::Premium)),
+                    Self::ChangePassword => {
+                        let (old_password, new_password) = (person.password.clone(), NEW.to_owned());
+                        let request = ChangePasswordRequest { request_id, old_password, new_password };
+                        Scene::ChangePassword(request, tokens.access_token)
+                    }
                     Self::Delete => Scene::Delete(DeleteUserRequest { request_id, user_id }),
                     _ => {
                         let password = person.password.clone();
@@ -202,11 +211,20 @@ impl Flow {
                 let twice = world.sign_up(&Person { address: format!("x{}", person.address), ..person.clone() }).await;
                 assert_eq!(twice.expect_err("the name is taken").code(), Code::AlreadyExists, "{when}");
             }
-            Self::Send | Self::Verify | Self::SignIn => assert!(known.is_some(), "{when}"),
+            Self::Send | Self::Verify | Self::SignIn | Self::ChangePassword => assert!(known.is_some(), "{when}"),
         }
         if let Self::Verify | Self::SignIn = self {
             let outcome = world.sign_in(person).await.expect("signs in").outcome;
             assert!(matches!(outcome, Some(Outcome::Tokens(_))), "verified, {when}");
+        }
+        if let Self::ChangePassword = self {
+            world.pass(Duration::from_secs(30)).await;
+            assert_eq!(
+                world.notices(&person.address, "Plaza: your password was changed").await,
+                1,
+                "told once, {when}"
+            );
+            world.sign_in(&Person { password: NEW.to_owned(), ..person.clone() }).await.expect("the new one");
         }
         if let Self::SignUp | Self::Send = self {
             prove(world, person, when).await;
@@ -232,6 +250,12 @@ impl Scene {
             }
             Self::SignIn(request) => world.auth().sign_in(request.clone()).await.map(|_| None),
             Self::Change(request) => world.users().update_user(world.as_operator(request.clone())).await.map(|_| None),
+            Self::ChangePassword(request, token) => {
+                let done = world.account().change_password(bearer(request.clone(), token)).await;
+                // What is owed for it goes on by itself.
+                world.pass(Duration::from_secs(2)).await;
+                done.map(|_| None)
+            }
             Self::Delete(request) => world.users().delete_user(world.as_operator(request.clone())).await.map(|_| None),
             Self::DeleteOwn(request, token) => {
                 let request: Request<_> = bearer(request.clone(), token);
@@ -245,6 +269,9 @@ impl Scene {
         }
     }
 }
+
+/// What a password is changed to.
+const NEW: &str = "a whole new password";
 
 pub(crate) fn create(person: &Person) -> CreateUserRequest {
     CreateUserRequest {
@@ -269,7 +296,7 @@ async fn prove(world: &World, person: &Person, when: &str) {
 }
 
 /// What runs by itself now and then, whatever else is done.
-const BY_THEMSELVES: [&str; 4] = ["claim_provisioning", "never_verified", "reap", "forget"];
+const BY_THEMSELVES: [&str; 5] = ["claim_provisioning", "claim_notices", "never_verified", "reap", "forget"];
 
 /// The steps of a flow, as one run of it goes, each with how often it came by before.
 async fn steps(flow: Flow) -> Vec<(Step, usize)> {
@@ -359,6 +386,7 @@ broken! {
     verifying: Verify;
     signing_in: SignIn;
     changing_a_user: Change;
+    changing_a_password: ChangePassword;
     deleting_a_user: Delete;
     deleting_ones_own_account: DeleteOwn;
     reaping: Reap;

@@ -13,6 +13,7 @@ mod faults;
 mod history;
 mod keys;
 mod metrics;
+mod notices;
 mod operators;
 mod otp;
 mod owed;

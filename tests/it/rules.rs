@@ -55,6 +55,15 @@ const RULES: &[(&str, &str, &[Test])] = &[
         ],
     ),
     (
+        "V6.3.7",
+        "users are told of changes to how they sign in",
+        &[
+            ("tests/it/notices.rs", "a_changed_password_is_told_once"),
+            ("tests/it/notices.rs", "a_reset_is_told_and_costs_no_code"),
+            ("tests/it/notices.rs", "a_notice_outlives_an_outage_of_sms_and_restarts"),
+        ],
+    ),
+    (
         "V6.3.8",
         "nobody learns who has an account",
         &[

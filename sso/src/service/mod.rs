@@ -22,7 +22,7 @@ use crate::sso::Sso;
 
 /// SSO's four services behind the mesh's server stack.
 pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError> {
-    let (db, provisioner) = (sso.db.clone(), Arc::clone(&sso.provisioner));
+    let (db, counted) = (sso.db.clone(), Arc::clone(sso));
     Server::new(crate::NAME, stack)
         .add(AuthServiceServer::new(auth::Auth(Arc::clone(sso))))
         .add(AccountServiceServer::new(account::Account(Arc::clone(sso))))
@@ -33,8 +33,8 @@ pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError>
             async move { db.reachable().await }
         })
         .gauges(move || {
-            let provisioner = Arc::clone(&provisioner);
-            async move { crate::metrics::gauges(&provisioner).await }
+            let sso = Arc::clone(&counted);
+            async move { crate::metrics::gauges(&sso).await }
         })
         .build()
 }

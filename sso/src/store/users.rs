@@ -146,6 +146,17 @@ pub(crate) fn owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option
     Ok(found.map(|id| id.0))
 }
 
+/// The identifiers that a user has verified.
+pub(crate) fn verified(c: &mut Conn, user_id: Uuid) -> QueryResult<Vec<Identifier>> {
+    let rows: Vec<(i16, String)> = on!(c => identifiers::table
+        .filter(identifiers::user_id.eq(Id(user_id)))
+        .filter(identifiers::is_verified.eq(true))
+        .order(identifiers::kind)
+        .select((identifiers::kind, identifiers::value))
+        .load(c))?;
+    Ok(rows.into_iter().map(|(kind, value)| Identifier::stored(kind, value)).collect())
+}
+
 /// Marks the user and its identifier as verified. The unique index refuses a second owner: [`Error::IdentifierTaken`].
 pub(crate) fn verify(c: &mut Conn, user_id: Uuid, identifier: &Identifier, now: SystemTime) -> Result<(), Error> {
     on!(c => diesel::update(identifiers::table)
