@@ -15,6 +15,7 @@ pub(crate) fn code(purpose: Purpose, code: &Code, reference: &Reference, lifetim
     let what = match purpose {
         Purpose::VerifyIdentifier => "is your code",
         Purpose::ResetPassword => "sets your new password",
+        Purpose::SignIn => "signs you in",
     };
     format!("Plaza: {code} {what} (ref {reference}). It works for {lifetime}. Never share it.")
 }
@@ -30,7 +31,10 @@ pub(crate) fn decoy(purpose: Purpose, destination: &Destination) -> String {
             "Plaza: somebody tried to sign up with this {what}. It has an account already. If it was you, sign in. If not, ignore this."
         ),
         Purpose::ResetPassword => format!(
-            "Plaza: somebody asked for a new password with this {what}. It has no account. If it was you, sign up. If not, ignore this."
+            "Plaza: somebody asked for a new password with this {what}. No account can have one by it. If it was not you, ignore this."
+        ),
+        Purpose::SignIn => format!(
+            "Plaza: somebody asked to sign in by a code with this {what}. No account takes one by it. If it was not you, ignore this."
         ),
     }
 }
@@ -80,7 +84,7 @@ mod tests {
         let random = Random::seeded(1);
         let ten_digits = Keys::derive(&[1; 32]).draw(Uuid::nil(), Uuid::nil(), 10);
         let email = Destination::email("anna@example.com").expect("an address");
-        for purpose in [Purpose::VerifyIdentifier, Purpose::ResetPassword] {
+        for purpose in [Purpose::VerifyIdentifier, Purpose::ResetPassword, Purpose::SignIn] {
             let longest = code(purpose, &ten_digits, &Reference::draw(&random), Duration::from_secs(599));
             for text in [longest, decoy(purpose, &email)] {
                 assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());

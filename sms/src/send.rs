@@ -24,12 +24,17 @@ use crate::{
 pub(crate) enum Purpose {
     VerifyIdentifier = 1,
     ResetPassword = 2,
+    SignIn = 3,
 }
 
 impl Purpose {
     /// From its column.
     pub(crate) fn stored(number: i16) -> Self {
-        if number == 2 { Self::ResetPassword } else { Self::VerifyIdentifier }
+        match number {
+            3 => Self::SignIn,
+            2 => Self::ResetPassword,
+            _ => Self::VerifyIdentifier,
+        }
     }
 }
 

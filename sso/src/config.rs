@@ -39,7 +39,9 @@ pub struct Config {
     pub tokens: Tokens,
     /// How long sign-ins last.
     pub sessions: Sessions,
-    /// How often passwords may be tried.
+    /// How persons may sign in.
+    pub sign_in: SignIn,
+    /// How often passwords and codes may be tried.
     pub throttle: Throttle,
     /// What is kept of what was decided.
     pub audit: Audit,
@@ -117,7 +119,15 @@ pub struct Audit {
     pub keep_days: u64,
 }
 
-/// How often passwords may be tried. Each 1 to 1,000,000.
+/// How persons may sign in, besides by password.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Whether a code to a verified identifier signs in.
+    pub by_code: bool,
+}
+
+/// How often passwords and codes may be tried. Each 1 to 1,000,000.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Throttle {

@@ -38,6 +38,9 @@ pub(crate) enum Error {
     /// The user has changed since it was read.
     #[error("the user has changed since its etag was read")]
     EtagMismatch,
+    /// The settings let nobody sign in by a code.
+    #[error("signing in by a code is switched off")]
+    CodeSignInOff,
     /// SMS refused to send or to check, for a time.
     #[error("{reason:?}")]
     Limited {
@@ -87,6 +90,7 @@ impl From<Error> for Failure {
             Error::VerificationNotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
             Error::UserNotFound => refuse(Code::NotFound, ErrorReason::UserNotFound),
             Error::EtagMismatch => refuse(Code::Aborted, ErrorReason::EtagMismatch),
+            Error::CodeSignInOff => refuse(Code::FailedPrecondition, ErrorReason::CodeSignInOff),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
             Error::Limited { reason, retry_after } => {
                 let failure = Self::new(Code::ResourceExhausted, DOMAIN, reason.as_str_name(), limit(reason));
@@ -110,7 +114,7 @@ impl From<Error> for tonic::Status {
 fn limit(reason: ErrorReason) -> &'static str {
     match reason {
         ErrorReason::OtpResendTooSoon => "a code was sent a moment ago",
-        ErrorReason::SignInThrottled => "too many wrong passwords were tried",
+        ErrorReason::SignInThrottled => "too many passwords or codes were tried",
         ErrorReason::OtpSendLimit => "no more codes are sent for now",
         _ => "too many codes were guessed",
     }

@@ -14,7 +14,7 @@ use crate::{
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes request ids and verifications that are older than a day, sessions that have ended, revocations that hold for nobody, tries that no rule looks at
+/// Deletes request ids, verifications and challenges that are older than a day, sessions that have ended, revocations that hold for nobody, tries that no rule looks at
 /// any more and decisions that were kept for long enough, every ten minutes, until `shutdown`.
 pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
     loop {
@@ -27,7 +27,7 @@ pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
         let decided = now - sso.audit_kept;
         let forgotten = sso.db.write("forget", move |c| {
             let sessions = store::sessions::forget(c, idle, begun)?;
-            let rest = store::resets::forget(c, until)? + store::tallies::forget(c, now)?;
+            let rest = store::challenges::forget(c, until)? + store::tallies::forget(c, now)?;
             let rest = rest + store::audit::forget(c, decided)? + store::revocations::forget(c, now)?;
             Ok::<_, Error>(
                 sessions + rest + store::requests::forget(c, until)? + store::verifications::forget(c, until)?,

@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod challenge;
 mod change;
 mod config;
 mod create;
@@ -23,6 +24,7 @@ mod origin;
 mod otp;
 mod owed;
 mod password;
+mod passwordless;
 mod peers;
 mod provision;
 mod reconcile;
@@ -50,7 +52,7 @@ use mesh::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, Throttle, Tokens};
+pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, SignIn, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
@@ -197,6 +199,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         sessions,
         throttle_key,
         throttle,
+        code_sign_in: config.sign_in.by_code,
         audit,
         audit_kept: Duration::from_secs(config.audit.keep_days * 24 * 3600),
         ended: watch::Sender::new(()),

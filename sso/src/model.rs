@@ -170,10 +170,23 @@ pub(crate) struct Verification {
 }
 
 /// What a code is for. A code for one purpose is worth nothing for another.
+/// The numbers stand in the database, and are those of SMS's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    VerifyIdentifier,
-    ResetPassword,
+    VerifyIdentifier = 1,
+    ResetPassword = 2,
+    SignIn = 3,
+}
+
+impl Purpose {
+    /// From its column.
+    pub(crate) fn stored(value: i16) -> Self {
+        match value {
+            3 => Self::SignIn,
+            2 => Self::ResetPassword,
+            _ => Self::VerifyIdentifier,
+        }
+    }
 }
 
 /// What a user is told of what was done with the account. The numbers stand in the database.

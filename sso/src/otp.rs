@@ -7,13 +7,12 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Event, Kind, Reason},
-    create,
+    challenge, create,
     error::Error,
     identifier::Identifier,
     model::{Outcome, Purpose, User, Verification},
     origin::Origin,
     peers::{self, Sent, Verdict},
-    recovery,
     session::{self, Session, Tokens},
     sso::{DAY, Sso},
     store,
@@ -90,7 +89,7 @@ pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid
     let (verification, decoy) = match find(sso, verification_id).await {
         Ok((verification, owner)) if owner == Some(verification.user_id) => return Err(Error::VerificationNotFound),
         Ok((verification, owner)) => (verification, owner.is_some()),
-        Err(Error::VerificationNotFound) => match recovery::find(sso, verification_id).await {
+        Err(Error::VerificationNotFound) => match challenge::find(sso, verification_id).await {
             Err(Error::VerificationNotFound) => return Err(unknown(sso, Kind::CodeNotSent)),
             found => found?.verification(),
         },
@@ -121,7 +120,7 @@ pub(crate) async fn deliver(
 
 /// Counts what came of a send.
 fn tell(sso: &Sso, verification: &Verification, decoy: bool, refusal: Option<&Status>) {
-    // That of a reset is nobody's, and has no user.
+    // That of a challenge is nobody's, and has no user.
     let user_id = (!decoy || verification.purpose == Purpose::VerifyIdentifier).then_some(verification.user_id);
     let event = match refusal {
         None if decoy => Event::new(Kind::CodeSent).because(Reason::Decoy),
@@ -136,7 +135,7 @@ fn tell(sso: &Sso, verification: &Verification, decoy: bool, refusal: Option<&St
 }
 
 /// Counts a call for a verification that is not there.
-fn unknown(sso: &Sso, kind: Kind) -> Error {
+pub(crate) fn unknown(sso: &Sso, kind: Kind) -> Error {
     sso.audit.count(Event::new(kind).because(Reason::VerificationUnknown));
     Error::VerificationNotFound
 }

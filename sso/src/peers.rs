@@ -208,6 +208,7 @@ fn purpose(purpose: Purpose) -> sms::Purpose {
     match purpose {
         Purpose::VerifyIdentifier => sms::Purpose::VerifyIdentifier,
         Purpose::ResetPassword => sms::Purpose::ResetPassword,
+        Purpose::SignIn => sms::Purpose::SignIn,
     }
 }
 

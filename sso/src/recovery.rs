@@ -1,7 +1,5 @@
 //! A forgotten password: a code to an identifier that its user has verified, and a new password in place of the old one.
-//!
-//! Whether anybody has the identifier is nobody's business. For one that nobody has verified everything goes the same way, in the same rows, with
-//! the same calls: a decoy, for which no code is ever right.
+//! It begins as every [`challenge`] does.
 
 use std::sync::Arc;
 
@@ -9,43 +7,19 @@ use mesh::Fields;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Event, Kind, Reason},
+    audit::{Event, Kind},
+    challenge::{self, Challenge},
     digest::keyed,
     error::Error,
-    identifier::Identifier,
-    model::{Notice, Outcome, Purpose, Verification},
-    otp::{self, Pending},
+    model::{Notice, Outcome, Purpose},
+    otp,
     password::Password,
     peers::Verdict,
     session::Ending,
-    sso::{DAY, Sso},
+    sso::Sso,
     store, throttle,
     username::Username,
 };
-
-/// A password that is to be replaced.
-#[derive(Debug, Clone)]
-pub(crate) struct Reset {
-    pub(crate) id: Uuid,
-    /// Whose; nobody's is a decoy.
-    pub(crate) user_id: Option<Uuid>,
-    pub(crate) identifier: Identifier,
-}
-
-impl Reset {
-    /// As SMS is told of it, and whether it is a decoy.
-    pub(crate) fn verification(self) -> (Verification, bool) {
-        let user_id = self.user_id.unwrap_or(self.id);
-        let purpose = Purpose::ResetPassword;
-        (Verification { id: self.id, user_id, identifier: self.identifier, purpose }, self.user_id.is_none())
-    }
-}
-
-/// Whose password is forgotten.
-pub(crate) struct Start {
-    pub(crate) request_id: Uuid,
-    pub(crate) identifier: Identifier,
-}
 
 /// A code, and the password it is to set.
 pub(crate) struct Complete {
@@ -53,41 +27,6 @@ pub(crate) struct Complete {
     pub(crate) verification_id: Uuid,
     pub(crate) code: String,
     pub(crate) password: Password,
-}
-
-/// Opens a reset and sends its first code.
-///
-/// # Errors
-/// [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
-pub(crate) async fn start(sso: &Arc<Sso>, ask: Start) -> Result<Pending, Error> {
-    let Start { request_id, identifier } = ask;
-    let digest = keyed(&sso.digest_key, &[b"start_reset", identifier.value().as_bytes()]);
-    let (id, now) = (sso.opaque_id(), sso.clock.now());
-    let reset = sso.db.write("start_reset", move |c| {
-        let user_id = store::users::owner(c, &identifier)?;
-        let outcome = Outcome { user_id: user_id.unwrap_or(id), verification_id: Some(id), session_id: None };
-        match store::requests::claim(c, request_id, &digest, &outcome, now)? {
-            Some(Outcome { verification_id: Some(first), .. }) => {
-                store::resets::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)
-            }
-            Some(_) => Err(Error::RequestIdReused),
-            None => {
-                let reset = Reset { id, user_id, identifier: identifier.clone() };
-                store::resets::insert(c, &reset, now)?;
-                Ok(reset)
-            }
-        }
-    });
-    let (verification, decoy) = reset.await?.verification();
-    let started = Event::new(Kind::ResetStarted);
-    sso.audit.count(if decoy { started.because(Reason::Decoy) } else { started.of(verification.user_id) });
-    otp::deliver(sso, request_id, &verification, decoy).await
-}
-
-/// A reset that has not ended.
-pub(crate) async fn find(sso: &Sso, id: Uuid) -> Result<Reset, Error> {
-    let since = sso.clock.now() - DAY;
-    sso.db.read("reset", move |c| store::resets::find(c, id, since)?.ok_or(Error::VerificationNotFound)).await
 }
 
 /// Has the code checked, and sets the password if it was right: then `None`. All sessions of the user end, and nobody is signed in.
@@ -104,15 +43,17 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete) -> Result<Option<Ver
     if before.is_some() {
         return Ok(None);
     }
-    let reset = find(sso, verification_id).await?;
-    let (verification, _) = reset.clone().verification();
-    let verdict = otp::check(sso, request_id, &verification, reset.user_id, &code).await?;
-    let (Verdict::Approved, Some(user_id)) = (verdict, reset.user_id) else { return Ok(Some(verdict)) };
+    let reset = challenge::given(sso, verification_id, Purpose::ResetPassword).await?;
+    let user_id = match challenge::check(sso, request_id, &reset, &code).await? {
+        Ok(user_id) => user_id,
+        Err(verdict) => return Ok(Some(verdict)),
+    };
     let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::VerificationNotFound)).await?;
     // Not before the code was right: it would tell who has the username.
     let password = unlike(password, &user.username)?;
     let hash = sso.hasher.hash(&password).await?;
-    set(sso, request_id, digest, reset, user_id, hash).await?;
+    let set = set(sso, request_id, digest, reset, user_id, hash).await;
+    set.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
     Ok(None)
 }
@@ -132,7 +73,7 @@ async fn set(
     sso: &Sso,
     request_id: Uuid,
     digest: [u8; 32],
-    reset: Reset,
+    reset: Challenge,
     user_id: Uuid,
     hash: String,
 ) -> Result<(), Error> {
@@ -143,11 +84,7 @@ async fn set(
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok(());
         }
-        store::users::lock(c, user_id)?.ok_or(Error::VerificationNotFound)?;
-        // A password that was changed meanwhile has ended it.
-        if store::resets::end(c, reset.id)? == 0 {
-            return Err(Error::VerificationNotFound);
-        }
+        challenge::end(c, &reset, user_id)?;
         notices.owe(c, user_id, Notice::PasswordReset, now)?;
         replace(c, user_id, &hash, None, limits.ending(now))?;
         audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
@@ -169,6 +106,6 @@ pub(crate) fn replace(
     store::users::set_password(c, user_id, hash, ending.at)?;
     store::sessions::end_all(c, user_id, spared, ending)?;
     store::verifications::end_all(c, user_id)?;
-    store::resets::end_all(c, user_id)?;
+    store::challenges::end_all(c, user_id)?;
     Ok(())
 }

@@ -126,12 +126,14 @@ diesel::table! {
     use db::sql::{At, Id};
     use diesel::sql_types::*;
 
-    resets (id) {
+    #[sql_name = "resets"]
+    challenges (id) {
         id -> Id,
         user_id -> Nullable<Id>,
         kind -> SmallInt,
         value -> Text,
         created_at -> At,
+        purpose -> SmallInt,
     }
 }
 

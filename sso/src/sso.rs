@@ -31,6 +31,8 @@ pub(crate) struct Sso {
     pub(crate) sessions: session::Limits,
     pub(crate) throttle_key: [u8; 32],
     pub(crate) throttle: config::Throttle,
+    /// Whether a code signs in.
+    pub(crate) code_sign_in: bool,
     pub(crate) audit: Audit,
     /// How long what was decided is kept.
     pub(crate) audit_kept: Duration,

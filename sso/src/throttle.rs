@@ -1,5 +1,5 @@
-//! How often passwords may be tried. A try is counted before anything is compared, so that guesses at once are no more than guesses in turn; the
-//! right password takes its count back, and so does a try that was never compared.
+//! How often passwords may be tried, and codes that sign in. A try is counted before anything is compared, so that guesses at once are no more than
+//! guesses in turn; what is right takes its count back, and so does a try that was never compared.
 //!
 //! Three rules, all of them over with time alone: for whom (after five misses 1, 2, 4, 8, 15 minutes), from which network, and both. Who is tried is
 //! an identifier as it was typed, whether it has an account or not. An owner who signed in from a network before has a tally of their own
@@ -88,27 +88,29 @@ impl Rule {
     }
 }
 
-/// For whom a password is tried.
+/// For whom something is tried.
 #[derive(Debug, Clone)]
 pub(crate) enum Who {
     /// An identifier, as it was typed into a sign-in.
     Identifier(Identifier),
     /// A user who is signed in already.
     User(Uuid),
+    /// An identifier for which a code is asked, or given. SMS counts what was wrong for it: here its networks alone are counted.
+    Code(Identifier),
 }
 
 impl Who {
     /// What is recorded of a try that is refused. Whose identifier it is was not looked up.
     fn refused(&self) -> Event {
         match self {
-            Self::Identifier(_) => Event::new(Kind::SignInRefused),
+            Self::Identifier(_) | Self::Code(_) => Event::new(Kind::SignInRefused),
             Self::User(id) => Event::new(Kind::PasswordRefused).of(*id),
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Identifier(identifier) => identifier.value().as_bytes(),
+            Self::Identifier(identifier) | Self::Code(identifier) => identifier.value().as_bytes(),
             Self::User(id) => id.as_bytes(),
         }
     }
@@ -117,7 +119,7 @@ impl Who {
 /// A try that was counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Ticket {
-    account: Subject,
+    account: Option<Subject>,
     windows: Vec<(Rule, Subject)>,
     familiar: Option<Subject>,
 }
@@ -146,7 +148,7 @@ struct Desk {
 
 impl Desk {
     fn take(&self, c: &mut Conn, who: &Who, place: Option<&[u8]>) -> Result<Ticket, Error> {
-        let (who, now) = (who.bytes(), self.now);
+        let (by_password, who, now) = (!matches!(who, Who::Code(_)), who.bytes(), self.now);
         let familiar = place.map(|place| keyed(&self.key, &[b"familiar", who, place]));
         let at_home = match &familiar {
             Some(subject) => store::tallies::is_kept(c, subject, now)?,
@@ -161,8 +163,9 @@ impl Desk {
             windows.push((Rule::Window(self.settings.network_per_minute), keyed(&self.key, &[b"network", place])));
             windows.push((Rule::Window(self.settings.pair_per_minute), keyed(&self.key, &[b"pair", who, place])));
         }
-        let mut all = windows.clone();
-        all.push((Rule::Account(self.settings.account_misses), account));
+        let account = by_password.then_some(account);
+        let rule = Rule::Account(self.settings.account_misses);
+        let mut all: Vec<_> = windows.iter().copied().chain(account.map(|account| (rule, account))).collect();
         // One order for everybody, so that no two wait for each other.
         all.sort_by_key(|(_, subject)| *subject);
         let mut wait = Duration::ZERO;
@@ -180,9 +183,11 @@ impl Desk {
 }
 
 impl Ticket {
-    /// The password was right: the account's misses are forgotten, the network's count is given back, and is the owner's from now on.
+    /// Password or code was right: the account's misses are forgotten, the network's count is given back, and is the owner's from now on.
     pub(crate) fn right(&self, c: &mut Conn, now: SystemTime) -> Result<(), Error> {
-        store::tallies::remove(c, &self.account)?;
+        if let Some(account) = &self.account {
+            store::tallies::remove(c, account)?;
+        }
         self.give_back(c, None)?;
         if let Some(familiar) = &self.familiar {
             store::tallies::note(c, familiar, now + FAMILIAR)?;
@@ -190,9 +195,9 @@ impl Ticket {
         Ok(())
     }
 
-    /// The password was never compared: as if it had not been tried.
+    /// It was never compared: as if it had not been tried.
     pub(crate) async fn unused(self, sso: &Arc<Sso>) {
-        let given = sso.db.write("uncount_try", move |c| self.give_back(c, Some(self.account)));
+        let given = sso.db.write("uncount_try", move |c| self.give_back(c, self.account));
         if let Err(error) = given.await {
             tracing::info!(%error, "a try that was not made stays counted");
         }

@@ -15,11 +15,13 @@ use proto::sso::v1::{
     self as sso, AccountType, OfficialTier, SendOtpRequest, SignUpRequest, VerifyOtpRequest, sign_in_response::Outcome,
 };
 use sso::{
-    ChangePasswordRequest, CreateUserRequest, DeleteAccountRequest, DeleteUserRequest, SignInRequest, UpdateUserRequest,
+    ChangePasswordRequest, CompleteCodeSignInRequest, CreateUserRequest, DeleteAccountRequest, DeleteUserRequest,
+    SignInRequest, UpdateUserRequest,
 };
 use tonic::{Code, Request, Status};
 
 use crate::{
+    passwordless,
     targets::change,
     world::{Person, World, bearer, guess, id, verification},
 };
@@ -136,6 +138,7 @@ enum Flow {
     Send,
     Verify,
     SignIn,
+    SignInByCode,
     Change,
     ChangePassword,
     Delete,
@@ -150,6 +153,7 @@ enum Scene {
     Send(SendOtpRequest),
     Verify(VerifyOtpRequest),
     SignIn(SignInRequest),
+    SignInByCode(CompleteCodeSignInRequest),
     Change(UpdateUserRequest),
     ChangePassword(ChangePasswordRequest, String),
     Delete(DeleteUserRequest),
@@ -178,11 +182,12 @@ impl Flow {
                 };
                 (scene, Some(user_id))
             }
-            Self::SignIn | Self::Change | Self::ChangePassword | Self::Delete | Self::DeleteOwn => {
+            _ => {
                 let (user, tokens) = world.join(person).await;
                 let (request_id, user_id) = (id(), user.id.clone());
                 let scene = match self {
                     Self::SignIn => Scene::SignIn(person.sign_in()),
+                    Self::SignInByCode => Scene::SignInByCode(passwordless::prepared(world, person).await),
                     Self::Change => Scene::Change(change(&user.id, OfficialTier::Premium)),
                     Self::ChangePassword => {
                         let (old_password, new_password) = (person.password.clone(), NEW.to_owned());
@@ -211,7 +216,7 @@ impl Flow {
                 let twice = world.sign_up(&Person { address: format!("x{}", person.address), ..person.clone() }).await;
                 assert_eq!(twice.expect_err("the name is taken").code(), Code::AlreadyExists, "{when}");
             }
-            Self::Send | Self::Verify | Self::SignIn | Self::ChangePassword => assert!(known.is_some(), "{when}"),
+            _ => assert!(known.is_some(), "{when}"),
         }
         if let Self::Verify | Self::SignIn = self {
             let outcome = world.sign_in(person).await.expect("signs in").outcome;
@@ -249,6 +254,7 @@ impl Scene {
                 Ok(None)
             }
             Self::SignIn(request) => world.auth().sign_in(request.clone()).await.map(|_| None),
+            Self::SignInByCode(request) => passwordless::sign_in(world, request).await.map(|_| None),
             Self::Change(request) => world.users().update_user(world.as_operator(request.clone())).await.map(|_| None),
             Self::ChangePassword(request, token) => {
                 let done = world.account().change_password(bearer(request.clone(), token)).await;
@@ -385,6 +391,7 @@ broken! {
     sending_a_code: Send;
     verifying: Verify;
     signing_in: SignIn;
+    signing_in_by_code: SignInByCode;
     changing_a_user: Change;
     changing_a_password: ChangePassword;
     deleting_a_user: Delete;

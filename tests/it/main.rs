@@ -17,6 +17,7 @@ mod notices;
 mod operators;
 mod otp;
 mod owed;
+mod passwordless;
 mod provisioning;
 mod races;
 mod reconcile;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proto::sso::v1::{
     ChangePasswordRequest, CompletePasswordResetRequest, CompletePasswordResetResponse, CreateUserRequest,
-    GetAccountRequest, RefreshTokenRequest, StartPasswordResetRequest, Tokens, Verification, VerifyOtpFailureReason,
-    complete_password_reset_response::Outcome, create_user_request, sign_in_response,
-    start_password_reset_request::Identifier,
+    GetAccountRequest, LockUserRequest, RefreshTokenRequest, StartPasswordResetRequest, Tokens, UnlockUserRequest,
+    Verification, VerifyOtpFailureReason, complete_password_reset_response::Outcome, create_user_request,
+    sign_in_response, start_password_reset_request::Identifier,
 };
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -142,6 +142,29 @@ async fn a_reset_looks_the_same_whoever_asks_for_whatever() {
         (other.0.code_expire_time, other.0.resend_after) = (first.0.code_expire_time, first.0.resend_after);
         assert_eq!(&other, first);
     }
+}
+
+/// Whatever a locked user asks for looks as ever and has no effect, neither then nor once they are let in again.
+#[tokio::test(start_paused = true)]
+async fn a_locked_user_sets_no_password() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (user, _) = world.join(&anna).await;
+    world.pass(Duration::from_secs(60)).await;
+    let before = start(&world, &anna.address).await.expect("a code");
+    let code = world.code(&anna.address).await;
+    let lock = LockUserRequest { request_id: id(), user_id: user.id.clone() };
+    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    let status = complete(&world, completion(&before, &code)).await.expect_err("dead");
+    assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
+    world.pass(Duration::from_secs(600)).await;
+    let meanwhile = start(&world, &anna.address).await.expect("the same answer");
+    assert!(world.messages(&anna.address).await[0].code.is_empty(), "a notice, and no code");
+    let unlock = UnlockUserRequest { request_id: id(), user_id: user.id };
+    world.users().unlock_user(world.as_operator(unlock)).await.expect("unlocked");
+    let outcome = complete(&world, completion(&meanwhile, &code)).await.expect("told");
+    assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
+    tokens(&world, &anna).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
         "guesses are bounded, however they come",
         &[
             ("tests/it/throttle.rs", "fifty_guesses_at_once_are_five"),
+            ("tests/it/throttle.rs", "codes_that_sign_in_count_with_a_networks_misses"),
             ("tests/it/otp.rs", "five_wrong_guesses_are_all_there_are"),
             ("sms/tests/flows/races.rs", "of_fifty_wrong_guesses_five_are_compared"),
         ],
@@ -70,9 +71,11 @@ const RULES: &[(&str, &str, &[Test])] = &[
             ("tests/it/signin.rs", "unknown_and_wrong_are_one_answer"),
             ("tests/it/signup.rs", "signing_up_with_somebodys_address_looks_the_same_and_gives_no_code"),
             ("tests/it/recovery.rs", "a_reset_looks_the_same_whoever_asks_for_whatever"),
+            ("tests/it/passwordless.rs", "a_sign_in_by_code_looks_the_same_whoever_asks_for_whatever"),
             ("tests/it/operators.rs", "a_locked_user_is_out_and_looks_like_nobody"),
             ("tests/it/same_work.rs", "a_wrong_password_costs_the_same_for_everybody"),
             ("tests/it/same_work.rs", "a_reset_costs_the_same_for_everybody"),
+            ("tests/it/same_work.rs", "a_sign_in_by_code_costs_the_same_for_everybody"),
             ("tests/it/same_work.rs", "a_sign_up_and_its_codes_cost_the_same_for_every_address"),
         ],
     ),
@@ -81,7 +84,14 @@ const RULES: &[(&str, &str, &[Test])] = &[
         "a reset ends all sessions and signs nobody in",
         &[("tests/it/recovery.rs", "a_code_sets_a_new_password_and_ends_all_sessions")],
     ),
-    ("V6.5.1", "a code works once", &[("tests/it/otp.rs", "eight_right_codes_at_once_have_one_winner")]),
+    (
+        "V6.5.1",
+        "a code works once",
+        &[
+            ("tests/it/otp.rs", "eight_right_codes_at_once_have_one_winner"),
+            ("tests/it/passwordless.rs", "of_eight_right_codes_at_once_one_signs_in"),
+        ],
+    ),
     (
         "V6.5.4, V6.5.5",
         "codes of 20 bits and more, for 10 minutes at most",
@@ -96,6 +106,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("tests/it/otp.rs", "a_code_of_one_verification_is_worth_nothing_for_another"),
             ("tests/it/recovery.rs", "a_code_for_one_purpose_is_worth_nothing_for_the_other"),
+            ("tests/it/passwordless.rs", "a_code_is_worth_nothing_anywhere_else"),
         ],
     ),
     ("V7.1.2", "a bound on sessions", &[("tests/it/sessions.rs", "a_fifty_first_session_ends_the_one_idle_longest")]),
@@ -116,6 +127,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("tests/it/sessions.rs", "signing_out_ends_one_session"),
             ("tests/it/access.rs", "a_locked_person_is_out_whatever_token_is_left"),
+            ("tests/it/recovery.rs", "a_locked_user_sets_no_password"),
             ("tests/it/deletion.rs", "a_deleted_user_is_gone_everywhere_and_its_names_are_free"),
         ],
     ),

@@ -2,10 +2,11 @@
 //! changes; `bench timing` measures.
 
 use proto::sso::v1::{
-    LockUserRequest, SendOtpRequest, StartPasswordResetRequest, start_password_reset_request::Identifier,
+    CompleteCodeSignInRequest, LockUserRequest, SendOtpRequest, StartCodeSignInRequest, StartPasswordResetRequest,
+    start_code_sign_in_request, start_password_reset_request::Identifier,
 };
 
-use crate::world::{Person, World, id, verification};
+use crate::world::{Person, World, id, verification, wrong};
 
 /// Somebody of each kind: unknown, verified, locked, never verified.
 struct People {
@@ -14,7 +15,7 @@ struct People {
 }
 
 async fn people() -> People {
-    let world = World::start().await;
+    let world = World::by_code().await;
     let person = Person::with_email;
     let all = [
         ("unknown", person("nobody")),
@@ -79,6 +80,30 @@ async fn a_reset_costs_the_same_for_everybody() {
     }
     assert!(all[0].len() > 2, "{:?}", all[0]);
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_by_code_costs_the_same_for_everybody() {
+    let people = people().await;
+    let (mut starts, mut guesses) = (Vec::new(), Vec::new());
+    for (_, person) in &people.all {
+        let identifier = Some(start_code_sign_in_request::Identifier::Email(person.address.clone()));
+        let request = StartCodeSignInRequest { request_id: id(), identifier };
+        let mut started = None;
+        let call = async { started = people.world.auth().start_code_sign_in(request).await.ok() };
+        starts.push(people.work(call).await);
+        let verification_id = started.expect("started").into_inner().verification.expect("one").verification_id;
+        let code = people.world.messages(&person.address).await.remove(0).code;
+        let (request_id, device_label) = (id(), String::new());
+        let code = wrong(if code.is_empty() { "000000" } else { &code });
+        let request = CompleteCodeSignInRequest { request_id, verification_id, code, device_label };
+        let call = async { drop(people.world.auth().complete_code_sign_in(request).await.expect("told")) };
+        guesses.push(people.work(call).await);
+    }
+    for all in [starts, guesses] {
+        assert!(all[0].len() > 2, "{:?}", all[0]);
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ use std::{
 use mesh::{Router, access::ClientAddress};
 use onebox::Part;
 use proto::sso::v1::{
-    ChangePasswordRequest, DeleteAccountRequest, SignInResponse, auth_service_client::AuthServiceClient,
-    sign_in_response::Outcome,
+    ChangePasswordRequest, CompleteCodeSignInRequest, DeleteAccountRequest, SignInResponse, StartCodeSignInRequest,
+    auth_service_client::AuthServiceClient, sign_in_response::Outcome, start_code_sign_in_request,
 };
 use tokio::task::JoinSet;
 use tonic::{
@@ -20,7 +20,7 @@ use tonic::{
     codegen::{Service, http},
 };
 
-use crate::world::{Person, World, bearer, id, reason};
+use crate::world::{Person, World, bearer, id, reason, wrong};
 
 /// SSO, as it is seen from an address: what a socket would say of itself.
 #[derive(Clone)]
@@ -146,6 +146,56 @@ async fn a_network_has_sixty_misses_a_minute() {
     is_in(sign_in(&world, "2001:db8:1:3::1", &anna).await);
     world.pass(wait).await;
     is_in(sign_in(&world, "2001:db8:1:2::1", &anna).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn codes_that_sign_in_count_with_a_networks_misses() {
+    let world = World::by_code().await;
+    let anna = Person::with_email("anna");
+    world.join(&anna).await;
+    world.pass(Duration::from_secs(60)).await;
+    let (home, stranger) = ("203.0.113.7", "192.0.2.1");
+    for at in 0..60 {
+        let ask = asked(&format!("p{at}@example.com"));
+        from(&world, stranger).start_code_sign_in(ask).await.expect("the same for everybody");
+    }
+    for address in ["one.more@example.com", &anna.address] {
+        let refused = from(&world, stranger).start_code_sign_in(asked(address)).await.expect_err("one too many");
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "SIGN_IN_THROTTLED"));
+    }
+    assert_eq!(world.messages(&anna.address).await.len(), 1, "that of her sign-up");
+    let started = from(&world, home).start_code_sign_in(asked(&anna.address)).await.expect("another network");
+    let verification_id = started.into_inner().verification.expect("a verification").verification_id;
+    let code = world.code(&anna.address).await;
+    let guess = |code: &str| CompleteCodeSignInRequest {
+        request_id: id(),
+        verification_id: verification_id.clone(),
+        code: code.to_owned(),
+        device_label: String::new(),
+    };
+    // Ten a minute for one identifier from one network: the ask was the first.
+    for _ in 0..4 {
+        from(&world, home).complete_code_sign_in(guess(&wrong(&code))).await.expect("told");
+    }
+    for _ in 0..5 {
+        missed(sign_in(&world, home, &self::guess(&anna)).await);
+    }
+    let refused = from(&world, home).complete_code_sign_in(guess(&code)).await.expect_err("the eleventh");
+    assert_eq!(reason(&refused), "SIGN_IN_THROTTLED");
+    throttled(sign_in(&world, home, &anna).await);
+    world.pass(Duration::from_secs(60)).await;
+    from(&world, home).complete_code_sign_in(guess(&code)).await.expect("in");
+    // Whoever proved the identifier has nothing to wait for, and is at home where they did.
+    for _ in 0..5 {
+        missed(sign_in(&world, stranger, &self::guess(&anna)).await);
+    }
+    throttled(sign_in(&world, stranger, &anna).await);
+    is_in(sign_in(&world, home, &anna).await);
+}
+
+fn asked(address: &str) -> StartCodeSignInRequest {
+    let identifier = Some(start_code_sign_in_request::Identifier::Email(address.to_owned()));
+    StartCodeSignInRequest { request_id: id(), identifier }
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,10 +33,19 @@ pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
 /// Four services on databases of their own.
 pub(crate) struct World {
     plaza: Option<Onebox>,
+    settings: Settings,
     // After what uses it.
     storage: Storage,
     /// Last, so that it sees the end as well.
     trace: Trace,
+}
+
+/// What a world's settings are made of the usual ones by.
+type Settings = fn(&mut Config);
+
+/// Persons may sign in by a code.
+pub(crate) fn by_code(config: &mut Config) {
+    config.sso.sign_in.by_code = true;
 }
 
 /// Somebody who signs up: an address and what they would type.
@@ -124,9 +133,19 @@ impl World {
 
     /// A world where nobody has signed up, in these surroundings.
     pub(crate) async fn start_at(edge: Edge) -> Self {
+        Self::start_with(|_| {}, edge).await
+    }
+
+    /// The same, with settings other than the usual.
+    pub(crate) async fn start_with(settings: Settings, edge: Edge) -> Self {
         let (storage, trace) = (Storage::new(), Trace::begin());
-        let plaza = Onebox::start(config(&storage), edge).await.expect("plaza starts");
-        Self { plaza: Some(plaza), storage, trace }
+        let plaza = Onebox::start(config(&storage, settings), edge).await.expect("plaza starts");
+        Self { plaza: Some(plaza), settings, storage, trace }
+    }
+
+    /// A world where persons may sign in by a code.
+    pub(crate) async fn by_code() -> Self {
+        Self::start_with(by_code, edge(1)).await
     }
 
     /// What was logged so far.
@@ -134,9 +153,9 @@ impl World {
         &self.trace
     }
 
-    /// A world where nobody has signed up, and things go wrong as asked.
+    /// A world where nobody has signed up, every flow is switched on, and things go wrong as asked.
     pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
-        Self::start_at(Edge { faults, ..edge(1) }).await
+        Self::start_with(by_code, Edge { faults, ..edge(1) }).await
     }
 
     /// The whole, to stop parts of it.
@@ -154,7 +173,7 @@ impl World {
         // The clock goes on where it was.
         let edge = self.plaza().edge().clone();
         self.plaza.take().expect("it runs").stop().await;
-        self.plaza = Some(Onebox::start(config(&self.storage), edge).await.expect("plaza starts again"));
+        self.plaza = Some(Onebox::start(config(&self.storage, self.settings), edge).await.expect("plaza starts again"));
     }
 
     /// What a part's database holds now.
@@ -362,11 +381,12 @@ fn canonical(address: &str) -> String {
     if address.contains('@') { address.to_lowercase() } else { address.replace([' ', '-', '(', ')'], "") }
 }
 
-fn config(storage: &Storage) -> Config {
+fn config(storage: &Storage, settings: Settings) -> Config {
     let mut config = storage.config();
     // What is shown here does not depend on the cost, and 12 takes a quarter of a second each.
     config.sso.passwords.cost = 4;
     config.sms.carrier = CarrierConfig::Development { console: false };
+    settings(&mut config);
     config
 }
 

@@ -114,6 +114,7 @@ fn purpose(fields: &mut Fields, number: i32) -> Option<Purpose> {
     match pb::Purpose::try_from(number) {
         Ok(pb::Purpose::VerifyIdentifier) => Some(Purpose::VerifyIdentifier),
         Ok(pb::Purpose::ResetPassword) => Some(Purpose::ResetPassword),
+        Ok(pb::Purpose::SignIn) => Some(Purpose::SignIn),
         Ok(pb::Purpose::Unspecified) => {
             fields.refuse("purpose", "is required");
             None

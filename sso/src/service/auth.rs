@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use mesh::access::client_address;
 use proto::sso::v1::{
-    CompletePasswordResetRequest, CompletePasswordResetResponse, RefreshTokenRequest, RefreshTokenResponse,
-    SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse, SignUpRequest,
-    SignUpResponse, StartPasswordResetRequest, StartPasswordResetResponse, VerifyOtpRequest, VerifyOtpResponse,
+    CompleteCodeSignInRequest, CompleteCodeSignInResponse, CompletePasswordResetRequest, CompletePasswordResetResponse,
+    RefreshTokenRequest, RefreshTokenResponse, SendOtpRequest, SendOtpResponse, SignInRequest, SignInResponse,
+    SignOutRequest, SignOutResponse, SignUpRequest, SignUpResponse, StartCodeSignInRequest, StartCodeSignInResponse,
+    StartPasswordResetRequest, StartPasswordResetResponse, VerifyOtpRequest, VerifyOtpResponse,
     auth_service_server::AuthService,
 };
 use tonic::{Request, Response, Status};
 
 use super::{parse, render};
-use crate::{otp, recovery, refresh, session, signin, signup, sso::Sso};
+use crate::{challenge, model::Purpose, otp, passwordless, recovery, refresh, session, signin, signup, sso::Sso};
 
 pub(super) struct Auth(pub(super) Arc<Sso>);
 
@@ -68,7 +69,7 @@ impl AuthService for Auth {
         &self,
         request: Request<StartPasswordResetRequest>,
     ) -> Result<Response<StartPasswordResetResponse>, Status> {
-        let pending = recovery::start(&self.0, request.into_inner().try_into()?).await?;
+        let pending = challenge::start(&self.0, Purpose::ResetPassword, request.into_inner().try_into()?).await?;
         Ok(Response::new(StartPasswordResetResponse { verification: Some(render::verification(pending)) }))
     }
 
@@ -78,5 +79,24 @@ impl AuthService for Auth {
     ) -> Result<Response<CompletePasswordResetResponse>, Status> {
         let verdict = recovery::complete(&self.0, request.into_inner().try_into()?).await?;
         Ok(Response::new(render::reset(verdict)))
+    }
+
+    async fn start_code_sign_in(
+        &self,
+        request: Request<StartCodeSignInRequest>,
+    ) -> Result<Response<StartCodeSignInResponse>, Status> {
+        let address = client_address(&request);
+        let pending = passwordless::start(&self.0, request.into_inner().try_into()?, address).await?;
+        Ok(Response::new(StartCodeSignInResponse { verification: Some(render::verification(pending)) }))
+    }
+
+    async fn complete_code_sign_in(
+        &self,
+        request: Request<CompleteCodeSignInRequest>,
+    ) -> Result<Response<CompleteCodeSignInResponse>, Status> {
+        let address = client_address(&request);
+        let mut guess: otp::Guess = request.into_inner().try_into()?;
+        guess.origin.address = address;
+        Ok(Response::new(render::code_sign_in(passwordless::complete(&self.0, guess).await?)))
     }
 }

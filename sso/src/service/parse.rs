@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesh::{Failure, Fields, token::MAX_TOKEN};
 use proto::sso::v1::{
-    self as pb, AccountType, ChangePasswordRequest, CompletePasswordResetRequest, CreateUserRequest, OfficialTier,
-    SendOtpRequest, SignInRequest, SignUpRequest, StartPasswordResetRequest, VerifyOtpRequest,
+    self as pb, AccountType, ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest,
+    CreateUserRequest, OfficialTier, SendOtpRequest, SignInRequest, SignUpRequest, StartCodeSignInRequest,
+    StartPasswordResetRequest, VerifyOtpRequest,
 };
 use uuid::Uuid;
 
 use crate::{
     account::ChangePassword,
+    challenge,
     create::{By, Create},
     identifier::Identifier,
     model::{AccountKind, Tier},
@@ -105,17 +107,29 @@ impl TryFrom<VerifyOtpRequest> for Guess {
     type Error = Failure;
 
     fn try_from(request: VerifyOtpRequest) -> Result<Self, Failure> {
-        let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
-        let verification_id = fields.id("verification_id", &request.verification_id);
-        let code = fields.take("code", code(&request.code));
-        let label = fields.take("device_label", device_label(&request.device_label));
-        let parsed = (|| {
-            let origin = Origin { device_label: label?, address: None };
-            Some(Self { request_id: request_id?, verification_id: verification_id?, code: code?, origin })
-        })();
-        fields.finish(parsed)
+        guess(&request.request_id, &request.verification_id, &request.code, &request.device_label)
     }
+}
+
+impl TryFrom<CompleteCodeSignInRequest> for Guess {
+    type Error = Failure;
+
+    fn try_from(request: CompleteCodeSignInRequest) -> Result<Self, Failure> {
+        guess(&request.request_id, &request.verification_id, &request.code, &request.device_label)
+    }
+}
+
+fn guess(request_id: &str, verification_id: &str, digits: &str, label: &str) -> Result<Guess, Failure> {
+    let mut fields = Fields::default();
+    let request_id = fields.request_id("request_id", request_id);
+    let verification_id = fields.id("verification_id", verification_id);
+    let code = fields.take("code", code(digits));
+    let label = fields.take("device_label", device_label(label));
+    let parsed = (|| {
+        let origin = Origin { device_label: label?, address: None };
+        Some(Guess { request_id: request_id?, verification_id: verification_id?, code: code?, origin })
+    })();
+    fields.finish(parsed)
 }
 
 /// The account type and tier that operators give.
@@ -131,7 +145,7 @@ pub(super) fn account_kind(fields: &mut Fields, account_type: i32, official_tier
     }
 }
 
-impl TryFrom<StartPasswordResetRequest> for recovery::Start {
+impl TryFrom<StartPasswordResetRequest> for challenge::Start {
     type Error = Failure;
 
     fn try_from(request: StartPasswordResetRequest) -> Result<Self, Failure> {
@@ -139,12 +153,28 @@ impl TryFrom<StartPasswordResetRequest> for recovery::Start {
             pb::start_password_reset_request::Identifier::Email(text) => Given::Email(text),
             pb::start_password_reset_request::Identifier::PhoneNumber(text) => Given::Phone(text),
         });
-        let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
-        let identifier = identifier(&mut fields, given);
-        let parsed = (|| Some(Self { request_id: request_id?, identifier: identifier? }))();
-        fields.finish(parsed)
+        start(&request.request_id, given)
     }
+}
+
+impl TryFrom<StartCodeSignInRequest> for challenge::Start {
+    type Error = Failure;
+
+    fn try_from(request: StartCodeSignInRequest) -> Result<Self, Failure> {
+        let given = request.identifier.map(|identifier| match identifier {
+            pb::start_code_sign_in_request::Identifier::Email(text) => Given::Email(text),
+            pb::start_code_sign_in_request::Identifier::PhoneNumber(text) => Given::Phone(text),
+        });
+        start(&request.request_id, given)
+    }
+}
+
+fn start(request_id: &str, given: Option<Given>) -> Result<challenge::Start, Failure> {
+    let mut fields = Fields::default();
+    let request_id = fields.request_id("request_id", request_id);
+    let identifier = identifier(&mut fields, given);
+    let parsed = (|| Some(challenge::Start { request_id: request_id?, identifier: identifier? }))();
+    fields.finish(parsed)
 }
 
 impl TryFrom<CompletePasswordResetRequest> for recovery::Complete {

@@ -108,6 +108,15 @@ pub(super) fn reset(failed: Option<Verdict>) -> pb::CompletePasswordResetRespons
     pb::CompletePasswordResetResponse { outcome: Some(outcome) }
 }
 
+pub(super) fn code_sign_in(signed_in: Result<Tokens, Verdict>) -> pb::CompleteCodeSignInResponse {
+    use pb::complete_code_sign_in_response::Outcome;
+    let outcome = match signed_in {
+        Ok(given) => Outcome::Tokens(tokens(given)),
+        Err(verdict) => Outcome::Failure(failure(verdict)),
+    };
+    pb::CompleteCodeSignInResponse { outcome: Some(outcome) }
+}
+
 fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
     let (reason, guesses_left) = match verdict {
         Verdict::WrongCode { guesses_left } => (VerifyOtpFailureReason::WrongCode, guesses_left),

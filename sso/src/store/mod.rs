@@ -1,6 +1,7 @@
 //! The statements of SSO, each written once for both engines. Only these files and `schema.rs` know diesel.
 
 pub(crate) mod audit;
+pub(crate) mod challenges;
 pub(crate) mod deletion;
 pub(crate) mod keys;
 pub(crate) mod notices;
@@ -8,7 +9,6 @@ pub(crate) mod owed;
 pub(crate) mod provisioning;
 pub(crate) mod reconcile;
 pub(crate) mod requests;
-pub(crate) mod resets;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod tallies;

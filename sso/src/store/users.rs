@@ -157,6 +157,19 @@ pub(crate) fn verified(c: &mut Conn, user_id: Uuid) -> QueryResult<Vec<Identifie
     Ok(rows.into_iter().map(|(kind, value)| Identifier::stored(kind, value)).collect())
 }
 
+/// The user who has the identifier verified, unless an operator keeps them out: a locked user is answered like nobody.
+pub(crate) fn unlocked_owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Uuid>> {
+    let found: Option<Id> = on!(c => identifiers::table
+        .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
+        .filter(identifiers::value.eq(identifier.value()))
+        .filter(identifiers::is_verified.eq(true))
+        .filter(users::locked_at.is_null())
+        .select(users::id)
+        .first(c)
+        .optional())?;
+    Ok(found.map(|id| id.0))
+}
+
 /// Marks the user and its identifier as verified. The unique index refuses a second owner: [`Error::IdentifierTaken`].
 pub(crate) fn verify(c: &mut Conn, user_id: Uuid, identifier: &Identifier, now: SystemTime) -> Result<(), Error> {
     on!(c => diesel::update(identifiers::table)

@@ -1,0 +1,139 @@
+//! What a code to a verified identifier is asked for by somebody who is not signed in: a new password, or a sign-in without one.
+//!
+//! Whether anybody has the identifier is nobody's business. For one that nobody has verified, or whose user is locked, everything goes the same way,
+//! in the same rows, with the same calls: a decoy, for which no code is ever right. The id is drawn, and told to whoever asked alone: a code
+//! that somebody else reads is worth nothing without it.
+
+use std::sync::Arc;
+
+use db::Conn;
+use uuid::Uuid;
+
+use crate::{
+    audit::{Event, Kind, Reason},
+    digest::keyed,
+    error::Error,
+    identifier::Identifier,
+    model::{Outcome, Purpose, Verification},
+    otp::{self, Pending},
+    peers::Verdict,
+    sso::{DAY, Sso},
+    store,
+};
+
+/// A code that is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Challenge {
+    pub(crate) id: Uuid,
+    /// Whose; nobody's is a decoy.
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) identifier: Identifier,
+    pub(crate) purpose: Purpose,
+}
+
+impl Challenge {
+    /// As SMS is told of it, and whether it is a decoy.
+    pub(crate) fn verification(self) -> (Verification, bool) {
+        let Self { id, user_id, identifier, purpose } = self;
+        (Verification { id, user_id: user_id.unwrap_or(id), identifier, purpose }, user_id.is_none())
+    }
+}
+
+/// Who asks, by what.
+pub(crate) struct Start {
+    pub(crate) request_id: Uuid,
+    pub(crate) identifier: Identifier,
+}
+
+/// Opens a challenge and sends its first code, or a notice in its place.
+///
+/// # Errors
+/// [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
+pub(crate) async fn start(sso: &Arc<Sso>, purpose: Purpose, ask: Start) -> Result<Pending, Error> {
+    let Start { request_id, identifier } = ask;
+    let (label, kind): (&[u8], _) = match purpose {
+        Purpose::SignIn => (b"start_code_sign_in", Kind::CodeSignInStarted),
+        Purpose::ResetPassword | Purpose::VerifyIdentifier => (b"start_reset", Kind::ResetStarted),
+    };
+    let digest = keyed(&sso.digest_key, &[label, identifier.value().as_bytes()]);
+    let (id, now) = (sso.opaque_id(), sso.clock.now());
+    let challenge = sso.db.write("start_challenge", move |c| {
+        let user_id = store::users::unlocked_owner(c, &identifier)?;
+        let outcome = Outcome { user_id: user_id.unwrap_or(id), verification_id: Some(id), session_id: None };
+        match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            Some(Outcome { verification_id: Some(first), .. }) => {
+                store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)
+            }
+            Some(_) => Err(Error::RequestIdReused),
+            None => {
+                let challenge = Challenge { id, user_id, identifier: identifier.clone(), purpose };
+                store::challenges::insert(c, &challenge, now)?;
+                Ok(challenge)
+            }
+        }
+    });
+    let (verification, decoy) = challenge.await?.verification();
+    let started = Event::new(kind);
+    sso.audit.count(if decoy { started.because(Reason::Decoy) } else { started.of(verification.user_id) });
+    otp::deliver(sso, request_id, &verification, decoy).await
+}
+
+/// A challenge that has not ended.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`].
+pub(crate) async fn find(sso: &Sso, id: Uuid) -> Result<Challenge, Error> {
+    let since = sso.clock.now() - DAY;
+    sso.db.read("challenge", move |c| store::challenges::find(c, id, since)?.ok_or(Error::VerificationNotFound)).await
+}
+
+/// A challenge for `purpose` to which a code is given.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`], which is counted as a refusal.
+pub(crate) async fn given(sso: &Sso, id: Uuid, purpose: Purpose) -> Result<Challenge, Error> {
+    match find(sso, id).await {
+        Ok(challenge) if challenge.purpose == purpose => Ok(challenge),
+        Ok(_) | Err(Error::VerificationNotFound) => Err(otp::unknown(sso, Kind::CodeRefused)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has a code checked. Right is whoever's it was; a decoy's never is.
+///
+/// # Errors
+/// A limit of SMS, or that SMS does not answer.
+pub(crate) async fn check(
+    sso: &Sso,
+    request_id: Uuid,
+    challenge: &Challenge,
+    code: &str,
+) -> Result<Result<Uuid, Verdict>, Error> {
+    let (verification, _) = challenge.clone().verification();
+    let verdict = otp::check(sso, request_id, &verification, challenge.user_id, code).await?;
+    Ok(match (verdict, challenge.user_id) {
+        (Verdict::Approved, Some(user_id)) => Ok(user_id),
+        (verdict, _) => Err(verdict),
+    })
+}
+
+/// Ends a challenge whose code was right, in the commit that makes it so: once, and only if the user is still the one whom a code to the identifier lets in.
+/// Until the end of the commit nobody else changes or locks the user.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`] if it was ended meanwhile, by a password that was changed or by a lock, or if the identifier is another's by now.
+pub(crate) fn end(c: &mut Conn, challenge: &Challenge, user_id: Uuid) -> Result<(), Error> {
+    store::users::lock(c, user_id)?.ok_or(Error::VerificationNotFound)?;
+    let is_theirs = store::users::unlocked_owner(c, &challenge.identifier)? == Some(user_id);
+    if is_theirs && store::challenges::end(c, challenge.id)? > 0 {
+        return Ok(());
+    }
+    Err(Error::VerificationNotFound)
+}
+
+/// Counts a right code that came to nothing, because something was faster.
+pub(crate) fn tell_overtaken(sso: &Sso, user_id: Uuid, error: &Error) {
+    if matches!(error, Error::VerificationNotFound) {
+        sso.audit.count(Event::new(Kind::CodeRefused).because(Reason::Overtaken).of(user_id));
+    }
+}

@@ -1,0 +1,103 @@
+//! A sign-in without a password: a code to an identifier that its user has verified opens a session. Off unless the settings say otherwise.
+
+use std::{net::IpAddr, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::{
+    audit::{Event, Kind, Reason},
+    challenge::{self, Challenge, Start},
+    digest::keyed,
+    error::Error,
+    model::{Outcome, Purpose},
+    origin::Origin,
+    otp::{self, Guess, Pending},
+    peers::Verdict,
+    session::{self, Session, Tokens},
+    sso::Sso,
+    store,
+    throttle::{self, Ticket, Who},
+};
+
+/// Sends a code that signs in. What is asked for from one network is bounded before anything is known of the identifier.
+///
+/// # Errors
+/// [`Error::CodeSignInOff`], [`Error::Limited`], [`Error::RequestIdReused`], or that SMS does not answer.
+pub(crate) async fn start(sso: &Arc<Sso>, ask: Start, address: Option<IpAddr>) -> Result<Pending, Error> {
+    require_on(sso)?;
+    throttle::take(sso, &Who::Code(ask.identifier.clone()), address).await?;
+    challenge::start(sso, Purpose::SignIn, ask).await
+}
+
+/// Has a code checked, and opens a session if it was right; a repeat of the request gets tokens of that session again.
+///
+/// # Errors
+/// [`Error::CodeSignInOff`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], or that SMS does not answer;
+/// [`Error::SessionEnded`] on a repeat after the session has.
+pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Tokens, Verdict>, Error> {
+    require_on(sso)?;
+    let Guess { request_id, verification_id, code, origin } = guess;
+    let label = origin.device_label.as_bytes();
+    let digest =
+        keyed(&sso.digest_key, &[b"complete_code_sign_in", verification_id.as_bytes(), code.as_bytes(), label]);
+    let before = sso.db.read("code_sign_in_before", move |c| store::requests::find(c, request_id, &digest)).await?;
+    if let Some(outcome) = before {
+        return tokens(sso, outcome).await.map(Ok);
+    }
+    let challenge = challenge::given(sso, verification_id, Purpose::SignIn).await?;
+    let ticket = throttle::take(sso, &Who::Code(challenge.identifier.clone()), origin.address).await?;
+    let user_id = match challenge::check(sso, request_id, &challenge, &code).await {
+        Ok(Ok(user_id)) => user_id,
+        Ok(Err(verdict)) => return Ok(Err(verdict)),
+        Err(error) => {
+            ticket.unused(sso).await;
+            return Err(error);
+        }
+    };
+    let begun = begin(sso, (request_id, digest), &challenge, user_id, &origin, ticket).await;
+    let outcome = begun.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
+    otp::acknowledge(sso, verification_id);
+    tokens(sso, outcome).await.map(Ok)
+}
+
+fn require_on(sso: &Sso) -> Result<(), Error> {
+    if sso.code_sign_in { Ok(()) } else { Err(Error::CodeSignInOff) }
+}
+
+/// Opens the session, and ends the challenge with it.
+async fn begin(
+    sso: &Sso,
+    (request_id, digest): (Uuid, [u8; 32]),
+    challenge: &Challenge,
+    user_id: Uuid,
+    origin: &Origin,
+    ticket: Ticket,
+) -> Result<Outcome, Error> {
+    let (now, limits, challenge) = (sso.clock.now(), sso.sessions, challenge.clone());
+    let session = Session::begin(sso.id(), user_id, origin, now);
+    let outcome = Outcome { user_id, verification_id: None, session_id: Some(session.id) };
+    let (key, audit) = (sso.throttle_key, sso.audit.clone());
+    let signed_in =
+        Event::new(Kind::SignedIn).because(Reason::ByCode).of(user_id).session(session.id).from(origin.address);
+    sso.db
+        .write("sign_in_by_code", move |c| {
+            if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+                return Ok(first);
+            }
+            challenge::end(c, &challenge, user_id)?;
+            session::open(c, &session, &limits, &audit)?;
+            throttle::forgive(c, &key, &challenge.identifier)?;
+            ticket.right(c, now)?;
+            audit.record(c, signed_in.clone())?;
+            Ok(outcome.clone())
+        })
+        .await
+}
+
+/// Tokens of the session that a sign-in began, now or when its request id first came.
+async fn tokens(sso: &Sso, outcome: Outcome) -> Result<Tokens, Error> {
+    let session_id = outcome.session_id.ok_or(Error::RequestIdReused)?;
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let session = sso.db.read("signed_in", move |c| session::alive(c, session_id, &limits, now)).await?;
+    Ok(session::tokens(sso, &session))
+}

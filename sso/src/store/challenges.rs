@@ -1,0 +1,65 @@
+//! Codes that are asked for by somebody who is not signed in.
+
+use std::time::SystemTime;
+
+use db::{At, Conn, Id, on};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use uuid::Uuid;
+
+use super::at;
+use crate::{challenge::Challenge, identifier::Identifier, model::Purpose, schema::challenges};
+
+#[derive(Insertable)]
+#[diesel(table_name = challenges)]
+struct Row {
+    id: Id,
+    user_id: Option<Id>,
+    kind: i16,
+    value: String,
+    created_at: At,
+    purpose: i16,
+}
+
+/// Opens a challenge.
+pub(crate) fn insert(c: &mut Conn, challenge: &Challenge, now: SystemTime) -> QueryResult<usize> {
+    let row = Row {
+        id: Id(challenge.id),
+        user_id: challenge.user_id.map(Id),
+        kind: challenge.identifier.kind(),
+        value: challenge.identifier.value().to_owned(),
+        created_at: at(now),
+        purpose: challenge.purpose as i16,
+    };
+    on!(c => diesel::insert_into(challenges::table).values(&row).execute(c))
+}
+
+/// One challenge that was opened after `since`.
+pub(crate) fn find(c: &mut Conn, id: Uuid, since: SystemTime) -> QueryResult<Option<Challenge>> {
+    let found: Option<(Option<Id>, i16, String, i16)> = on!(c => challenges::table
+        .find(Id(id))
+        .filter(challenges::created_at.gt(at(since)))
+        .select((challenges::user_id, challenges::kind, challenges::value, challenges::purpose))
+        .first(c)
+        .optional())?;
+    Ok(found.map(|(user_id, kind, value, purpose)| Challenge {
+        id,
+        user_id: user_id.map(|id| id.0),
+        identifier: Identifier::stored(kind, value),
+        purpose: Purpose::stored(purpose),
+    }))
+}
+
+/// Ends a challenge. 0 if it has ended before: it is done once.
+pub(crate) fn end(c: &mut Conn, id: Uuid) -> QueryResult<usize> {
+    on!(c => diesel::delete(challenges::table.find(Id(id))).execute(c))
+}
+
+/// Ends all challenges of a user.
+pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
+    on!(c => diesel::delete(challenges::table).filter(challenges::user_id.eq(Some(Id(user_id)))).execute(c))
+}
+
+/// Forgets those opened before `until`.
+pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
+    on!(c => diesel::delete(challenges::table).filter(challenges::created_at.le(at(until))).execute(c))
+}
