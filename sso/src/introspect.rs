@@ -7,23 +7,35 @@ use mesh::{
     token::{Claims, Kind},
 };
 
-use crate::{error::Error, session, sso::Sso};
+use crate::{
+    audit::{Event, Kind as Audited, Reason},
+    error::Error,
+    session,
+    sso::Sso,
+};
 
-/// The claims of an access token that holds and whose session has not ended; `None` of any other text. Whoever locks a user ends the sessions, so that a
+/// The claims of an access token that holds and whose session has not ended; `None` of any other text, which is counted. Whoever locks a user ends the sessions, so that a
 /// session that goes on says enough of its user.
 ///
 /// # Errors
 /// Of the database alone.
 pub(crate) async fn introspect(sso: &Arc<Sso>, token: &str) -> Result<Option<Claims>, Error> {
-    let Ok(claims) = sso.verifier.verify_fresh(token).await else { return Ok(None) };
-    let person = claims.user_id().zip(claims.session).filter(|_| claims.kind == Kind::Access);
-    let Some((user_id, session_id)) = person else { return Ok(None) };
+    let claims = sso.verifier.verify_fresh(token).await.ok().filter(|claims| claims.kind == Kind::Access);
+    let named = claims.and_then(|claims| {
+        let (user_id, session_id) = claims.user_id().zip(claims.session)?;
+        Some((Person { user_id, session_id }, claims))
+    });
+    let Some((person, claims)) = named else {
+        sso.audit.count(Event::new(Audited::TokenRefused).because(Reason::TokenInvalid));
+        return Ok(None);
+    };
     let (limits, now) = (sso.sessions, sso.clock.now());
-    let held =
-        sso.db.read("introspect", move |c| match session::require(c, Person { user_id, session_id }, &limits, now) {
-            Ok(_) => Ok(true),
-            Err(Error::SessionEnded) => Ok(false),
-            Err(error) => Err(error),
-        });
-    Ok(held.await?.then_some(claims))
+    match sso.db.read("introspect", move |c| session::require(c, person, &limits, now)).await {
+        Ok(_) => Ok(Some(claims)),
+        Err(Error::SessionEnded) => {
+            sso.audit.count(session::token_refused(person));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

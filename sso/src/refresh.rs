@@ -69,8 +69,8 @@ enum Rotated {
     To(Session),
     /// The token was used long ago: somebody has a copy. The session has ended.
     Reused(Session),
-    /// There is no such session any more.
-    Ended,
+    /// The session has ended, or the token is not of its past.
+    Refused(Reason, Option<Uuid>),
 }
 
 /// The successor of a refresh token, and an access token.
@@ -78,11 +78,11 @@ enum Rotated {
 /// # Errors
 /// [`Error::SessionEnded`].
 pub(crate) async fn refresh(sso: &Arc<Sso>, text: &str, address: Option<IpAddr>) -> Result<Tokens, Error> {
-    let refused = |reason| {
-        sso.audit.count(Event::new(Kind::RefreshRefused).because(reason).from(address));
-        Error::SessionEnded
+    let refused = Event::new(Kind::RefreshRefused).from(address);
+    let Some(token) = RefreshToken::open(&sso.refresh_key, text) else {
+        sso.audit.count(refused.because(Reason::TokenUnknown));
+        return Err(Error::SessionEnded);
     };
-    let token = RefreshToken::open(&sso.refresh_key, text).ok_or_else(|| refused(Reason::TokenUnknown))?;
     let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
     let rotated = sso.db.write("refresh", move |c| {
         let rotated = rotate(c, token, &limits, now)?;
@@ -98,23 +98,29 @@ pub(crate) async fn refresh(sso: &Arc<Sso>, text: &str, address: Option<IpAddr>)
             tracing::warn!(user_id = %session.user_id, session_id = %session.id, "an old refresh token turned up: the session has ended");
             Err(Error::SessionEnded)
         }
-        Rotated::Ended => Err(refused(Reason::SessionOver)),
+        Rotated::Refused(reason, user_id) => {
+            sso.audit.count(refused.because(reason).of(user_id).session(token.session_id));
+            Err(Error::SessionEnded)
+        }
     }
 }
 
 /// The newest token gets a new successor; the one before it, within the grace, the same again; an older one ends the session.
 fn rotate(c: &mut Conn, token: RefreshToken, limits: &Limits, now: SystemTime) -> Result<Rotated, Error> {
-    let Some(mut session) = store::sessions::lock(c, token.session_id)? else { return Ok(Rotated::Ended) };
+    let refused = |reason, user_id| Ok(Rotated::Refused(reason, user_id));
+    let Some(mut session) = store::sessions::lock(c, token.session_id)? else {
+        return refused(Reason::SessionOver, None);
+    };
     if limits.end(&session) <= now {
-        return Ok(Rotated::Ended);
+        return refused(Reason::SessionOver, Some(session.user_id));
     }
     // A database restored from a backup is behind its tokens: whoever holds one signs in again, and loses nothing else.
     if token.generation > session.generation {
-        return Ok(Rotated::Ended);
+        return refused(Reason::TokenAhead, Some(session.user_id));
     }
     if token.generation == session.generation {
         if store::sessions::advance(c, session.id, token.generation, now)? == 0 {
-            return Ok(Rotated::Ended);
+            return refused(Reason::SessionOver, Some(session.user_id));
         }
         session.generation += 1;
         session.refreshed_at = now;

@@ -1,6 +1,7 @@
 //! Sessions: how they begin, what they are worth, how they are listed and ended.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -143,14 +144,36 @@ pub(crate) fn require(c: &mut Conn, person: Person, limits: &Limits, now: System
     })
 }
 
+/// What a call of a person came to. That the session of its token has ended is counted.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) fn told<T>(
+    sso: &Sso,
+    person: Person,
+    address: Option<IpAddr>,
+    called: Result<T, Error>,
+) -> Result<T, Error> {
+    called.inspect_err(|error| {
+        if matches!(error, Error::SessionEnded) {
+            sso.audit.count(token_refused(person).from(address));
+        }
+    })
+}
+
+/// That an access token was refused because its session has ended.
+pub(crate) fn token_refused(person: Person) -> Event {
+    Event::new(Kind::TokenRefused).because(Reason::SessionOver).of(person.user_id).session(person.session_id)
+}
+
 /// Ends the session of a refresh token. What is no token has none.
-pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str) -> Result<(), Error> {
+pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str, address: Option<IpAddr>) -> Result<(), Error> {
     let Some(RefreshToken { session_id, .. }) = RefreshToken::open(&sso.refresh_key, token) else { return Ok(()) };
     let (ending, audit) = (sso.sessions.ending(sso.clock.now()), sso.audit.clone());
     sso.ending("sign_out", move |c| {
         let Some(session) = store::sessions::lock(c, session_id)? else { return Ok(()) };
         store::sessions::end(c, session.user_id, session.id, ending)?;
-        audit.record(c, Event::new(Kind::SignedOut).of(session.user_id).session(session.id))?;
+        audit.record(c, Event::new(Kind::SignedOut).of(session.user_id).session(session.id).from(address))?;
         Ok(())
     })
     .await
@@ -169,24 +192,29 @@ pub(crate) async fn list(sso: &Arc<Sso>, person: Person) -> Result<Vec<Session>,
         .await
 }
 
-/// Ends one of the caller's sessions.
-pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid) -> Result<(), Error> {
+/// Ends one of the caller's sessions. That it is none of theirs is not told to them, but counted.
+pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid, address: Option<IpAddr>) -> Result<(), Error> {
     let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
-    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).session(id);
-    sso.ending("revoke_session", move |c| {
+    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).session(id).from(address);
+    let revoked = sso.ending("revoke_session", move |c| {
         require(c, person, &limits, now)?;
-        if store::sessions::end(c, person.user_id, id, limits.ending(now))? > 0 {
+        let ended = store::sessions::end(c, person.user_id, id, limits.ending(now))?;
+        if ended > 0 {
             audit.record(c, event.clone())?;
         }
-        Ok(())
-    })
-    .await
+        Ok(ended)
+    });
+    if revoked.await? == 0 {
+        let refused = Event::new(Kind::RevocationRefused).because(Reason::SessionUnknown).of(person.user_id);
+        sso.audit.count(refused.session(person.session_id).from(address));
+    }
+    Ok(())
 }
 
 /// Ends all of the caller's sessions but the one that asks, and says how many that were.
-pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person) -> Result<usize, Error> {
+pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person, address: Option<IpAddr>) -> Result<usize, Error> {
     let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
-    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id);
+    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).from(address);
     sso.ending("revoke_other_sessions", move |c| {
         require(c, person, &limits, now)?;
         let ended = store::sessions::end_all(c, person.user_id, Some(person.session_id), limits.ending(now))?;

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use proto::sso::v1::{
     AuditEvent, AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest,
-    ListAuditEventsRequest, ListAuditEventsResponse, LockUserRequest, RefreshTokenRequest, RotateKeyRequest,
-    SignOutRequest, StartPasswordResetRequest, start_password_reset_request, token_service_client::TokenServiceClient,
+    GetAccountRequest, IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest,
+    ListAuditEventsResponse, LockUserRequest, RefreshTokenRequest, RevokeOtherSessionsRequest, RevokeSessionRequest,
+    RotateKeyRequest, SignOutRequest, StartPasswordResetRequest, Tokens, sign_in_response::Outcome,
+    start_password_reset_request, token_service_client::TokenServiceClient,
 };
 use tonic::Status;
 
-use crate::world::{Person, World, guess, id, reason, verification, wrong};
+use crate::world::{Person, World, bearer, guess, id, nobody, reason, verification, wrong};
 
 async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
     Ok(world.users().list_audit_events(world.as_operator(request)).await?.into_inner())
@@ -33,6 +35,20 @@ fn sorted(events: &[(Kind, Reason)]) -> Vec<(Kind, Reason)> {
 async fn refresh(world: &World, token: &str) -> Result<String, Status> {
     let request = RefreshTokenRequest { refresh_token: token.to_owned() };
     Ok(world.auth().refresh_token(request).await?.into_inner().tokens.expect("tokens").refresh_token)
+}
+
+async fn tokens(world: &World, person: &Person) -> Tokens {
+    match world.sign_in(person).await.expect("signs in").outcome {
+        Some(Outcome::Tokens(tokens)) => tokens,
+        other => panic!("no tokens: {other:?}"),
+    }
+}
+
+/// What SSO tells Social of a token.
+async fn introspect(world: &World, token: &str) -> IntrospectTokenResponse {
+    let channel = world.plaza().peer(onebox::Part::Sso, onebox::Part::Social).expect("it runs");
+    let request = IntrospectTokenRequest { access_token: token.to_owned() };
+    TokenServiceClient::new(channel).introspect_token(request).await.expect("an answer").into_inner()
 }
 
 /// Lets what happened before have smaller ids than what happens next.
@@ -123,6 +139,86 @@ async fn a_reset_and_a_sign_out_are_told() {
             (Kind::ResetStarted, Reason::Unspecified),
             (Kind::PasswordReset, Reason::Unspecified),
         ])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_session_and_what_does_not_is_told() {
+    let world = World::start().await;
+    let (anna, ben) = (Person::with_email("anna"), Person::with_email("ben"));
+    let (user, here) = world.join(&anna).await;
+    let (_, bens) = world.join(&ben).await;
+    let (there, elsewhere) = (tokens(&world, &anna).await, tokens(&world, &anna).await);
+    let of = async |tokens: &Tokens| introspect(&world, &tokens.access_token).await.session_id;
+    let (here_id, there_id, bens_id) = (of(&here).await, of(&there).await, of(&bens).await);
+    let before = trail(&world, &user.id).await.len();
+    then(&world).await;
+    for session_id in [there_id.clone(), there_id.clone(), bens_id, nobody()] {
+        let request = bearer(RevokeSessionRequest { session_id }, &here.access_token);
+        world.account().revoke_session(request).await.expect("there is nothing to tell");
+    }
+    let request = bearer(RevokeOtherSessionsRequest {}, &here.access_token);
+    assert_eq!(world.account().revoke_other_sessions(request).await.expect("done").into_inner().revoked, 1);
+    refresh(&world, &there.refresh_token).await.expect_err("over");
+    world.account().get_account(bearer(GetAccountRequest {}, &there.access_token)).await.expect_err("over");
+    assert!(!introspect(&world, &there.access_token).await.active);
+    assert!(!introspect(&world, "nonsense").await.active);
+    assert!(!introspect(&world, &elsewhere.access_token).await.active);
+    let mut told: Vec<_> = list(&world, ListAuditEventsRequest { user_id: user.id.clone(), ..Default::default() })
+        .await
+        .expect("a page")
+        .events
+        .into_iter()
+        .map(|one| (one.kind(), one.reason(), one.session_id, one.count))
+        .collect();
+    told.truncate(told.len() - before);
+    told.sort();
+    let elsewhere_id =
+        told.iter().map(|one| one.2.clone()).find(|id| !id.is_empty() && *id != here_id && *id != there_id);
+    assert_eq!(
+        told,
+        [
+            (Kind::SessionEnded, Reason::ByOwner, String::new(), 1),
+            (Kind::SessionEnded, Reason::ByOwner, there_id.clone(), 1),
+            (Kind::TokenRefused, Reason::SessionOver, there_id.clone(), 2),
+            (Kind::TokenRefused, Reason::SessionOver, elsewhere_id.expect("the third"), 1),
+            (Kind::RevocationRefused, Reason::SessionUnknown, here_id, 3),
+        ]
+    );
+    // Whose session it was is not known any more, or never was.
+    let kinds = vec![Kind::RefreshRefused.into(), Kind::TokenRefused.into()];
+    let page = list(&world, ListAuditEventsRequest { kinds, ..Default::default() }).await.expect("a page");
+    let nameless = page.events.iter().filter(|one| one.user_id.is_empty());
+    let mut nameless: Vec<_> = nameless.map(|one| (one.kind(), one.reason(), one.session_id.as_str())).collect();
+    nameless.sort_unstable();
+    assert_eq!(
+        nameless,
+        [
+            (Kind::RefreshRefused, Reason::SessionOver, there_id.as_str()),
+            (Kind::TokenRefused, Reason::TokenInvalid, ""),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_refresh_is_told_with_its_reason() {
+    let mut world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (user, first) = world.join(&anna).await;
+    let backup = world.back_up(onebox::Part::Sso).await;
+    let second = refresh(&world, &first.refresh_token).await.expect("a successor");
+    world.restore(onebox::Part::Sso, Some(&backup)).await;
+    refresh(&world, &second).await.expect_err("it is ahead of what is known");
+    refresh(&world, "nonsense").await.expect_err("none");
+    world.leap(Duration::from_secs(15 * 24 * 3600)).await;
+    refresh(&world, &first.refresh_token).await.expect_err("idle for too long");
+    let kinds = vec![Kind::RefreshRefused.into()];
+    let page = list(&world, ListAuditEventsRequest { kinds, ..Default::default() }).await.expect("a page");
+    let mut told: Vec<_> = page.events.iter().map(|one| (one.reason(), one.user_id.as_str())).collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [(Reason::TokenUnknown, ""), (Reason::SessionOver, user.id.as_str()), (Reason::TokenAhead, user.id.as_str())]
     );
 }
 

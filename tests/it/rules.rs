@@ -158,6 +158,8 @@ const RULES: &[(&str, &str, &[Test])] = &[
         "decisions are recorded",
         &[
             ("tests/it/audit.rs", "every_decision_about_a_user_is_told_with_its_reason"),
+            ("tests/it/audit.rs", "what_ends_a_session_and_what_does_not_is_told"),
+            ("tests/it/audit.rs", "a_refused_refresh_is_told_with_its_reason"),
             ("tests/it/audit.rs", "refusals_are_summed_and_nobody_is_named"),
         ],
     ),

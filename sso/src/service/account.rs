@@ -19,7 +19,8 @@ pub(super) struct Account(pub(super) Arc<Sso>);
 #[tonic::async_trait]
 impl AccountService for Account {
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<GetAccountResponse>, Status> {
-        let user = account::get(&self.0, access::person(&request)?).await?;
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let user = session::told(&self.0, person, address, account::get(&self.0, person).await)?;
         Ok(Response::new(GetAccountResponse { user: Some(render::user(&user)) }))
     }
 
@@ -27,8 +28,9 @@ impl AccountService for Account {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        let person = access::person(&request)?;
-        let sessions = session::list(&self.0, person).await?.into_iter().map(|one| {
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let listed = session::told(&self.0, person, address, session::list(&self.0, person).await)?;
+        let sessions = listed.into_iter().map(|one| {
             let end = self.0.sessions.end(&one);
             render::session(one, end, person.session_id)
         });
@@ -39,9 +41,9 @@ impl AccountService for Account {
         &self,
         request: Request<RevokeSessionRequest>,
     ) -> Result<Response<RevokeSessionResponse>, Status> {
-        let person = access::person(&request)?;
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
         let id = parse::id("session_id", &request.into_inner().session_id)?;
-        session::revoke(&self.0, person, id).await?;
+        session::told(&self.0, person, address, session::revoke(&self.0, person, id, address).await)?;
         Ok(Response::new(RevokeSessionResponse {}))
     }
 
@@ -49,7 +51,9 @@ impl AccountService for Account {
         &self,
         request: Request<RevokeOtherSessionsRequest>,
     ) -> Result<Response<RevokeOtherSessionsResponse>, Status> {
-        let revoked = session::revoke_others(&self.0, access::person(&request)?).await?;
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let revoked = session::revoke_others(&self.0, person, address).await;
+        let revoked = session::told(&self.0, person, address, revoked)?;
         Ok(Response::new(RevokeOtherSessionsResponse { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 
@@ -57,9 +61,10 @@ impl AccountService for Account {
         &self,
         request: Request<DeleteAccountRequest>,
     ) -> Result<Response<DeleteAccountResponse>, Status> {
-        let person = access::person(&request)?;
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
         let ask: operator::DeleteOwn = request.into_inner().try_into()?;
-        let provisioning = delete::by_person(&self.0, ask.request_id, person, ask.password).await?;
+        let deleted = delete::by_person(&self.0, ask.request_id, person, ask.password).await;
+        let provisioning = session::told(&self.0, person, address, deleted)?;
         Ok(Response::new(DeleteAccountResponse { provisioning: render::provisioning(&provisioning) }))
     }
 
@@ -68,7 +73,8 @@ impl AccountService for Account {
         request: Request<ChangePasswordRequest>,
     ) -> Result<Response<ChangePasswordResponse>, Status> {
         let (person, address) = (access::person(&request)?, access::client_address(&request));
-        account::change_password(&self.0, person, request.into_inner().try_into()?, address).await?;
+        let changed = account::change_password(&self.0, person, request.into_inner().try_into()?, address).await;
+        session::told(&self.0, person, address, changed)?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
@@ -76,9 +82,10 @@ impl AccountService for Account {
         &self,
         request: Request<ChangeUsernameRequest>,
     ) -> Result<Response<ChangeUsernameResponse>, Status> {
-        let person = access::person(&request)?;
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
         let (request_id, username) = parse::change_username(&request.into_inner())?;
-        let (user, provisioning) = account::change_username(&self.0, person, request_id, username).await?;
+        let changed = account::change_username(&self.0, person, request_id, username).await;
+        let (user, provisioning) = session::told(&self.0, person, address, changed)?;
         let provisioning = render::provisioning(&provisioning);
         Ok(Response::new(ChangeUsernameResponse { user: Some(render::user(&user)), provisioning }))
     }

@@ -60,8 +60,8 @@ impl AuthService for Auth {
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
-        let request = request.into_inner();
-        session::sign_out(&self.0, parse::refresh_token(&request.refresh_token)?).await?;
+        let (address, request) = (client_address(&request), request.into_inner());
+        session::sign_out(&self.0, parse::refresh_token(&request.refresh_token)?, address).await?;
         Ok(Response::new(SignOutResponse {}))
     }
 
