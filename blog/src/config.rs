@@ -29,6 +29,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How to log.
     pub log: LogConfig,
+    /// The port for browsers.
+    pub web: mesh::WebConfig,
     /// Where spans go.
     pub telemetry: mesh::TelemetryConfig,
     /// How to prove itself and believe others.

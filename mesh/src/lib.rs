@@ -28,6 +28,7 @@ mod testing;
 pub mod tls;
 pub mod token;
 pub mod trace;
+pub mod web;
 mod wire;
 
 pub use access::{Caller, Person};
@@ -42,3 +43,4 @@ pub use server::{Limits, Router, Server, Stack, bind};
 pub use shutdown::Shutdown;
 pub use tls::{Tls, TlsConfig};
 pub use trace::{Telemetry, TelemetryConfig, Tracer};
+pub use web::{Web, WebConfig};

@@ -24,6 +24,7 @@ use crate::{
     tls::{Tls, TlsConfig, TlsError},
     token::{Kind, MeshKey},
     trace::{Telemetry, TelemetryConfig, Tracer},
+    web::{Web, WebConfig},
 };
 
 /// A service of Plaza.
@@ -54,6 +55,7 @@ pub struct Process {
     metrics: ClientMetrics,
     name: &'static str,
     listener: TcpListener,
+    web: Option<Web>,
     tls: Option<Tls>,
     tls_config: TlsConfig,
 }
@@ -69,6 +71,8 @@ pub struct Settings<'a> {
     pub listen: String,
     /// The admin port.
     pub admin: &'a AdminConfig,
+    /// The port for browsers.
+    pub web: &'a WebConfig,
     /// How to prove itself and believe others.
     pub tls: &'a TlsConfig,
     /// The file of the mesh key.
@@ -113,6 +117,7 @@ impl Process {
             Some(tls) => tls.watch(shutdown.clone()),
             None => settings.tls.allows_plain_listener(listener.local_addr()?)?,
         }
+        let web = Web::take(settings.web, settings.tls).await?;
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
         admin.add_telemetry(spans.clone());
@@ -132,6 +137,7 @@ impl Process {
             metrics,
             name,
             listener,
+            web,
             tls,
             tls_config,
         })
@@ -164,7 +170,13 @@ impl Process {
     /// Of the socket.
     pub async fn serve(self, router: Router) -> io::Result<()> {
         self.admin.add(router.clone());
-        let served = router.serve_over(self.listener, self.tls, self.shutdown).await;
+        let for_browsers = async {
+            if let Some(web) = self.web {
+                web.serve(vec![router.clone()], self.shutdown.clone()).await;
+            }
+        };
+        let served = router.clone().serve_over(self.listener, self.tls, self.shutdown.clone());
+        let ((), served) = tokio::join!(for_browsers, served);
         self.telemetry.flush().await;
         served
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::{AdminConfig, TelemetryConfig, TlsConfig, telemetry::LogConfig};
+use mesh::{AdminConfig, TelemetryConfig, TlsConfig, WebConfig, telemetry::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;
@@ -15,7 +15,7 @@ use crate::Part;
 pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// What onebox settles for every service. A section that says it otherwise is refused.
-const SETTLED: [&str; 7] = ["keys", "mesh", "peers", "admin", "log", "telemetry", "drain_seconds"];
+const SETTLED: [&str; 8] = ["keys", "mesh", "peers", "admin", "web", "log", "telemetry", "drain_seconds"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where whoever runs it looks.
     pub admin: AdminConfig,
+    /// The port for browsers.
+    pub web: WebConfig,
     /// How to log.
     pub log: LogConfig,
     /// Where spans go.
@@ -52,6 +54,7 @@ struct Raw {
     data: PathBuf,
     drain_seconds: u64,
     admin: AdminConfig,
+    web: WebConfig,
     log: LogConfig,
     telemetry: TelemetryConfig,
     sso: Map<String, Value>,
@@ -88,7 +91,7 @@ impl Config {
         if !(1..=300).contains(&raw.drain_seconds) {
             return Err(ConfigError(format!("drain_seconds is {}; it may be 1 to 300", raw.drain_seconds)));
         }
-        let data = data.map_or(raw.data, Path::to_path_buf);
+        let data = data.unwrap_or(&raw.data).to_path_buf();
         let drain = Duration::from_secs(raw.drain_seconds);
         let layers = |part, section| Layers::of(part, &data, drain, section, environment(part)?);
         let sso: sso::Config = layers(Part::Sso, raw.sso)?.read()?;
@@ -100,7 +103,8 @@ impl Config {
         let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str()).read()?;
         let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
         let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
-        Ok(Self { data, drain, admin: raw.admin, log: raw.log, telemetry: raw.telemetry, sso, sms, social, blog })
+        let Raw { admin, web, log, telemetry, .. } = raw;
+        Ok(Self { data, drain, admin, web, log, telemetry, sso, sms, social, blog })
     }
 
     /// How a service proves itself at its port. In this process its calls to the others need no proof.

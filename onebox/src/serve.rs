@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
-use mesh::{Clock, Shutdown, Tls, server::BindError, tls::TlsError};
+use mesh::{Clock, Shutdown, Tls, Web, server::BindError, tls::TlsError, web::WebError};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{Config, Onebox, Part};
@@ -32,11 +32,17 @@ pub enum PortError {
         /// Why not.
         source: TlsError,
     },
+    /// The port for browsers.
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
-/// The ports of all parts, taken.
+/// The ports of all parts, and the one for browsers, taken.
 #[derive(Debug)]
-pub struct Ports(BTreeMap<Part, Port>);
+pub struct Ports {
+    parts: BTreeMap<Part, Port>,
+    web: Option<Web>,
+}
 
 #[derive(Debug)]
 struct Port {
@@ -67,12 +73,13 @@ impl Ports {
             }
             ports.insert(part, Port { listener, address, tls });
         }
-        Ok(Self(ports))
+        let web = Web::take(&config.web, config.tls(Part::Sso)).await?;
+        Ok(Self { parts: ports, web })
     }
 
     /// Where each part listens.
     pub fn addresses(&self) -> BTreeMap<Part, SocketAddr> {
-        self.0.iter().map(|(part, port)| (*part, port.address)).collect()
+        self.parts.iter().map(|(part, port)| (*part, port.address)).collect()
     }
 }
 
@@ -83,7 +90,7 @@ impl Onebox {
     /// If a part cannot be served; the others are drained then.
     pub async fn serve(self, ports: Ports, shutdown: Shutdown) -> Result<(), ServeError> {
         let mut serving = JoinSet::new();
-        for (part, Port { listener, tls, .. }) in ports.0 {
+        for (part, Port { listener, tls, .. }) in ports.parts {
             let Some(router) = self.router(part) else { continue };
             let shutdown = shutdown.clone();
             if let Some(tls) = &tls {
@@ -91,6 +98,14 @@ impl Onebox {
             }
             serving.spawn(async move {
                 router.serve_over(listener, tls, shutdown).await.map_err(|source| ServeError { part, source })
+            });
+        }
+        if let Some(web) = ports.web {
+            let routers = Part::ALL.into_iter().filter_map(|part| self.router(part)).collect();
+            let shutdown = shutdown.clone();
+            serving.spawn(async move {
+                web.serve(routers, shutdown).await;
+                Ok(())
             });
         }
         let mut outcome = Ok(());

@@ -8,6 +8,7 @@ import apart
 import edges
 import flows
 import ops
+import web
 from checks import Checks
 from people import CUSTOMER, OFFICIAL
 from plaza import Plaza
@@ -58,6 +59,8 @@ def in_one_process(checks, plaza):
         edges.discovery(checks, plaza)
     with checks.about("the admin port"):
         ops.admin(checks, plaza)
+    with checks.about("the port for browsers"):
+        web.browsers(checks, plaza)
     with checks.about("what does not start says why"):
         edges.does_not_start(checks, plaza)
     with checks.about("stopped and started again"):

@@ -14,6 +14,7 @@ from checks import Broken
 
 COOL_DOWN = 6  # seconds between two messages
 SERVICES = ["sso", "sms", "social", "blog"]
+PAGE = "https://plaza.example"  # whose pages may call
 CODES = [
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
     "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
@@ -64,7 +65,7 @@ class Plaza:
         self.program, self.folder = program, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
-        *ports, self.admin = free_ports(len(SERVICES) + 1)
+        *ports, self.admin, self.web = free_ports(len(SERVICES) + 2)
         self.ports = dict(zip(SERVICES, ports))
         self.transport = ["-plaintext"]
         self.process = None
@@ -78,6 +79,8 @@ class Plaza:
         # Separate processes have one each; all in one has this one.
         listen |= {f"PLAZA_{name.upper()}__ADMIN__LISTEN": "" for name in self.ports}
         listen["PLAZA_ONEBOX__ADMIN__LISTEN"] = f"127.0.0.1:{self.admin}"
+        listen["PLAZA_ONEBOX__WEB__LISTEN"] = f"127.0.0.1:{self.web}"
+        listen["PLAZA_ONEBOX__WEB__ORIGINS"] = f"[\"{PAGE}\"]"
         return {**plain, **listen, **self.settings, **settings}
 
     def run(self, *arguments, **settings):

@@ -3,7 +3,7 @@
 use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
 
 use mesh::{
-    Limits, Stack,
+    Limits, Stack, WebConfig,
     process::{self, Process, Settings},
     token::Verifier,
 };
@@ -21,6 +21,8 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         telemetry: &config.telemetry,
         listen: config.listen.clone(),
         admin: &config.admin,
+        // It has nothing for persons.
+        web: &WebConfig::default(),
         tls: &config.tls,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,

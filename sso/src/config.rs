@@ -27,6 +27,8 @@ pub struct Config {
     pub admin: mesh::AdminConfig,
     /// How to log.
     pub log: mesh::telemetry::LogConfig,
+    /// The port for browsers.
+    pub web: mesh::WebConfig,
     /// Where spans go.
     pub telemetry: mesh::TelemetryConfig,
     /// How to prove itself and believe others.

@@ -18,6 +18,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         telemetry: &config.telemetry,
         listen: config.listen.to_string(),
         admin: &config.admin,
+        web: &config.web,
         tls: &config.tls,
         mesh_file: &keys.mesh_file,
         create: keys.create,

@@ -316,7 +316,7 @@ fn run(steps: Vec<Step>) {
         for step in steps {
             history.take(step).await;
         }
-        history.check().await;
+        Box::pin(history.check()).await;
     });
 }
 

@@ -29,7 +29,7 @@ use crate::{
     deadline::Deadline,
     failure::Failure,
     metrics::{Calls, Gauges, Page, Side},
-    policy::Contracts,
+    policy::{Access, Contracts},
     shutdown::Shutdown,
     trace::{self, Context as TraceContext, Traced, Tracer},
     wire,
@@ -107,12 +107,18 @@ impl Router {
         }
     }
 
+    /// Whether the method at `path` is this server's, and for anyone or for persons: no peer's, no operator's, not health or reflection.
+    pub(crate) fn is_for_persons(&self, path: &str) -> bool {
+        let open = |policy: &MethodPolicy| matches!(policy.access, Access::Public | Access::Bearer);
+        !path.starts_with("/grpc.") && self.0.find(path).is_some_and(|(policy, _)| open(policy))
+    }
+
     /// What probes of this server are told.
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
@@ -122,7 +128,7 @@ impl Router {
     }
 
     /// How long the next connection lives: [`Limits::age`] ±10 %, so that those made together do not end together.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         // A stride without a common factor visits all of the range.
         let step = self.0.connections.fetch_add(1, Ordering::Relaxed).wrapping_mul(83) % 201;
         self.0.limits.age * (900 + step) / 1000
