@@ -61,6 +61,7 @@ def in_one_process(checks, plaza):
         ops.admin(checks, plaza)
     with checks.about("the port for browsers"):
         web.browsers(checks, plaza)
+        web.page(checks, plaza)
     with checks.about("what does not start says why"):
         edges.does_not_start(checks, plaza)
     with checks.about("stopped and started again"):

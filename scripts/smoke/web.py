@@ -1,7 +1,10 @@
 """What browsers reach: gRPC-Web over HTTP/1.1, one port for all services."""
 
 import base64
+import json
+import os
 import subprocess
+from pathlib import Path
 
 from plaza import PAGE
 
@@ -41,3 +44,27 @@ def browsers(checks, plaza):
     # Each frame is padded by itself, and a padding ends what is decoded at a time.
     frames = b"".join(base64.b64decode(part + b"=" * (-len(part) % 4)) for part in body.replace(b"=", b" ").split())
     checks.that(b"grpc-status:0" in frames, f"the inbox by base64: {frames!r}")
+
+
+def page(checks, plaza):
+    """A client for browsers that nobody here wrote."""
+    if not os.environ.get("NODE_PATH"):
+        return
+    protoset = plaza.folder / "contracts.bin"
+    services = {"sso": ["sso.v1.AuthService", "sso.v1.UserService"], "social": ["social.v1.ProfileService"]}
+    sets = b""
+    for service, names in services.items():
+        for name in names:
+            command = ["grpcurl", "-plaintext", "-protoset-out", protoset, f"127.0.0.1:{plaza.ports[service]}", "describe", name]
+            subprocess.run(command, capture_output=True, check=True, timeout=30)
+            # Sets in a row are one set.
+            sets += protoset.read_bytes()
+            protoset.unlink()
+    protoset.write_bytes(sets)
+    command = ["node", Path(__file__).with_name("page.js"), f"http://127.0.0.1:{plaza.web}", protoset, PAGE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    codes = [answer["code"] for answer in said]
+    checks.equal(codes, ["Ok", "InvalidArgument", "Unauthenticated", "Unimplemented"], f"Connect's client for browsers: {done.stderr}")
+    checks.that(said and str(said[0].get("user")).startswith("page-"), f"the user who signed up: {said}")
+    checks.that(len(said) > 1 and "google.rpc.BadRequest" in said[1].get("details", ()), f"what was wrong: {said}")
