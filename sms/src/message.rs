@@ -16,6 +16,7 @@ pub(crate) fn code(purpose: Purpose, code: &Code, reference: &Reference, lifetim
         Purpose::VerifyIdentifier => "is your code",
         Purpose::ResetPassword => "sets your new password",
         Purpose::SignIn => "signs you in",
+        Purpose::ChangeIdentifier => "makes this yours to sign in with",
     };
     format!("Plaza: {code} {what} (ref {reference}). It works for {lifetime}. Never share it.")
 }
@@ -33,6 +34,9 @@ pub(crate) fn decoy(purpose: Purpose, destination: &Destination) -> String {
         Purpose::ResetPassword => format!(
             "Plaza: somebody asked for a new password with this {what}. No account can have one by it. If it was not you, ignore this."
         ),
+        Purpose::ChangeIdentifier => format!(
+            "Plaza: somebody tried to add this {what} to another account. It stays with yours. If it was not you, ignore this."
+        ),
         Purpose::SignIn => format!(
             "Plaza: somebody asked to sign in by a code with this {what}. No account takes one by it. If it was not you, ignore this."
         ),
@@ -47,6 +51,15 @@ pub(crate) fn notice(notice: Notice) -> &'static str {
         }
         Notice::PasswordReset => {
             "Plaza: your password was replaced by means of a code, and all devices are signed out. If it was not you, do the same at once."
+        }
+        Notice::IdentifierChanged => {
+            "Plaza: an address or number that you sign in with was replaced. If it was not you, set a new password at once or ask for help."
+        }
+        Notice::IdentifierAdded => {
+            "Plaza: another address or number was added to sign in with. If it was not you, set a new password and remove it at once."
+        }
+        Notice::IdentifierRemoved => {
+            "Plaza: an address or number that you sign in with was taken away. If it was not you, set a new password at once or ask for help."
         }
     }
 }
@@ -84,7 +97,7 @@ mod tests {
         let random = Random::seeded(1);
         let ten_digits = Keys::derive(&[1; 32]).draw(Uuid::nil(), Uuid::nil(), 10);
         let email = Destination::email("anna@example.com").expect("an address");
-        for purpose in [Purpose::VerifyIdentifier, Purpose::ResetPassword, Purpose::SignIn] {
+        for purpose in [1, 2, 3, 4].map(Purpose::stored) {
             let longest = code(purpose, &ten_digits, &Reference::draw(&random), Duration::from_secs(599));
             for text in [longest, decoy(purpose, &email)] {
                 assert!(text.len() <= 160 && text.is_ascii(), "{} {text}", text.len());

@@ -29,15 +29,30 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(crate) enum Notice {
     PasswordChanged = 1,
     PasswordReset = 2,
+    IdentifierChanged = 3,
+    IdentifierAdded = 4,
+    IdentifierRemoved = 5,
 }
 
 impl Notice {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 2] = [Self::PasswordChanged, Self::PasswordReset];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::IdentifierChanged,
+        Self::IdentifierAdded,
+        Self::IdentifierRemoved,
+    ];
 
     /// From its column.
     pub(crate) fn stored(number: i16) -> Self {
-        if number == 2 { Self::PasswordReset } else { Self::PasswordChanged }
+        match number {
+            1 => Self::PasswordChanged,
+            2 => Self::PasswordReset,
+            3 => Self::IdentifierChanged,
+            4 => Self::IdentifierAdded,
+            _ => Self::IdentifierRemoved,
+        }
     }
 }
 

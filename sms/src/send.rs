@@ -25,12 +25,14 @@ pub(crate) enum Purpose {
     VerifyIdentifier = 1,
     ResetPassword = 2,
     SignIn = 3,
+    ChangeIdentifier = 4,
 }
 
 impl Purpose {
     /// From its column.
     pub(crate) fn stored(number: i16) -> Self {
         match number {
+            4 => Self::ChangeIdentifier,
             3 => Self::SignIn,
             2 => Self::ResetPassword,
             _ => Self::VerifyIdentifier,

@@ -35,6 +35,9 @@ fn telling(request: pb::SendMessageRequest) -> Result<Telling, Failure> {
     let notice = match pb::Notice::try_from(request.notice) {
         Ok(pb::Notice::PasswordChanged) => Some(Notice::PasswordChanged),
         Ok(pb::Notice::PasswordReset) => Some(Notice::PasswordReset),
+        Ok(pb::Notice::IdentifierChanged) => Some(Notice::IdentifierChanged),
+        Ok(pb::Notice::IdentifierAdded) => Some(Notice::IdentifierAdded),
+        Ok(pb::Notice::IdentifierRemoved) => Some(Notice::IdentifierRemoved),
         Ok(pb::Notice::Unspecified) => refuse(&mut fields, "notice", "is required"),
         Err(_) => refuse(&mut fields, "notice", "is not known here"),
     };

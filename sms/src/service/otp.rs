@@ -115,6 +115,7 @@ fn purpose(fields: &mut Fields, number: i32) -> Option<Purpose> {
         Ok(pb::Purpose::VerifyIdentifier) => Some(Purpose::VerifyIdentifier),
         Ok(pb::Purpose::ResetPassword) => Some(Purpose::ResetPassword),
         Ok(pb::Purpose::SignIn) => Some(Purpose::SignIn),
+        Ok(pb::Purpose::ChangeIdentifier) => Some(Purpose::ChangeIdentifier),
         Ok(pb::Purpose::Unspecified) => {
             fields.refuse("purpose", "is required");
             None
