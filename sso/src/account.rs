@@ -6,16 +6,17 @@ use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Event, Kind, Reason},
+    audit::{Event, Kind},
     create,
     digest::keyed,
     error::Error,
+    fresh,
     model::{Notice, Outcome, Provisioning, User},
     password::Password,
     recovery, session,
     sso::Sso,
     store::{self, provisioning::Debts},
-    throttle::{self, Ticket, Who},
+    throttle::Ticket,
     username::Username,
 };
 
@@ -70,22 +71,12 @@ pub(crate) async fn change_password(
         return Ok(());
     }
     let new = recovery::unlike(ask.new.clone(), &user.username)?;
-    // A token in the wrong hands must not become a way to guess the password.
-    let ticket = throttle::take(sso, &Who::User(user_id), address).await?;
-    let hashed = async {
-        let right = sso.hasher.check(&ask.old, stored.clone()).await?;
-        Ok(if right { Some(sso.hasher.hash(&new).await?) } else { None })
-    };
-    match hashed.await {
-        Ok(Some(hash)) => keep(sso, person, request_id, digest, (stored, hash), ticket).await,
-        Ok(None) => {
-            let refused = Event::new(Kind::PasswordRefused).because(Reason::PasswordWrong);
-            sso.audit.count(refused.of(user_id).session(person.session_id).from(address));
-            Err(Error::CredentialsInvalid)
-        }
-        Err(error) => {
+    let ticket = fresh::check(sso, person, &ask.old, stored.clone(), address).await?;
+    match sso.hasher.hash(&new).await {
+        Ok(hash) => keep(sso, person, request_id, digest, (stored, hash), ticket).await,
+        Err(failure) => {
             ticket.unused(sso).await;
-            Err(error)
+            Err(failure.into())
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a code to a verified identifier is asked for by somebody who is not signed in: a new password, or a sign-in without one.
+//! What a code to a verified identifier is asked for by somebody who is not signed in: a new password, or a sign-in without one. And what a code to
+//! another identifier is asked for by somebody who is, in the same rows ([`crate::identifiers`]).
 //!
 //! Whether anybody has the identifier is nobody's business. For one that nobody has verified, or whose user is locked, everything goes the same way,
 //! in the same rows, with the same calls: a decoy, for which no code is ever right. The id is drawn, and told to whoever asked alone: a code
@@ -53,7 +54,9 @@ pub(crate) async fn start(sso: &Arc<Sso>, purpose: Purpose, ask: Start) -> Resul
     let Start { request_id, identifier } = ask;
     let (label, kind): (&[u8], _) = match purpose {
         Purpose::SignIn => (b"start_code_sign_in", Kind::CodeSignInStarted),
-        Purpose::ResetPassword | Purpose::VerifyIdentifier => (b"start_reset", Kind::ResetStarted),
+        Purpose::ResetPassword | Purpose::VerifyIdentifier | Purpose::ChangeIdentifier => {
+            (b"start_reset", Kind::ResetStarted)
+        }
     };
     let digest = keyed(&sso.digest_key, &[label, identifier.value().as_bytes()]);
     let (id, now) = (sso.opaque_id(), sso.clock.now());

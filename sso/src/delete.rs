@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::{
     audit::{Event, Kind, Reason},
     error::Error,
+    fresh,
     model::{Outcome, Provisioning, Target},
     password::Password,
     session,
     sso::{DAY, Sso},
     store::{self, provisioning::Debts},
-    throttle::{self, Who},
 };
 
 /// How often the reaper looks.
@@ -62,19 +62,8 @@ pub(crate) async fn by_person(
         store::users::password_hash(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
     });
     if let Some(hash) = before.await? {
-        let ticket = throttle::take(sso, &Who::User(user_id), None).await?;
-        match sso.hasher.check(&password, hash).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let refused = Event::new(Kind::PasswordRefused).because(Reason::PasswordWrong);
-                sso.audit.count(refused.of(user_id).session(person.session_id));
-                return Err(Error::CredentialsInvalid);
-            }
-            Err(failure) => {
-                ticket.unused(sso).await;
-                return Err(failure.into());
-            }
-        }
+        // With the user its misses are of no use: nobody takes them back.
+        fresh::check(sso, person, &password, hash, None).await?;
     }
     delete(sso, request_id, digest, user_id, Event::new(Kind::UserDeleted).because(Reason::ByOwner)).await
 }

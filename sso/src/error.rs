@@ -29,6 +29,12 @@ pub(crate) enum Error {
     /// The session has ended, or never was.
     #[error("the session has ended")]
     SessionEnded,
+    /// It takes the password, or a sign-in of a moment ago.
+    #[error("the sign-in was too long ago: give the password")]
+    NotFresh,
+    /// No other identifier is verified.
+    #[error("nobody could sign in without this identifier")]
+    LastIdentifier,
     /// No user has this id.
     #[error("there is no such user")]
     UserNotFound,
@@ -88,6 +94,8 @@ impl From<Error> for Failure {
             Error::CredentialsInvalid => refuse(Code::Unauthenticated, ErrorReason::CredentialsInvalid),
             Error::SessionEnded => refuse(Code::Unauthenticated, ErrorReason::SessionEnded),
             Error::VerificationNotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
+            Error::NotFresh => refuse(Code::Unauthenticated, ErrorReason::ReauthenticationRequired),
+            Error::LastIdentifier => refuse(Code::FailedPrecondition, ErrorReason::LastIdentifier),
             Error::UserNotFound => refuse(Code::NotFound, ErrorReason::UserNotFound),
             Error::EtagMismatch => refuse(Code::Aborted, ErrorReason::EtagMismatch),
             Error::CodeSignInOff => refuse(Code::FailedPrecondition, ErrorReason::CodeSignInOff),

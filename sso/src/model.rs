@@ -176,12 +176,14 @@ pub(crate) enum Purpose {
     VerifyIdentifier = 1,
     ResetPassword = 2,
     SignIn = 3,
+    ChangeIdentifier = 4,
 }
 
 impl Purpose {
     /// From its column.
     pub(crate) fn stored(value: i16) -> Self {
         match value {
+            4 => Self::ChangeIdentifier,
             3 => Self::SignIn,
             2 => Self::ResetPassword,
             _ => Self::VerifyIdentifier,
@@ -194,12 +196,21 @@ impl Purpose {
 pub(crate) enum Notice {
     PasswordChanged = 1,
     PasswordReset = 2,
+    IdentifierChanged = 3,
+    IdentifierAdded = 4,
+    IdentifierRemoved = 5,
 }
 
 impl Notice {
     /// From its column.
     pub(crate) fn from_stored(value: i16) -> Self {
-        if value == 2 { Self::PasswordReset } else { Self::PasswordChanged }
+        match value {
+            1 => Self::PasswordChanged,
+            2 => Self::PasswordReset,
+            3 => Self::IdentifierChanged,
+            4 => Self::IdentifierAdded,
+            _ => Self::IdentifierRemoved,
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Notices {
     /// # Errors
     /// Of the database.
     pub(crate) fn owe(&self, c: &mut Conn, user_id: Uuid, notice: Notice, now: SystemTime) -> QueryResult<()> {
-        for identifier in store::users::verified(c, user_id)? {
+        for identifier in store::identifiers::verified(c, user_id)? {
             store::notices::owe(c, uuid_v7(&self.clock, &self.random), user_id, notice, &identifier, now)?;
         }
         Ok(())

@@ -197,6 +197,9 @@ impl Peers {
         let notice = match notice {
             Notice::PasswordChanged => sms::Notice::PasswordChanged,
             Notice::PasswordReset => sms::Notice::PasswordReset,
+            Notice::IdentifierChanged => sms::Notice::IdentifierChanged,
+            Notice::IdentifierAdded => sms::Notice::IdentifierAdded,
+            Notice::IdentifierRemoved => sms::Notice::IdentifierRemoved,
         };
         let (request_id, notice, destination) = (request_id.to_string(), notice.into(), Some(destination));
         let request = sms::SendMessageRequest { request_id, notice, destination };
@@ -209,6 +212,7 @@ fn purpose(purpose: Purpose) -> sms::Purpose {
         Purpose::VerifyIdentifier => sms::Purpose::VerifyIdentifier,
         Purpose::ResetPassword => sms::Purpose::ResetPassword,
         Purpose::SignIn => sms::Purpose::SignIn,
+        Purpose::ChangeIdentifier => sms::Purpose::ChangeIdentifier,
     }
 }
 

@@ -11,7 +11,10 @@ use proto::sso::v1::{
 };
 use tonic::Status;
 
-use crate::world::{Person, World, bearer, guess, id, nobody, reason, verification, wrong};
+use crate::{
+    identifiers::change_to,
+    world::{Person, World, bearer, guess, id, nobody, reason, verification, wrong},
+};
 
 async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
     Ok(world.users().list_audit_events(world.as_operator(request)).await?.into_inner())
@@ -219,6 +222,35 @@ async fn a_refused_refresh_is_told_with_its_reason() {
     assert_eq!(
         told,
         [(Reason::TokenUnknown, ""), (Reason::SessionOver, user.id.as_str()), (Reason::TokenAhead, user.id.as_str())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_change_of_an_identifier_is_told() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (user, tokens) = world.join(&anna).await;
+    world.join(&Person::with_email("ben")).await;
+    assert_eq!(trail(&world, &user.id).await.len(), 3);
+    world.pass(Duration::from_secs(60)).await;
+    world.start_change(&tokens, change_to("ben@example.com", "")).await.expect("a decoy");
+    world.change_identifier(&tokens, "+84912345678").await;
+    world.change_identifier(&tokens, "anna@example.org").await;
+    world.remove(&tokens, "+84912345678", "").await.expect("removed");
+    world.remove(&tokens, "anna@example.org", "").await.expect_err("the last");
+    world.pass(Duration::from_secs(300)).await;
+    world.start_change(&tokens, change_to("+84912345678", "")).await.expect_err("not fresh");
+    assert_eq!(
+        sorted(&trail(&world, &user.id).await[3..]),
+        sorted(&[
+            (Kind::IdentifierChangeStarted, Reason::Decoy),
+            (Kind::IdentifierChangeStarted, Reason::Unspecified),
+            (Kind::CodeSent, Reason::Unspecified),
+            (Kind::IdentifierAdded, Reason::Unspecified),
+            (Kind::IdentifierChanged, Reason::Unspecified),
+            (Kind::IdentifierRemoved, Reason::Unspecified),
+            (Kind::PasswordRefused, Reason::NotFresh),
+        ])
     );
 }
 

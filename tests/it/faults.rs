@@ -4,131 +4,26 @@
 //! each step, the flow is run with each thing that can go wrong there. Whoever called repeats the same request, as clients do; a process that
 //! stopped is started again. In the end Social and Blog know the user as SSO does.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+mod plan;
 
-use mesh::channel::{Fate as CallFate, Faults as CallFaults};
-use onebox::{Faults, Part};
+use std::time::Duration;
+
+use onebox::Part;
 use proto::sso::v1::{
     self as sso, AccountType, OfficialTier, SendOtpRequest, SignUpRequest, VerifyOtpRequest, sign_in_response::Outcome,
 };
 use sso::{
-    ChangePasswordRequest, CompleteCodeSignInRequest, CreateUserRequest, DeleteAccountRequest, DeleteUserRequest,
-    SignInRequest, UpdateUserRequest,
+    ChangePasswordRequest, CompleteCodeSignInRequest, ConfirmIdentifierChangeRequest, CreateUserRequest,
+    DeleteAccountRequest, DeleteUserRequest, SignInRequest, UpdateUserRequest,
 };
 use tonic::{Code, Request, Status};
 
+use self::plan::{AT_A_CALL, AT_A_JOB, Plan, Step, Wrong};
 use crate::{
-    passwordless,
+    identifiers, passwordless,
     targets::change,
     world::{Person, World, bearer, guess, id, verification},
 };
-
-/// Where something can go wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    /// A job of SSO's database, by its name.
-    Job(&'static str),
-    /// A call that SSO makes, by its path.
-    Call(String),
-}
-
-/// What goes wrong there, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wrong {
-    /// The peer, or the database, refuses, and nothing is done.
-    Refused(Code),
-    /// It is done, and the answer is lost.
-    Lost(Code),
-    /// No answer comes before the deadline, and nothing is done.
-    Silent,
-    /// No answer comes before the deadline, and it is done.
-    DoneAndSilent,
-    /// SSO stops just before.
-    StoppedBefore,
-    /// SSO stops just after.
-    StoppedAfter,
-}
-
-const AT_A_CALL: [Wrong; 9] = [
-    Wrong::Refused(Code::Unavailable),
-    Wrong::Refused(Code::Internal),
-    Wrong::Refused(Code::ResourceExhausted),
-    Wrong::Lost(Code::Unavailable),
-    Wrong::Lost(Code::Internal),
-    Wrong::Silent,
-    Wrong::DoneAndSilent,
-    Wrong::StoppedBefore,
-    Wrong::StoppedAfter,
-];
-
-const AT_A_JOB: [Wrong; 4] =
-    [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
-
-/// What the faults of a world are decided by.
-#[derive(Clone, Default)]
-struct Plan(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    /// The steps since the flow began, each as often as it came by.
-    steps: Vec<Step>,
-    /// What goes wrong at which step, the how-manieth time it comes by.
-    armed: Option<(Step, usize, Wrong)>,
-    /// SSO has stopped: nothing of it reaches anything.
-    stopped: bool,
-}
-
-impl Plan {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics here")
-    }
-
-    /// What becomes of a step.
-    fn meet(&self, step: Step) -> Option<Wrong> {
-        let mut state = self.state();
-        if state.stopped {
-            return Some(Wrong::StoppedBefore);
-        }
-        let nth = state.steps.iter().filter(|before| **before == step).count();
-        state.steps.push(step.clone());
-        let (_, _, wrong) = state.armed.take_if(|(armed, at, _)| *armed == step && *at == nth)?;
-        state.stopped = matches!(wrong, Wrong::StoppedBefore | Wrong::StoppedAfter);
-        Some(wrong)
-    }
-
-    /// The flow begins, and this is to go wrong in it.
-    fn begin(&self, armed: Option<(Step, usize, Wrong)>) {
-        let mut state = self.state();
-        state.steps.clear();
-        state.armed = armed;
-    }
-
-    fn faults(&self) -> Faults {
-        let (calls, jobs) = (self.clone(), self.clone());
-        let call = move |path: &str| {
-            // Keys are fetched from SSO by the others: none of its own steps.
-            if path.starts_with("/sso.") {
-                return CallFate::Pass;
-            }
-            match calls.meet(Step::Call(path.to_owned())) {
-                None => CallFate::Pass,
-                Some(Wrong::Refused(code)) => CallFate::Refuse(code),
-                Some(Wrong::Lost(code)) => CallFate::Lose(code),
-                Some(Wrong::Silent | Wrong::StoppedBefore) => CallFate::Hang,
-                Some(Wrong::DoneAndSilent | Wrong::StoppedAfter) => CallFate::ActAndHang,
-            }
-        };
-        let job = move |name| match jobs.meet(Step::Job(name)) {
-            None => db::Fate::Run,
-            Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
-            Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
-        };
-        Faults { calls: CallFaults::new(call), sso_database: db::Faults::new(job) }
-    }
-}
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +36,7 @@ enum Flow {
     SignInByCode,
     Change,
     ChangePassword,
+    ChangeIdentifier,
     Delete,
     DeleteOwn,
     Reap,
@@ -156,6 +52,7 @@ enum Scene {
     SignInByCode(CompleteCodeSignInRequest),
     Change(UpdateUserRequest),
     ChangePassword(ChangePasswordRequest, String),
+    ChangeIdentifier(ConfirmIdentifierChangeRequest, String),
     Delete(DeleteUserRequest),
     DeleteOwn(DeleteAccountRequest, String),
     Reap,
@@ -194,6 +91,10 @@ impl Flow {
                         let request = ChangePasswordRequest { request_id, old_password, new_password };
                         Scene::ChangePassword(request, tokens.access_token)
                     }
+                    Self::ChangeIdentifier => {
+                        let request = identifiers::prepared(world, &tokens, &new(person)).await;
+                        Scene::ChangeIdentifier(request, tokens.access_token)
+                    }
                     Self::Delete => Scene::Delete(DeleteUserRequest { request_id, user_id }),
                     _ => {
                         let password = person.password.clone();
@@ -231,6 +132,12 @@ impl Flow {
             );
             world.sign_in(&Person { password: NEW.to_owned(), ..person.clone() }).await.expect("the new one");
         }
+        if let Self::ChangeIdentifier = self {
+            world.pass(Duration::from_secs(30)).await;
+            assert_eq!(world.notices(&person.address, identifiers::CHANGED).await, 1, "told once, {when}");
+            world.sign_in(person).await.expect_err("the old one");
+            world.sign_in(&Person { address: new(person), ..person.clone() }).await.expect("the new one");
+        }
         if let Self::SignUp | Self::Send = self {
             prove(world, person, when).await;
         }
@@ -262,6 +169,11 @@ impl Scene {
                 world.pass(Duration::from_secs(2)).await;
                 done.map(|_| None)
             }
+            Self::ChangeIdentifier(request, token) => {
+                let done = world.account().confirm_identifier_change(bearer(request.clone(), token)).await;
+                world.pass(Duration::from_secs(2)).await;
+                done.map(|_| None)
+            }
             Self::Delete(request) => world.users().delete_user(world.as_operator(request.clone())).await.map(|_| None),
             Self::DeleteOwn(request, token) => {
                 let request: Request<_> = bearer(request.clone(), token);
@@ -278,6 +190,11 @@ impl Scene {
 
 /// What a password is changed to.
 const NEW: &str = "a whole new password";
+
+/// What an address is changed to.
+fn new(person: &Person) -> String {
+    format!("new-{}", person.address)
+}
 
 pub(crate) fn create(person: &Person) -> CreateUserRequest {
     CreateUserRequest {
@@ -394,6 +311,7 @@ broken! {
     signing_in_by_code: SignInByCode;
     changing_a_user: Change;
     changing_a_password: ChangePassword;
+    changing_an_identifier: ChangeIdentifier;
     deleting_a_user: Delete;
     deleting_ones_own_account: DeleteOwn;
     reaping: Reap;

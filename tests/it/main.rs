@@ -11,6 +11,7 @@ mod deletion;
 mod durable;
 mod faults;
 mod history;
+mod identifiers;
 mod keys;
 mod metrics;
 mod notices;

@@ -1,13 +1,19 @@
 //! What must not be overtaken: on threads and in real time. Each goes red without the guard it names.
 
+use std::time::Duration;
+
 use proto::sso::v1::{
     AccountType, ChangePasswordRequest, CompletePasswordResetRequest, CreateUserRequest, GetAccountRequest,
-    LockUserRequest, StartPasswordResetRequest, UnlockUserRequest, complete_password_reset_response::Outcome as Reset,
-    create_user_request, sign_in_response::Outcome, start_password_reset_request::Identifier,
+    LockUserRequest, StartPasswordResetRequest, Tokens, UnlockUserRequest,
+    complete_password_reset_response::Outcome as Reset, create_user_request, sign_in_response::Outcome,
+    start_password_reset_request::Identifier,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
-use crate::world::{Person, World, bearer, id};
+use crate::{
+    identifiers::prepared,
+    world::{Person, World, bearer, id},
+};
 
 /// The check of `session::open`: a sign-in that found the password right before the lock must not begin a session after it.
 #[tokio::test(flavor = "multi_thread")]
@@ -34,25 +40,29 @@ async fn no_session_begins_after_a_lock() {
     }
 }
 
+/// Somebody whom an operator vouches for, signed in: no message went to them, and the next may follow at once.
+async fn vouched(world: &World, person: &Person) -> Tokens {
+    let create = CreateUserRequest {
+        request_id: id(),
+        identifier: Some(create_user_request::Identifier::Email(person.address.clone())),
+        password: person.password.clone(),
+        username: person.username.clone(),
+        account_type: AccountType::Customer.into(),
+        vouch_identifier: true,
+        ..Default::default()
+    };
+    world.users().create_user(world.as_operator(create)).await.expect("created");
+    let Some(Outcome::Tokens(tokens)) = world.sign_in(person).await.expect("in").outcome else { panic!("no tokens") };
+    tokens
+}
+
 /// The end of the reset in the commit that sets the password (`store::resets::end`): the owner's own change, made meanwhile, is not undone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_does_not_undo_a_change_made_meanwhile() {
     let world = World::threaded().await;
     for at in 0..12 {
         let person = Person::with_email(&format!("person{at}"));
-        let create = CreateUserRequest {
-            request_id: id(),
-            identifier: Some(create_user_request::Identifier::Email(person.address.clone())),
-            password: person.password.clone(),
-            username: person.username.clone(),
-            account_type: AccountType::Customer.into(),
-            vouch_identifier: true,
-            ..Default::default()
-        };
-        world.users().create_user(world.as_operator(create)).await.expect("created");
-        let Some(Outcome::Tokens(tokens)) = world.sign_in(&person).await.expect("in").outcome else {
-            panic!("no tokens")
-        };
+        let tokens = vouched(&world, &person).await;
         let identifier = Some(Identifier::Email(person.address.clone()));
         let start = StartPasswordResetRequest { request_id: id(), identifier };
         let pending = world.auth().start_password_reset(start).await.expect("started").into_inner().verification;
@@ -74,4 +84,33 @@ async fn a_reset_does_not_undo_a_change_made_meanwhile() {
         // A change after the reset finds another old password, a reset after the change finds itself over.
         assert!(changed.is_ok() != reset, "both, or none: {changed:?}");
     }
+}
+
+/// The end of the change in the commit that makes it so (`store::challenges::end`): whoever sets a new password ends what was under way. Which came
+/// first shows in where the notice of the new password went.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_identifier_is_changed_after_a_new_password() {
+    let world = World::threaded().await;
+    for at in 0..12 {
+        let person = Person::with_email(&format!("person{at}"));
+        let (tokens, new) = (vouched(&world, &person).await, format!("new{at}@example.com"));
+        let confirm = bearer(prepared(&world, &tokens, &new).await, &tokens.access_token);
+        let change = ChangePasswordRequest {
+            request_id: id(),
+            old_password: person.password.clone(),
+            new_password: "what the owner sets".to_owned(),
+        };
+        let (mut one, mut other) = (world.account(), world.account());
+        let change = one.change_password(bearer(change, &tokens.access_token));
+        let (changed, confirmed) = tokio::join!(change, other.confirm_identifier_change(confirm));
+        changed.expect("with the right password");
+        let one_is_told = async { while told(&world, &person.address).await == told(&world, &new).await {} };
+        timeout(Duration::from_secs(10), one_is_told).await.expect("a notice");
+        assert_eq!(told(&world, &new).await, confirmed.is_ok(), "the password was changed first: {confirmed:?}");
+    }
+}
+
+/// Whether an address was told of a new password.
+async fn told(world: &World, address: &str) -> bool {
+    world.messages(address).await.iter().any(|message| message.text.starts_with("Plaza: your password was changed"))
 }

@@ -62,6 +62,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
             ("tests/it/notices.rs", "a_changed_password_is_told_once"),
             ("tests/it/notices.rs", "a_reset_is_told_and_costs_no_code"),
             ("tests/it/notices.rs", "a_notice_outlives_an_outage_of_sms_and_restarts"),
+            ("tests/it/identifiers.rs", "a_new_address_takes_the_place_of_the_old_one_once_it_is_proven"),
         ],
     ),
     (
@@ -130,6 +131,11 @@ const RULES: &[(&str, &str, &[Test])] = &[
             ("tests/it/recovery.rs", "a_locked_user_sets_no_password"),
             ("tests/it/deletion.rs", "a_deleted_user_is_gone_everywhere_and_its_names_are_free"),
         ],
+    ),
+    (
+        "V7.5.1",
+        "what changes how one signs in asks for more than a session",
+        &[("tests/it/identifiers.rs", "an_old_session_needs_the_password")],
     ),
     (
         "V7.5.2",

@@ -6,7 +6,10 @@ use proto::sso::v1::{
     start_code_sign_in_request, start_password_reset_request::Identifier,
 };
 
-use crate::world::{Person, World, id, verification, wrong};
+use crate::{
+    identifiers::change_to,
+    world::{Person, World, id, verification, wrong},
+};
 
 /// Somebody of each kind: unknown, verified, locked, never verified.
 struct People {
@@ -104,6 +107,20 @@ async fn a_sign_in_by_code_costs_the_same_for_everybody() {
         assert!(all[0].len() > 2, "{:?}", all[0]);
         assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_identifier_costs_the_same_whoever_has_it() {
+    let people = people().await;
+    let (_, tokens) = people.world.join(&Person::with_phone("dora", "+84912345678")).await;
+    let mut all = Vec::new();
+    for (_, person) in &people.all {
+        let request = change_to(&person.address, "");
+        let call = async { drop(people.world.start_change(&tokens, request).await.expect("started")) };
+        all.push(people.work(call).await);
+    }
+    assert!(all[0].len() > 2, "{:?}", all[0]);
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
 }
 
 #[tokio::test(start_paused = true)]

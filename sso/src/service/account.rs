@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use mesh::access;
 use proto::sso::v1::{
-    ChangePasswordRequest, ChangePasswordResponse, ChangeUsernameRequest, ChangeUsernameResponse, DeleteAccountRequest,
-    DeleteAccountResponse, GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse,
-    RevokeOtherSessionsRequest, RevokeOtherSessionsResponse, RevokeSessionRequest, RevokeSessionResponse,
+    ChangePasswordRequest, ChangePasswordResponse, ChangeUsernameRequest, ChangeUsernameResponse,
+    ConfirmIdentifierChangeRequest, ConfirmIdentifierChangeResponse, DeleteAccountRequest, DeleteAccountResponse,
+    GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RemoveIdentifierRequest,
+    RemoveIdentifierResponse, RevokeOtherSessionsRequest, RevokeOtherSessionsResponse, RevokeSessionRequest,
+    RevokeSessionResponse, StartIdentifierChangeRequest, StartIdentifierChangeResponse,
     account_service_server::AccountService,
 };
 use tonic::{Request, Response, Status};
 
-use super::{operator, parse, render};
-use crate::{account, delete, session, sso::Sso};
+use super::{identifiers::confirmed, operator, parse, render};
+use crate::{account, delete, identifiers, session, sso::Sso};
 
 pub(super) struct Account(pub(super) Arc<Sso>);
 
@@ -88,5 +90,34 @@ impl AccountService for Account {
         let (user, provisioning) = session::told(&self.0, person, address, changed)?;
         let provisioning = render::provisioning(&provisioning);
         Ok(Response::new(ChangeUsernameResponse { user: Some(render::user(&user)), provisioning }))
+    }
+
+    async fn start_identifier_change(
+        &self,
+        request: Request<StartIdentifierChangeRequest>,
+    ) -> Result<Response<StartIdentifierChangeResponse>, Status> {
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let started = identifiers::start(&self.0, person, request.into_inner().try_into()?, address).await;
+        let pending = session::told(&self.0, person, address, started)?;
+        Ok(Response::new(StartIdentifierChangeResponse { verification: Some(render::verification(pending)) }))
+    }
+
+    async fn confirm_identifier_change(
+        &self,
+        request: Request<ConfirmIdentifierChangeRequest>,
+    ) -> Result<Response<ConfirmIdentifierChangeResponse>, Status> {
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let outcome = identifiers::confirm(&self.0, person, request.into_inner().try_into()?).await;
+        Ok(Response::new(confirmed(session::told(&self.0, person, address, outcome)?)))
+    }
+
+    async fn remove_identifier(
+        &self,
+        request: Request<RemoveIdentifierRequest>,
+    ) -> Result<Response<RemoveIdentifierResponse>, Status> {
+        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let removed = identifiers::remove(&self.0, person, request.into_inner().try_into()?, address).await;
+        let user = session::told(&self.0, person, address, removed)?;
+        Ok(Response::new(RemoveIdentifierResponse { user: Some(render::user(&user)) }))
     }
 }

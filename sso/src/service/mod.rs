@@ -3,6 +3,7 @@
 mod account;
 mod auth;
 mod events;
+mod identifiers;
 mod operator;
 mod parse;
 mod people;

@@ -31,7 +31,7 @@ pub(super) struct SendOtp {
 }
 
 /// The fields of one `oneof identifier`, whichever message it stands in.
-enum Given {
+pub(super) enum Given {
     Email(String),
     Phone(String),
 }
@@ -287,7 +287,7 @@ fn create(
     fields.finish(parsed)
 }
 
-fn identifier(fields: &mut Fields, given: Option<Given>) -> Option<Identifier> {
+pub(super) fn identifier(fields: &mut Fields, given: Option<Given>) -> Option<Identifier> {
     match given {
         Some(Given::Email(text)) => fields.take("email", Identifier::email(&text)),
         Some(Given::Phone(text)) => fields.take("phone_number", Identifier::phone(&text)),
@@ -296,7 +296,7 @@ fn identifier(fields: &mut Fields, given: Option<Given>) -> Option<Identifier> {
 }
 
 /// As people type it: spaces and hyphens between the digits are theirs to leave out.
-fn code(text: &str) -> Result<String, &'static str> {
+pub(super) fn code(text: &str) -> Result<String, &'static str> {
     let digits: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).take(11).collect();
     let is_code = (6..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_code && text.len() <= 40 { Ok(digits) } else { Err("must have 6 to 10 digits") }

@@ -117,7 +117,7 @@ pub(super) fn code_sign_in(signed_in: Result<Tokens, Verdict>) -> pb::CompleteCo
     pb::CompleteCodeSignInResponse { outcome: Some(outcome) }
 }
 
-fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
+pub(super) fn failure(verdict: Verdict) -> pb::VerifyOtpFailure {
     let (reason, guesses_left) = match verdict {
         Verdict::WrongCode { guesses_left } => (VerifyOtpFailureReason::WrongCode, guesses_left),
         Verdict::Expired { guesses_left } => (VerifyOtpFailureReason::CodeExpired, guesses_left),

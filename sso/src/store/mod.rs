@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod challenges;
 pub(crate) mod deletion;
+pub(crate) mod identifiers;
 pub(crate) mod keys;
 pub(crate) mod notices;
 pub(crate) mod owed;

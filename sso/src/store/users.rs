@@ -46,13 +46,13 @@ struct UserRow {
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = identifiers)]
-struct IdentifierRow {
-    id: Id,
-    user_id: Id,
-    kind: i16,
-    value: String,
-    is_verified: bool,
-    created_at: At,
+pub(super) struct IdentifierRow {
+    pub(super) id: Id,
+    pub(super) user_id: Id,
+    pub(super) kind: i16,
+    pub(super) value: String,
+    pub(super) is_verified: bool,
+    pub(super) created_at: At,
 }
 
 /// Inserts a user. The unique indexes are the referees of username and, if it is verified, identifier.
@@ -87,7 +87,7 @@ pub(crate) fn insert(c: &mut Conn, user: &NewUser) -> Result<(), Error> {
 }
 
 /// If it was this unique index that said no, that is `taken` and not a fault.
-fn refused(error: diesel::result::Error, index: &str, taken: Error) -> Error {
+pub(super) fn refused(error: diesel::result::Error, index: &str, taken: Error) -> Error {
     let error = db::Error::from(error);
     if error.is_unique(index) { taken } else { error.into() }
 }
@@ -144,17 +144,6 @@ pub(crate) fn owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option
         .first(c)
         .optional())?;
     Ok(found.map(|id| id.0))
-}
-
-/// The identifiers that a user has verified.
-pub(crate) fn verified(c: &mut Conn, user_id: Uuid) -> QueryResult<Vec<Identifier>> {
-    let rows: Vec<(i16, String)> = on!(c => identifiers::table
-        .filter(identifiers::user_id.eq(Id(user_id)))
-        .filter(identifiers::is_verified.eq(true))
-        .order(identifiers::kind)
-        .select((identifiers::kind, identifiers::value))
-        .load(c))?;
-    Ok(rows.into_iter().map(|(kind, value)| Identifier::stored(kind, value)).collect())
 }
 
 /// The user who has the identifier verified, unless an operator keeps them out: a locked user is answered like nobody.

@@ -1,0 +1,212 @@
+//! What a person signs in with, changed by the person: an e-mail address, a phone number, or both. A new one is proven by a code before it takes the place
+//! of the old one of its kind, or stands beside the other; every identifier that was verified before is told.
+//!
+//! Whether somebody else has it is nobody's business: then everything goes the same way, a decoy, for which no code is ever right.
+
+use std::{net::IpAddr, sync::Arc};
+
+use db::Conn;
+use mesh::{Failure, Person, Violation};
+use uuid::Uuid;
+
+use crate::{
+    account,
+    audit::{Event, Kind, Reason},
+    challenge::{self, Challenge},
+    create,
+    digest::keyed,
+    error::Error,
+    fresh,
+    identifier::Identifier,
+    model::{Notice, Outcome, Purpose, User},
+    otp::{self, Pending},
+    password::Password,
+    peers::Verdict,
+    session,
+    sso::{DAY, Sso},
+    store,
+};
+
+/// An identifier, and whatever proves that it is the person who asks.
+pub(crate) struct Ask {
+    pub(crate) request_id: Uuid,
+    pub(crate) identifier: Identifier,
+    pub(crate) password: Option<Password>,
+}
+
+/// A code, and what it was sent for.
+pub(crate) struct Confirm {
+    pub(crate) request_id: Uuid,
+    pub(crate) verification_id: Uuid,
+    pub(crate) code: String,
+}
+
+/// Opens the change and sends its first code, or a notice to whoever has the identifier.
+///
+/// # Errors
+/// Those of [`fresh::prove`]; INVALID_FIELDS if it is the caller's already; [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
+pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Option<IpAddr>) -> Result<Pending, Error> {
+    let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
+    let Ask { request_id, identifier, .. } = ask;
+    let Person { user_id, session_id } = person;
+    let parts: [&[u8]; 3] = [b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()];
+    let digest = keyed(&sso.digest_key, &parts);
+    let (id, now) = (sso.opaque_id(), sso.clock.now());
+    let opened = sso.db.write("start_identifier_change", move |c| {
+        if let Some(ticket) = &ticket {
+            ticket.right(c, now)?;
+        }
+        let owner = store::users::owner(c, &identifier)?;
+        let outcome = Outcome { user_id, verification_id: Some(id), session_id: None };
+        match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            Some(Outcome { verification_id: Some(first), .. }) => {
+                store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)
+            }
+            Some(_) => Err(Error::RequestIdReused),
+            None if owner == Some(user_id) => Err(theirs_already(&identifier)),
+            None => {
+                let (user_id, purpose) = (owner.is_none().then_some(user_id), Purpose::ChangeIdentifier);
+                let challenge = Challenge { id, user_id, identifier: identifier.clone(), purpose };
+                store::challenges::insert(c, &challenge, now)?;
+                Ok(challenge)
+            }
+        }
+    });
+    let (verification, decoy) = opened.await?.verification();
+    let reason = if decoy { Reason::Decoy } else { Reason::Unspecified };
+    let started = Event::new(Kind::IdentifierChangeStarted).because(reason);
+    sso.audit.count(started.of(user_id).session(session_id).from(address));
+    otp::deliver(sso, request_id, &verification, decoy).await
+}
+
+fn theirs_already(identifier: &Identifier) -> Error {
+    let field = match identifier {
+        Identifier::Email(_) => "email",
+        Identifier::Phone(_) => "phone_number",
+    };
+    Failure::invalid(vec![Violation { field: field.to_owned(), description: "is yours already".to_owned() }]).into()
+}
+
+/// Has the code checked, and makes the identifier the caller's if it was right.
+///
+/// # Errors
+/// [`Error::SessionEnded`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
+pub(crate) async fn confirm(sso: &Arc<Sso>, person: Person, ask: Confirm) -> Result<Result<User, Verdict>, Error> {
+    let Confirm { request_id, verification_id, code } = ask;
+    let Person { user_id, .. } = person;
+    let parts: [&[u8]; 4] =
+        [b"confirm_identifier_change", user_id.as_bytes(), verification_id.as_bytes(), code.as_bytes()];
+    let digest = keyed(&sso.digest_key, &parts);
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let before = sso.db.read("confirm_identifier_change_before", move |c| {
+        session::require(c, person, &limits, now)?;
+        store::requests::find(c, request_id, &digest)
+    });
+    if before.await?.is_none() {
+        let change = challenge::given(sso, verification_id, Purpose::ChangeIdentifier).await?;
+        if change.user_id.is_some_and(|owner| owner != user_id) {
+            return Err(otp::unknown(sso, Kind::CodeRefused));
+        }
+        if let Err(verdict) = challenge::check(sso, request_id, &change, &code).await? {
+            return Ok(Err(verdict));
+        }
+        let changed = change_to(sso, person, request_id, digest, change).await;
+        changed.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
+        otp::acknowledge(sso, verification_id);
+    }
+    account::get(sso, person).await.map(Ok)
+}
+
+/// Makes the approval so: the identifier is the caller's, in place of one of its kind or beside the other.
+async fn change_to(
+    sso: &Sso,
+    person: Person,
+    request_id: Uuid,
+    digest: [u8; 32],
+    change: Challenge,
+) -> Result<(), Error> {
+    let (limits, now, id) = (sso.sessions, sso.clock.now(), sso.id());
+    let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
+    let Person { user_id, session_id } = person;
+    let outcome = Outcome { user_id, verification_id: Some(change.id), session_id: Some(session_id) };
+    let done = sso.db.write("change_identifier", move |c| {
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+            return Ok(());
+        }
+        store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
+        session::require(c, person, &limits, now)?;
+        // It may have been ended while the code was on its way, as by a new password.
+        if store::challenges::end(c, change.id)? == 0 {
+            return Err(Error::VerificationNotFound);
+        }
+        let replaces =
+            store::identifiers::verified(c, user_id)?.iter().any(|one| one.kind() == change.identifier.kind());
+        let (kind, notice) = match replaces {
+            true => (Kind::IdentifierChanged, Notice::IdentifierChanged),
+            false => (Kind::IdentifierAdded, Notice::IdentifierAdded),
+        };
+        // Before the swap: the old one is told.
+        notices.owe(c, user_id, notice, now)?;
+        store::identifiers::set(c, id, user_id, &change.identifier, now)?;
+        create::drop_rivals(c, user_id, &change.identifier)?;
+        end_codes(c, user_id)?;
+        audit.record(c, Event::new(kind).of(user_id).session(session_id))?;
+        Ok(())
+    });
+    match done.await {
+        // Somebody else was faster to prove it, so this change is over.
+        Err(Error::IdentifierTaken) => Err(Error::VerificationNotFound),
+        done => {
+            sso.notices.stir();
+            done
+        }
+    }
+}
+
+/// Takes one of the caller's two identifiers away. One that is not the caller's is gone already.
+///
+/// # Errors
+/// Those of [`fresh::prove`]; [`Error::LastIdentifier`] if no other is verified; [`Error::RequestIdReused`].
+pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Option<IpAddr>) -> Result<User, Error> {
+    let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
+    let Ask { request_id, identifier, .. } = ask;
+    let Person { user_id, session_id } = person;
+    let parts: [&[u8]; 3] = [b"remove_identifier", user_id.as_bytes(), identifier.value().as_bytes()];
+    let digest = keyed(&sso.digest_key, &parts);
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
+    let removed = sso.db.write("remove_identifier", move |c| {
+        if let Some(ticket) = &ticket {
+            ticket.right(c, now)?;
+        }
+        let outcome = Outcome { user_id, verification_id: None, session_id: None };
+        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+            return Ok(());
+        }
+        // Of two removals at once the second finds one left.
+        store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
+        session::require(c, person, &limits, now)?;
+        let verified = store::identifiers::verified(c, user_id)?;
+        if !verified.contains(&identifier) {
+            return Ok(());
+        }
+        if verified.len() == 1 {
+            return Err(Error::LastIdentifier);
+        }
+        notices.owe(c, user_id, Notice::IdentifierRemoved, now)?;
+        store::identifiers::remove(c, user_id, &identifier, now)?;
+        end_codes(c, user_id)?;
+        audit.record(c, Event::new(Kind::IdentifierRemoved).of(user_id).session(session_id))?;
+        Ok(())
+    });
+    removed.await?;
+    sso.notices.stir();
+    account::get(sso, person).await
+}
+
+/// Ends whatever a code was sent for to what the user had before.
+fn end_codes(c: &mut Conn, user_id: Uuid) -> Result<(), Error> {
+    store::verifications::end_all(c, user_id)?;
+    store::challenges::end_all(c, user_id)?;
+    Ok(())
+}

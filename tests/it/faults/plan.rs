@@ -1,0 +1,111 @@
+//! What goes wrong, where and when.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use mesh::channel::{Fate as CallFate, Faults as CallFaults};
+use onebox::Faults;
+use tonic::Code;
+
+/// Where something can go wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A job of SSO's database, by its name.
+    Job(&'static str),
+    /// A call that SSO makes, by its path.
+    Call(String),
+}
+
+/// What goes wrong there, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// The peer, or the database, refuses, and nothing is done.
+    Refused(Code),
+    /// It is done, and the answer is lost.
+    Lost(Code),
+    /// No answer comes before the deadline, and nothing is done.
+    Silent,
+    /// No answer comes before the deadline, and it is done.
+    DoneAndSilent,
+    /// SSO stops just before.
+    StoppedBefore,
+    /// SSO stops just after.
+    StoppedAfter,
+}
+
+pub(super) const AT_A_CALL: [Wrong; 9] = [
+    Wrong::Refused(Code::Unavailable),
+    Wrong::Refused(Code::Internal),
+    Wrong::Refused(Code::ResourceExhausted),
+    Wrong::Lost(Code::Unavailable),
+    Wrong::Lost(Code::Internal),
+    Wrong::Silent,
+    Wrong::DoneAndSilent,
+    Wrong::StoppedBefore,
+    Wrong::StoppedAfter,
+];
+
+pub(super) const AT_A_JOB: [Wrong; 4] =
+    [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
+
+/// What the faults of a world are decided by.
+#[derive(Clone, Default)]
+pub(super) struct Plan(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// The steps since the flow began, each as often as it came by.
+    pub(super) steps: Vec<Step>,
+    /// What goes wrong at which step, the how-manieth time it comes by.
+    pub(super) armed: Option<(Step, usize, Wrong)>,
+    /// SSO has stopped: nothing of it reaches anything.
+    pub(super) stopped: bool,
+}
+
+impl Plan {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics here")
+    }
+
+    /// What becomes of a step.
+    fn meet(&self, step: Step) -> Option<Wrong> {
+        let mut state = self.state();
+        if state.stopped {
+            return Some(Wrong::StoppedBefore);
+        }
+        let nth = state.steps.iter().filter(|before| **before == step).count();
+        state.steps.push(step.clone());
+        let (_, _, wrong) = state.armed.take_if(|(armed, at, _)| *armed == step && *at == nth)?;
+        state.stopped = matches!(wrong, Wrong::StoppedBefore | Wrong::StoppedAfter);
+        Some(wrong)
+    }
+
+    /// The flow begins, and this is to go wrong in it.
+    pub(super) fn begin(&self, armed: Option<(Step, usize, Wrong)>) {
+        let mut state = self.state();
+        state.steps.clear();
+        state.armed = armed;
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        let (calls, jobs) = (self.clone(), self.clone());
+        let call = move |path: &str| {
+            // Keys are fetched from SSO by the others: none of its own steps.
+            if path.starts_with("/sso.") {
+                return CallFate::Pass;
+            }
+            match calls.meet(Step::Call(path.to_owned())) {
+                None => CallFate::Pass,
+                Some(Wrong::Refused(code)) => CallFate::Refuse(code),
+                Some(Wrong::Lost(code)) => CallFate::Lose(code),
+                Some(Wrong::Silent | Wrong::StoppedBefore) => CallFate::Hang,
+                Some(Wrong::DoneAndSilent | Wrong::StoppedAfter) => CallFate::ActAndHang,
+            }
+        };
+        let job = move |name| match jobs.meet(Step::Job(name)) {
+            None => db::Fate::Run,
+            Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
+            Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
+        };
+        Faults { calls: CallFaults::new(call), sso_database: db::Faults::new(job) }
+    }
+}
