@@ -168,7 +168,7 @@ impl Admin {
         for source in sources {
             match source {
                 Source::Router(router) => router.observe(&mut page).await,
-                Source::Client(service, metrics) => metrics.calls().write(service, &mut page),
+                Source::Client(service, metrics) => metrics.write(service, &mut page),
                 Source::Telemetry(telemetry) => telemetry.write(&mut page),
             }
         }

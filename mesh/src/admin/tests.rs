@@ -174,14 +174,23 @@ async fn requests_that_are_sent_again_are_counted_apart() {
         async move { if again { Ok(String::new()) } else { Err(Status::unavailable("not yet")) } }
     });
     let options = ChannelOptions { metrics, ..ChannelOptions::default() };
-    say(&Channel::in_memory(flaky.router(Keys::new().stack()), None, options), "Public", "").await.expect("answered");
+    let channel = Channel::in_memory(flaky.router(Keys::new().stack()), None, options);
+    say(&channel, "Public", "").await.expect("answered");
     let page = admin.metrics().await;
-    for (kind, count) in [("first", 1), ("retry", 1), ("transparent_retry", 0)] {
-        let line =
-            format!("plaza_client_attempts_total{{service=\"sso\",rpc_method=\"_OTHER\",kind=\"{kind}\"}} {count}\n");
+    let labels = "service=\"sso\",grpc_method=\"_OTHER\"";
+    for line in [
+        format!("grpc_client_attempt_started_total{{{labels}}} 2\n"),
+        format!("grpc_client_call_retries_bucket{{{labels},le=\"1\"}} 1\n"),
+        format!("grpc_client_call_retries_sum{{{labels}}} 1\n"),
+        // A failure takes a token, a success gives back a tenth.
+        "plaza_channel_retry_tokens{service=\"sso\",grpc_target=\"echo\"} 99.1\n".to_owned(),
+    ] {
         assert!(page.contains(&line), "{line}{page}");
     }
+    assert!(!page.contains("transparent_retries") && !page.contains("plaza_channel_endpoints"), "{page}");
     assert!(page.contains("rpc_response_status_code=\"OK\"} 1\n"), "one call: {page}");
+    drop(channel);
+    assert!(!admin.metrics().await.contains("plaza_channel_"), "one that is gone is not told of");
 }
 
 #[tokio::test]

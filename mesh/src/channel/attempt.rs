@@ -14,7 +14,12 @@ use super::{
     pool::Pool,
     record::Record,
 };
-use crate::{deadline::Deadline, metrics::Sent, server::Router, wire};
+use crate::{
+    deadline::Deadline,
+    metrics::{SeenPool, Sent},
+    server::Router,
+    wire,
+};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!("CARGO_PKG_VERSION")));
 
@@ -58,6 +63,14 @@ impl Transport {
         match self {
             Self::Memory(memory) => memory.callee(),
             Self::Socket(pool, _) => pool.callee(),
+        }
+    }
+
+    /// How its endpoints are, if it has any.
+    pub(super) fn seen(&self) -> Option<SeenPool> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Socket(pool, _) => Some(pool.seen()),
         }
     }
 

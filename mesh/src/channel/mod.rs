@@ -45,7 +45,7 @@ use crate::{
     clock::Random,
     deadline::{self, Deadline},
     failure::Failure,
-    metrics::{Calls, ClientMetrics, OTHER},
+    metrics::{ClientMetrics, OTHER, Seen},
     policy::{Contracts, DEFAULT_DEADLINE},
     server::Router,
     tls::Tls,
@@ -88,7 +88,7 @@ impl ChannelOptions {
     /// What a channel over any transport takes.
     fn shared(&self) -> Shared {
         let Self { random, metrics, tracer, .. } = self;
-        Shared { random: random.clone(), calls: Arc::clone(metrics.calls()), tracer: tracer.clone() }
+        Shared { random: random.clone(), metrics: metrics.clone(), tracer: tracer.clone() }
     }
 }
 
@@ -123,7 +123,7 @@ struct Inner {
 /// What channels over any transport have.
 struct Shared {
     random: Random,
-    calls: Arc<Calls>,
+    metrics: ClientMetrics,
     tracer: Tracer,
 }
 
@@ -153,7 +153,10 @@ impl Channel {
     }
 
     fn of(contracts: Contracts, transport: Transport, shared: Shared) -> Self {
-        Self(Arc::new(Inner { contracts, transport, throttle: Throttle::default(), shared }))
+        let inner = Arc::new(Inner { contracts, transport, throttle: Throttle::default(), shared });
+        let seen = Arc::downgrade(&inner);
+        inner.shared.metrics.watch(move || seen.upgrade().map(|inner| inner.seen()));
+        Self(inner)
     }
 
     /// Where its jitter comes from, for whoever calls again by itself.
@@ -163,6 +166,10 @@ impl Channel {
 }
 
 impl Inner {
+    fn seen(&self) -> Seen {
+        Seen { callee: self.transport.callee(), tokens: self.throttle.tokens(), pool: self.transport.seen() }
+    }
+
     /// The smallest of what the policy allows, what the caller asks for and what the call being handled has left.
     fn deadline(&self, path: &str, asked: Option<Duration>) -> Deadline {
         let allowed = self.contracts.find(path).map_or(DEFAULT_DEADLINE, |policy| policy.deadline);

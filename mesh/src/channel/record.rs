@@ -23,7 +23,13 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn begin(shared: &Shared, path: &'static str, callee: &'static str) -> Self {
-        Self { path, callee, timed: shared.calls.begin(path), attempt: None, traced: shared.tracer.called(path) }
+        Self {
+            path,
+            callee,
+            timed: shared.metrics.calls().begin(path),
+            attempt: None,
+            traced: shared.tracer.called(path),
+        }
     }
 
     /// A request goes out, after `previous` attempts that counted: the callee is told which span its own is within.

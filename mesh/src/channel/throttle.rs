@@ -30,6 +30,11 @@ impl Throttle {
         self.0.load(Ordering::Relaxed).saturating_sub(PER_FAILURE) > MAX / 2
     }
 
+    /// What is left.
+    pub(super) fn tokens(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 10.0
+    }
+
     pub(super) fn succeeded(&self) {
         let give = |tokens: u32| Some((tokens + PER_SUCCESS).min(MAX));
         // The closure always gives a value.

@@ -54,8 +54,8 @@ pub(crate) enum Sent {
     Transparent,
 }
 
-const SENT: [(Sent, &str); 3] =
-    [(Sent::First, "first"), (Sent::Retry, "retry"), (Sent::Transparent, "transparent_retry")];
+/// The upper bounds that gRFC A96 advises for retries of a call.
+const REPEATS: [&str; 5] = ["1", "2", "3", "4", "5"];
 
 /// The calls of one service, on one side.
 pub(crate) struct Calls {
@@ -70,7 +70,34 @@ struct Method {
     by_code: [OnceLock<Box<Histogram>>; CODES.len()],
     began: AtomicU64,
     ended: AtomicU64,
-    sent: [AtomicU64; SENT.len()],
+    attempts: AtomicU64,
+    retries: Repeats,
+    transparent: Repeats,
+}
+
+/// How often the calls that were sent again were. The last bucket is for what is over the last bound.
+#[derive(Default)]
+struct Repeats {
+    buckets: [AtomicU64; REPEATS.len() + 1],
+    sum: AtomicU64,
+}
+
+impl Repeats {
+    /// A call that was sent once is not told of (A96).
+    fn add(&self, times: u32) {
+        if times > 0 {
+            self.buckets[(times as usize - 1).min(REPEATS.len())].fetch_add(1, Relaxed);
+            self.sum.fetch_add(times.into(), Relaxed);
+        }
+    }
+
+    fn write(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)], page: &mut Page) {
+        let counts = self.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
+        if counts.iter().any(|count| *count > 0) {
+            let bounds = REPEATS.into_iter().chain(["+Inf"]);
+            page.histogram(name, help, labels, bounds.zip(counts), self.sum.load(Relaxed) as f64);
+        }
+    }
 }
 
 /// Durations. The last bucket is for what is over the last bound.
@@ -95,12 +122,19 @@ pub(crate) struct Timed {
     path: &'static str,
     began: Instant,
     code: Option<Code>,
+    retries: u32,
+    transparent: u32,
 }
 
 impl Timed {
     /// A request is sent.
-    pub(crate) fn sent(&self, why: Sent) {
-        self.calls.find(self.path).sent[why as usize].fetch_add(1, Relaxed);
+    pub(crate) fn sent(&mut self, why: Sent) {
+        self.calls.find(self.path).attempts.fetch_add(1, Relaxed);
+        match why {
+            Sent::First => {}
+            Sent::Retry => self.retries += 1,
+            Sent::Transparent => self.transparent += 1,
+        }
     }
 
     /// Notes the outcome. The first counts.
@@ -113,6 +147,8 @@ impl Drop for Timed {
     fn drop(&mut self) {
         let method = self.calls.find(self.path);
         method.ended.fetch_add(1, Relaxed);
+        method.retries.add(self.retries);
+        method.transparent.add(self.transparent);
         let code = self.code.unwrap_or(Code::Cancelled) as usize;
         method.by_code[code].get_or_init(Box::default).add(self.began.elapsed());
     }
@@ -128,7 +164,7 @@ impl Calls {
     pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Timed {
         let path = self.methods.get_key_value(path).map_or(OTHER, |(path, _)| *path);
         self.find(path).began.fetch_add(1, Relaxed);
-        Timed { calls: Arc::clone(self), path, began: Instant::now(), code: None }
+        Timed { calls: Arc::clone(self), path, began: Instant::now(), code: None, retries: 0, transparent: 0 }
     }
 
     fn find(&self, path: &str) -> &Method {
@@ -182,10 +218,13 @@ impl Calls {
     }
 }
 
+/// Under the names of gRFC A66 and A96.
 fn write_sent(service: &str, name: &str, method: &Method, page: &mut Page) {
-    let help = "Requests sent to other services, by why: several may make one call.";
-    for (kind, word) in SENT {
-        let labels = [("service", service), ("rpc_method", name), ("kind", word)];
-        page.counter("plaza_client_attempts_total", help, &labels, method.sent[kind as usize].load(Relaxed) as f64);
-    }
+    let labels = [("service", service), ("grpc_method", name)];
+    let attempts = method.attempts.load(Relaxed) as f64;
+    page.counter("grpc_client_attempt_started_total", "Requests sent; several may make one call.", &labels, attempts);
+    let help = "How often calls were sent again after a failure (gRFC A6); those that were not are not counted.";
+    method.retries.write("grpc_client_call_retries", help, &labels, page);
+    let help = "How often calls were sent again because the callee had seen nothing of them.";
+    method.transparent.write("grpc_client_call_transparent_retries", help, &labels, page);
 }

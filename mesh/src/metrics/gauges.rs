@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// One sample.
 #[derive(Debug, Clone)]
 pub struct Gauge {
-    /// Lower case with underscores, its base unit last: `plaza_work_oldest_seconds`. One that ends in `_total` is a counter: it only goes up.
+    /// Lower case with underscores, its base unit last: `plaza_work_oldest_seconds`. One that ends in `_total` is a counter: it only goes up; `_bucket`,
+    /// `_sum` and `_count` are the parts of a histogram, in this order.
     pub name: &'static str,
     /// One sentence, the same for all samples of the name.
     pub help: &'static str,
@@ -43,7 +44,10 @@ impl Gauges {
         let read = timeout_at(deadline.instant(), deadline::within(deadline, (self.0)())).await;
         for Gauge { name, help, labels, value } in read.unwrap_or_default() {
             let labels: Vec<_> = labels.iter().map(|(label, text)| (*label, text.as_str())).collect();
-            if name.ends_with("_total") {
+            let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| Some((name.strip_suffix(part)?, *part)));
+            if let Some((name, part)) = part {
+                page.part(name, part, help, &labels, value);
+            } else if name.ends_with("_total") {
                 page.counter(name, help, &labels, value);
             } else {
                 page.gauge(name, help, &labels, value);

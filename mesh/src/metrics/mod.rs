@@ -4,15 +4,20 @@
 //! port gathers both when it is asked. Counting takes no lock and, after a method's first answer with a code, no memory.
 
 mod calls;
+mod channels;
 mod gauges;
 mod page;
 mod process;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 pub(crate) use calls::{Calls, OTHER, Sent, Side, Timed};
+pub(crate) use channels::{Counts, Seen, SeenPool};
 pub use gauges::Gauge;
 pub(crate) use gauges::Gauges;
 pub(crate) use page::Page;
@@ -22,7 +27,15 @@ use crate::policy::Contracts;
 
 /// What one service asks of others. Hand one to all its channels; clones are one.
 #[derive(Clone)]
-pub struct ClientMetrics(Arc<Calls>);
+pub struct ClientMetrics(Arc<Client>);
+
+struct Client {
+    calls: Arc<Calls>,
+    channels: Mutex<Vec<Look>>,
+}
+
+/// Looks at a channel, as long as there is one.
+type Look = Box<dyn Fn() -> Option<Seen> + Send + Sync>;
 
 impl Default for ClientMetrics {
     fn default() -> Self {
@@ -33,11 +46,30 @@ impl Default for ClientMetrics {
 impl ClientMetrics {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self(Arc::new(Calls::new(Side::Client, Contracts::plaza().paths())))
+        let calls = Arc::new(Calls::new(Side::Client, Contracts::plaza().paths()));
+        Self(Arc::new(Client { calls, channels: Mutex::default() }))
     }
 
     pub(crate) fn calls(&self) -> &Arc<Calls> {
-        &self.0
+        &self.0.calls
+    }
+
+    /// Adds a channel to be looked at whenever somebody asks.
+    pub(crate) fn watch(&self, look: impl Fn() -> Option<Seen> + Send + Sync + 'static) {
+        self.0.channels.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(look));
+    }
+
+    /// Writes all of it, as what `service` asks of others.
+    pub(crate) fn write(&self, service: &str, page: &mut Page) {
+        self.0.calls.write(service, page);
+        let mut seen = Vec::new();
+        let mut channels = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.retain(|look| look().map(|one| seen.push(one)).is_some());
+        // Two lines of one name and one set of labels spoil a page; of two channels to one callee the newer is told of.
+        let mut told = BTreeSet::new();
+        for one in seen.iter().rev().filter(|one| told.insert(one.callee)) {
+            one.write(service, page);
+        }
     }
 }
 

@@ -45,6 +45,18 @@ impl Page {
         line(lines, name, "_count", labels, None, count as f64);
     }
 
+    /// A line of a distribution: `suffix` is `_bucket`, with `le` among the labels, `_sum` or `_count`.
+    pub(crate) fn part(
+        &mut self,
+        name: &'static str,
+        suffix: &str,
+        help: &'static str,
+        labels: Labels<'_>,
+        value: f64,
+    ) {
+        line(&mut self.family(name, help, "histogram").lines, name, suffix, labels, None, value);
+    }
+
     /// The page.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();

@@ -48,9 +48,12 @@ fn invented_methods_make_no_series() {
     }
     calls.begin("/a.B/C").sent(Sent::Retry);
     let text = page(&calls);
-    assert_eq!(text.matches("_count{").count(), 2, "{text}");
+    assert_eq!(text.matches("duration_seconds_count{").count(), 2, "{text}");
     assert!(text.contains("rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\"} 100\n"), "{text}");
-    assert!(text.contains("rpc_method=\"_OTHER\",kind=\"first\"} 100\n"), "{text}");
+    assert!(
+        text.contains("grpc_client_attempt_started_total{service=\"echo\",grpc_method=\"_OTHER\"} 100\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

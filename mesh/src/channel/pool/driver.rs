@@ -1,6 +1,11 @@
 //! What goes on without any call: the name is resolved, each address is connected to, and all are judged.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 use tonic::Status;
@@ -45,7 +50,8 @@ async fn judge(shared: &Shared) {
     let mut ticks = interval_at(Instant::now() + outlier::INTERVAL, outlier::INTERVAL);
     loop {
         ticks.tick().await;
-        shared.update(|state| state.judge(Instant::now()));
+        let ejected = shared.update(|state| state.judge(Instant::now()));
+        shared.counts.ejected.fetch_add(ejected, Relaxed);
     }
 }
 
@@ -117,8 +123,10 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
         let began = Instant::now();
         let phase = match connect(&shared, address, &record).await {
             Ok(connection) => {
+                shared.counts.connected.fetch_add(1, Relaxed);
                 shared.set(address, Phase::Ready(Arc::clone(&connection)));
                 connection.ended().await;
+                shared.counts.lost.fetch_add(1, Relaxed);
                 // One that takes connections and drops them is not dialled in a loop.
                 if connection.was_of_use() || began.elapsed() >= SETTLED {
                     pauses.reset();
@@ -126,6 +134,7 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
                 Phase::Connecting
             }
             Err(status) => {
+                shared.counts.refused.fetch_add(1, Relaxed);
                 tracing::debug!(callee = shared.callee, %address, why = status.message(), "not connected");
                 Phase::Failed(status)
             }

@@ -10,7 +10,7 @@ mod tests;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use http::{
@@ -28,7 +28,12 @@ use super::{
     ChannelOptions,
     error::{Fate, Loss},
 };
-use crate::{clock::Draws, failure::Failure, tls::Tls};
+use crate::{
+    clock::Draws,
+    failure::Failure,
+    metrics::{Counts, SeenPool},
+    tls::Tls,
+};
 use connection::{Connection, Ticket};
 use outlier::{Ejection, Record};
 
@@ -53,6 +58,7 @@ struct Shared {
     /// A place for each call that waits for a connection.
     queue: Semaphore,
     draws: Draws,
+    counts: Counts,
 }
 
 /// Where the callee is.
@@ -126,6 +132,7 @@ impl Pool {
             stale: Notify::new(),
             queue: Semaphore::new(options.queue as usize),
             draws: Draws::new(&options.random),
+            counts: Counts::default(),
             options,
         };
         Self { shared: Arc::new(shared), driver: OnceLock::new() }
@@ -133,6 +140,16 @@ impl Pool {
 
     pub(super) fn callee(&self) -> &'static str {
         self.shared.callee
+    }
+
+    /// How many endpoints are in which state, how many calls wait, and what has happened.
+    pub(super) fn seen(&self) -> SeenPool {
+        let Shared { queue, options, counts, .. } = &*self.shared;
+        let state = self.shared.lock();
+        let count = |wanted| state.endpoints.iter().filter(|endpoint| endpoint.state() == wanted).count();
+        let endpoints = STATES.map(|name| (name, count(name))).to_vec();
+        let waiting = (options.queue as usize).saturating_sub(queue.available_permits());
+        SeenPool { endpoints, waiting, counts: counts.read() }
     }
 
     pub(super) fn is_secure(&self) -> bool {
@@ -196,6 +213,7 @@ impl Shared {
         let mut state = self.lock();
         if state.eject(address, Instant::now()) {
             self.show(&state);
+            self.counts.ejected.fetch_add(1, Relaxed);
             tracing::warn!(callee = self.callee, %address, "ejected: it fails");
             self.stale.notify_one();
         }
@@ -222,6 +240,7 @@ impl Shared {
         let Ok(_place) = self.queue.try_acquire() else {
             return Err(Failure::unreachable(format!("{}: too many calls wait for a connection", self.callee)).into());
         };
+        self.counts.waited.fetch_add(1, Relaxed);
         loop {
             // A view that comes from here on wakes it.
             let changed = self.changed.notified();
@@ -281,17 +300,29 @@ impl State {
     }
 
     /// Ends ejections that have lasted, and ejects those that fail too large a part of their calls.
-    fn judge(&mut self, now: Instant) {
+    /// Returns how many.
+    fn judge(&mut self, now: Instant) -> u64 {
         let failing =
             |endpoint: &mut Endpoint| endpoint.ejection.judge(&endpoint.record, now).then_some(endpoint.address);
         let failing: Vec<_> = self.endpoints.iter_mut().filter_map(failing).collect();
-        for address in failing {
-            self.eject(address, now);
-        }
+        failing.into_iter().map(|address| u64::from(self.eject(address, now))).sum()
     }
 }
 
+/// What the states of endpoints are called.
+const STATES: [&str; 4] = ["ready", "connecting", "failed", "ejected"];
+
 impl Endpoint {
+    /// One of [`STATES`].
+    fn state(&self) -> &'static str {
+        match self.phase {
+            Phase::Ready(_) if self.ejection.is_out() => "ejected",
+            Phase::Ready(_) => "ready",
+            Phase::Connecting => "connecting",
+            Phase::Failed(_) => "failed",
+        }
+    }
+
     fn ready(&self) -> Option<&Arc<Connection>> {
         match &self.phase {
             Phase::Ready(connection) => Some(connection),

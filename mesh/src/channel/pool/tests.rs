@@ -12,8 +12,11 @@ use tokio::time::{Instant, advance, sleep};
 use tonic::{Code, Status};
 
 use crate::{
+    admin::Admin,
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
+    metrics::ClientMetrics,
+    shutdown::Shutdown,
     testing::{Echo, Host, Hosts, Keys, contracts, say},
     token::Kind,
 };
@@ -303,4 +306,30 @@ async fn a_callee_that_answers_no_ping_is_left() {
     hosts.set(0, up());
     sleep(Duration::from_secs(5)).await;
     say(&channel, "Once", "").await.expect("found again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_tells_how_the_endpoints_are() {
+    let (admin, metrics) = (Admin::new(Shutdown::manual()), ClientMetrics::new());
+    admin.add_client("sso", metrics.clone());
+    let hosts = Hosts::of([host(millis(1), Some(Code::Internal)).0, up(), Host::Down]);
+    let channel = channel(ChannelOptions { metrics, ..options(&hosts) });
+    assert_eq!(load(&channel, "Once", 1, 300).await.len(), 5, "one is ejected");
+    hosts.set(1, Host::Down);
+    sleep(millis(1)).await;
+    let page = admin.metrics().await;
+    let labels = "service=\"sso\",grpc_target=\"echo\"";
+    for line in [
+        format!("plaza_channel_endpoints{{{labels},state=\"ejected\"}} 1\n"),
+        format!("plaza_channel_endpoints{{{labels},state=\"ready\"}} 0\n"),
+        format!("plaza_channel_picks_waiting{{{labels}}} 0\n"),
+        format!("plaza_channel_picks_waited_total{{{labels}}} 1\n"),
+        format!("plaza_channel_retry_tokens{{{labels}}} 100\n"),
+        format!("grpc_lb_outlier_detection_ejections_enforced_total{{{labels}}} 1\n"),
+        format!("grpc_subchannel_connection_attempts_succeeded_total{{{labels}}} 2\n"),
+        format!("grpc_subchannel_disconnections_total{{{labels}}} 1\n"),
+    ] {
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    assert!(!page.contains("connection_attempts_failed_total{service=\"sso\",grpc_target=\"echo\"} 0\n"), "{page}");
 }

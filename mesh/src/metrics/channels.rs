@@ -1,0 +1,78 @@
+//! How a channel is: its endpoints, its picks and its retry budget. Names are gRPC's where gRPC has one (gRFC A91, A94), `grpc_target` being the callee.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::Page;
+
+/// What has happened on a channel since it was made.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Connections made.
+    pub(crate) connected: AtomicU64,
+    /// Connections that could not be made.
+    pub(crate) refused: AtomicU64,
+    /// Connections that ended.
+    pub(crate) lost: AtomicU64,
+    /// Ejections.
+    pub(crate) ejected: AtomicU64,
+    /// Calls that found no connection and waited for one.
+    pub(crate) waited: AtomicU64,
+}
+
+/// A channel, looked at.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) callee: &'static str,
+    /// What is left of the retry budget.
+    pub(crate) tokens: f64,
+    /// `None` in memory, where there are no connections.
+    pub(crate) pool: Option<SeenPool>,
+}
+
+/// The endpoints of a channel, looked at.
+#[derive(Debug)]
+pub(crate) struct SeenPool {
+    /// How many endpoints there are in each state.
+    pub(crate) endpoints: Vec<(&'static str, usize)>,
+    /// Calls that wait for a connection.
+    pub(crate) waiting: usize,
+    /// Of [`Counts`]: connected, refused, lost, ejected, waited.
+    pub(crate) counts: [u64; 5],
+}
+
+impl Counts {
+    pub(crate) fn read(&self) -> [u64; 5] {
+        let Self { connected, refused, lost, ejected, waited } = self;
+        [connected, refused, lost, ejected, waited].map(|count| count.load(Relaxed))
+    }
+}
+
+/// The names of [`Counts`].
+const COUNTED: [(&str, &str); 5] = [
+    ("grpc_subchannel_connection_attempts_succeeded_total", "Connections made."),
+    ("grpc_subchannel_connection_attempts_failed_total", "Connections that could not be made."),
+    ("grpc_subchannel_disconnections_total", "Connections that ended."),
+    (
+        "grpc_lb_outlier_detection_ejections_enforced_total",
+        "Endpoints that were left for failing too many calls (gRFC A50).",
+    ),
+    ("plaza_channel_picks_waited_total", "Calls that found no connection and waited for one."),
+];
+
+impl Seen {
+    pub(super) fn write(&self, service: &str, page: &mut Page) {
+        let labels = [("service", service), ("grpc_target", self.callee)];
+        let help = "The retry budget of a channel, 100 when full; at 50 and under nothing is sent again (gRFC A6).";
+        page.gauge("plaza_channel_retry_tokens", help, &labels, self.tokens);
+        let Some(SeenPool { endpoints, waiting, counts }) = &self.pool else { return };
+        for (state, count) in endpoints {
+            let labels = [("service", service), ("grpc_target", self.callee), ("state", state)];
+            let help = "Endpoints by state; ejected ones are connected, and left for failing too many calls.";
+            page.gauge("plaza_channel_endpoints", help, &labels, *count as f64);
+        }
+        page.gauge("plaza_channel_picks_waiting", "Calls that wait for a connection.", &labels, *waiting as f64);
+        for ((name, help), count) in COUNTED.iter().zip(counts) {
+            page.counter(name, help, &labels, *count as f64);
+        }
+    }
+}
