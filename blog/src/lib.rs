@@ -87,7 +87,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let limits = Limits { drain, ..Limits::default() };
     let stack = Stack { verifier: Arc::clone(&verifier), limits, tracer: deps.tracer };
     let roster = Roster::new(db.clone(), deps.clock);
-    let (known, reached) = (keyring.clone(), db.clone());
+    let (known, reached, counted) = (keyring.clone(), db.clone(), db.clone());
     let router = Server::new(NAME, stack)
         .add(UserServiceServer::new(Users(roster.clone())))
         .add(AuthorServiceServer::new(Authors(roster)))
@@ -96,6 +96,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
             let db = reached.clone();
             async move { db.reachable().await }
         })
+        .gauges(move || std::future::ready(roster::gauges(&counted, NAME)))
         .build()?;
     tokio::spawn(mesh::revocations::follow(verifier, deps.sso.clone(), deps.shutdown.clone()));
     tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));

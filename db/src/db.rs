@@ -1,6 +1,8 @@
 //! The handle.
 
+use crate::figures::Figures;
 use crate::job::{Access, Answer, Task};
+use crate::work::Sample;
 use crate::worker::Workers;
 use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options, opening};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ struct Shared {
     patience: Duration,
     deadline: fn() -> Option<Instant>,
     faults: Faults,
+    figures: Arc<Figures>,
 }
 
 impl Drop for Shared {
@@ -41,8 +44,9 @@ impl Db {
         let options = options.bounded();
         let (patience, deadline, faults) = (options.patience, options.deadline, options.faults.clone());
         let system = if options.url.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
-        let workers = opening::open(options, migrations).await?;
-        Ok(Self { shared: Arc::new(Shared { workers, system, patience, deadline, faults }) })
+        let figures = Arc::new(Figures::new());
+        let workers = opening::open(options, migrations, Arc::clone(&figures)).await?;
+        Ok(Self { shared: Arc::new(Shared { workers, system, patience, deadline, faults, figures }) })
     }
 
     /// Runs `f` in a transaction that sees one state of the data and may not change it. `name` tells it apart in
@@ -105,6 +109,13 @@ impl Db {
         self.read("reachable", |_| Ok::<_, Error>(())).await
     }
 
+    /// What was counted of the transactions, their waiting and the connections, as the database of `service`: names under which Prometheus gets them.
+    /// One whose name ends in `_bucket`, `_sum` or `_count` is part of a histogram.
+    #[must_use]
+    pub fn samples(&self, service: &'static str) -> Vec<Sample> {
+        self.shared.figures.samples(service, self.shared.system, &self.shared.workers.waiting())
+    }
+
     async fn run<T, E>(
         &self,
         access: Access,
@@ -120,7 +131,7 @@ impl Db {
         if fate == Fate::Refuse {
             return Err(Error::Unavailable.into());
         }
-        let (task, answer) = Task::new(access, name, self.left(), f);
+        let (task, answer) = Task::new(access, name, self.left(), f, Arc::clone(&self.shared.figures));
         self.shared.workers.submit(Box::new(task));
         // A job that was dropped unanswered was in the hands of a worker that died.
         let Ok(Answer { result, queued, engine }) = answer.await else { return Err(Error::OutcomeUnknown.into()) };

@@ -1,7 +1,9 @@
 //! A closure on its way to a thread and back.
 
+use crate::figures::{End, Figures};
 use crate::{Conn, Error};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -52,6 +54,7 @@ pub(crate) struct Task<T, E, F> {
     closure: F,
     returned: Option<Result<T, E>>,
     caller: oneshot::Sender<Answer<T, E>>,
+    figures: Arc<Figures>,
 }
 
 impl<T, E, F> Task<T, E, F> {
@@ -60,11 +63,13 @@ impl<T, E, F> Task<T, E, F> {
         name: &'static str,
         left: Duration,
         closure: F,
+        figures: Arc<Figures>,
     ) -> (Self, oneshot::Receiver<Answer<T, E>>) {
         let (caller, answer) = oneshot::channel();
         let handed_in = Instant::now();
         let deadline = handed_in + left;
-        (Self { name, access, deadline, handed_in, started: None, closure, returned: None, caller }, answer)
+        let task = Self { name, access, deadline, handed_in, started: None, closure, returned: None, caller, figures };
+        (task, answer)
     }
 }
 
@@ -98,14 +103,21 @@ where
     }
 
     fn answer(self: Box<Self>, verdict: Result<(), Error>) {
+        let end = match (&verdict, &self.returned) {
+            (Ok(()), Some(Ok(_))) => End::Done,
+            (Ok(()), Some(Err(_))) => End::Refused,
+            (Ok(()), None) => End::Panicked,
+            (Err(error), _) => End::from(error),
+        };
         let result = match (verdict, self.returned) {
             (Ok(()), Some(returned)) => returned,
             (Ok(()), None) => Err(Error::Panicked.into()),
             (Err(error), _) => Err(error.into()),
         };
         let started = self.started.unwrap_or_else(Instant::now);
-        let queued = started.duration_since(self.handed_in);
+        let (queued, engine) = (started.duration_since(self.handed_in), started.elapsed());
+        self.figures.ended(self.name, end, queued, engine);
         // A caller that has gone does not want to know.
-        let _ = self.caller.send(Answer { result, queued, engine: started.elapsed() });
+        let _ = self.caller.send(Answer { result, queued, engine });
     }
 }

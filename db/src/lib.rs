@@ -14,6 +14,7 @@ mod conn;
 mod db;
 mod error;
 mod faults;
+mod figures;
 mod job;
 mod migrate;
 mod names;

@@ -1,5 +1,6 @@
 //! Opening a database: which engine, and how long its server is waited for.
 
+use crate::figures::Figures;
 use crate::worker::Workers;
 use crate::{Migrations, OpenError, Options, postgres, sqlite};
 use std::sync::Arc;
@@ -12,12 +13,19 @@ use tokio::time::{Instant, sleep};
 const PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// What is opened, and where it is counted.
+type What = (Options, Migrations, Arc<Figures>);
+
 /// Opens the database, as soon as its server can be reached.
-pub(crate) async fn open(options: Options, migrations: Migrations) -> Result<Workers, OpenError> {
+pub(crate) async fn open(
+    options: Options,
+    migrations: Migrations,
+    figures: Arc<Figures>,
+) -> Result<Workers, OpenError> {
     let (wait, began, mut pause) = (options.wait, Instant::now(), PAUSE);
-    let what = Arc::new((options, migrations));
+    let what = Arc::new((options, migrations, figures));
     loop {
-        let opened = if what.0.inline { attempt(&what.0, &what.1) } else { aside(Arc::clone(&what)).await };
+        let opened = if what.0.inline { attempt(&what) } else { aside(Arc::clone(&what)).await };
         match opened {
             Err(OpenError::Unreachable(cause)) if wait.is_none_or(|wait| began.elapsed() < wait) => {
                 tracing::warn!(%cause, "waiting for the database");
@@ -31,10 +39,10 @@ pub(crate) async fn open(options: Options, migrations: Migrations) -> Result<Wor
 
 /// On a thread of its own, not one of the runtime's: that would not end before the attempt does, and another program
 /// may hold the migrations' lock for long. A program that ends meanwhile is one that crashes, to the database.
-async fn aside(what: Arc<(Options, Migrations)>) -> Result<Workers, OpenError> {
+async fn aside(what: Arc<What>) -> Result<Workers, OpenError> {
     let (sender, opened) = oneshot::channel();
     let thread = thread::Builder::new().name("db-open".to_owned()).spawn(move || {
-        if let Err(Ok(workers)) = sender.send(attempt(&what.0, &what.1)) {
+        if let Err(Ok(workers)) = sender.send(attempt(&what)) {
             workers.close();
         }
     });
@@ -42,12 +50,12 @@ async fn aside(what: Arc<(Options, Migrations)>) -> Result<Workers, OpenError> {
     opened.await.unwrap_or_else(|_| Err(OpenError::Connect("the attempt panicked".to_owned())))
 }
 
-fn attempt(options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
+fn attempt((options, migrations, figures): &What) -> Result<Workers, OpenError> {
     crate::migrate::same_names(migrations)?;
     if let Some(path) = options.url.strip_prefix("sqlite:") {
-        sqlite::open(path, options, migrations)
+        sqlite::open(path, options, migrations, figures)
     } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
-        postgres::open(options, migrations)
+        postgres::open(options, migrations, figures)
     } else {
         let scheme = options.url.split(':').next().filter(|rest| rest.len() < options.url.len());
         Err(OpenError::Url(scheme.map_or_else(|| "it has no scheme".to_owned(), |s| format!("its scheme is {s:?}"))))

@@ -55,6 +55,11 @@ impl Queue {
         }
     }
 
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Takes no more jobs; those inside are still worked off.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

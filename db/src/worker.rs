@@ -1,5 +1,6 @@
 //! Who works jobs off: threads of their own, or the calling thread.
 
+use crate::figures::Figures;
 use crate::job::{Access, Job};
 use crate::queue::Queue;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +13,9 @@ pub(crate) trait Worker: Send {
     fn most(&self) -> usize {
         1
     }
+
+    /// Whether it has a connection.
+    fn is_connected(&self) -> bool;
 
     /// Runs and answers every job.
     fn run(&mut self, jobs: Vec<Box<dyn Job>>);
@@ -41,6 +45,15 @@ impl Workers {
         }
     }
 
+    /// How many jobs wait in each queue.
+    pub(crate) fn waiting(&self) -> Vec<(&'static str, usize)> {
+        match self {
+            Self::Threads { reads, writes, .. } if Arc::ptr_eq(reads, writes) => vec![("all", writes.len())],
+            Self::Threads { reads, writes, .. } => vec![("read", reads.len()), ("write", writes.len())],
+            Self::Inline(_) => Vec::new(),
+        }
+    }
+
     /// Takes no more jobs, and gives back the threads which still work off those they have.
     pub(crate) fn close(&self) -> Vec<JoinHandle<()>> {
         match self {
@@ -58,11 +71,21 @@ impl Workers {
 }
 
 /// Starts a thread for a worker, which ends when the queue is closed and empty.
-pub(crate) fn start(name: String, mut worker: Box<dyn Worker>, queue: Arc<Queue>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn start(
+    name: String,
+    mut worker: Box<dyn Worker>,
+    queue: Arc<Queue>,
+    figures: Arc<Figures>,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name).spawn(move || {
+        let mut connected = worker.is_connected();
+        figures.connected(false, connected);
         while let Some(jobs) = queue.take(worker.most()) {
             guarded(worker.as_mut(), jobs);
+            let before = std::mem::replace(&mut connected, worker.is_connected());
+            figures.connected(before, connected);
         }
+        figures.connected(connected, false);
     })
 }
 

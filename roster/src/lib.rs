@@ -5,6 +5,7 @@
 //! brings the migration that makes it, under its own name for it.
 
 mod error;
+mod metrics;
 mod roster;
 mod schema;
 mod store;
@@ -13,6 +14,7 @@ mod told;
 
 pub use crate::{
     error::Error,
+    metrics::gauges,
     roster::{Change, Key, Range, Roster, User},
     text::{About, DisplayName, TextError, Username},
     told::{Account, Tier, Told},

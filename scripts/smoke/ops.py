@@ -41,6 +41,13 @@ def admin(checks, plaza):
     ]:
         wanted = called.format(side=side, service=service, method=re.escape(method), code=code)
         checks.that(re.search(wanted, page), f"{side} {method} {code} is not counted")
+    for figure in [
+        'db_client_operation_duration_seconds_count{service="sso",db_system_name="sqlite",db_operation_name="create_user"}',
+        'db_client_connection_pending_requests{service="sms",db_system_name="sqlite",db_client_connection_pool_name="write"}',
+        'plaza_db_connections_open{service="blog",db_system_name="sqlite"}',
+        'plaza_channel_retry_tokens{service="sso",grpc_target="sms"}',
+    ]:
+        checks.that(f"\n{figure} " in page, f"{figure} is not told")
     for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text()))):
         checks.that(f"\n{figure}{{" in page, f"{figure}, which an alert is about, is not told")
     promtool(checks, page)

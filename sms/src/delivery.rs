@@ -198,11 +198,15 @@ async fn again(core: Arc<Core>, lease: Lease) {
     }
 }
 
-/// What is owed to each carrier, and what came of the attempts; nothing without the database.
+/// What is owed to each carrier, what came of the attempts, and what the database does; while it does not answer, the last alone.
 pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
     let backlog = core.db.read("deliveries_backlog", |c| Ok::<_, Error>(DELIVERIES.backlog(c)?)).await;
     let samples = backlog.map(|backlog| core.tally.samples(&backlog, At(core.clock.micros()))).unwrap_or_default();
-    samples.into_iter().map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value }).collect()
+    samples
+        .into_iter()
+        .chain(core.db.samples(crate::NAME))
+        .map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value })
+        .collect()
 }
 
 /// The answer to a request that was answered before, or is being answered at this moment: then this waits for what the

@@ -10,7 +10,8 @@ use crate::{
     store::{notices::NOTICES, provisioning::DEBTS},
 };
 
-/// What is owed to each target and to users, what came of the attempts, and which target is held to be down. Without the database, the last alone.
+/// What is owed to each target and to users, what came of the attempts, and which target is held to be down, and what the
+/// database does. While it does not answer, the last two alone.
 pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
     let now = sso.clock.now().into();
     let backlogs = sso.db.read("backlogs", |c| Ok::<_, Error>((DEBTS.backlog(c)?, NOTICES.backlog(c)?))).await;
@@ -24,6 +25,9 @@ pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
         labels: vec![("target", target.name().to_owned())],
         value: if sso.provisioner.gates.of(target).is_open() { 0.0 } else { 1.0 },
     });
-    let samples = samples.into_iter().map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value });
+    let samples = samples
+        .into_iter()
+        .chain(sso.db.samples(crate::NAME))
+        .map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value });
     samples.chain(down).collect()
 }

@@ -82,3 +82,23 @@ async fn messages_are_counted_the_same_way() {
     let sent = format!("plaza_work_attempts_total{{{labels},by=\"owner\",end=\"done\"}}");
     assert_eq!(world.metric(&sent).await, 2.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn transactions_are_counted_by_service_name_and_end() {
+    let world = World::start().await;
+    crowd(&world, 0, 2).await;
+    let page = world.page().await;
+    let counted = |service: &str, rest: &str| {
+        let name = format!("db_client_operation_duration_seconds_count{{service=\"{service}\",");
+        page.lines().filter(|line| line.starts_with(&name) && line.ends_with(rest)).count()
+    };
+    for (service, rest) in [
+        ("sso", "db_operation_name=\"create_user\"} 2"),
+        ("social", "db_operation_name=\"tell_user\"} 2"),
+        ("blog", "db_operation_name=\"tell_user\"} 2"),
+    ] {
+        assert_eq!(counted(service, rest), 1, "{service} {rest}: {page}");
+    }
+    let families = page.matches("# TYPE db_client_operation_duration_seconds histogram").count();
+    assert_eq!(families, 1, "the four services in one family");
+}

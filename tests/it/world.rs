@@ -306,11 +306,16 @@ impl World {
 
     /// A figure on the page of the admin port, by its name with its labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let admin = mesh::Admin::new(mesh::Shutdown::manual());
-        self.plaza().describe(&admin);
-        let page = admin.metrics().await;
+        let page = self.page().await;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("a number")
+    }
+
+    /// The page of the admin port.
+    pub(crate) async fn page(&self) -> String {
+        let admin = mesh::Admin::new(mesh::Shutdown::manual());
+        self.plaza().describe(&admin);
+        admin.metrics().await
     }
 
     /// Lets time pass until every target knows the user; a minute at most.

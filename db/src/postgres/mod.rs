@@ -7,6 +7,7 @@ mod runtime;
 mod session;
 mod tls;
 
+use crate::figures::Figures;
 use crate::queue::Queue;
 use crate::worker::{Worker, Workers, start};
 use crate::{Migrations, OpenError, Options};
@@ -32,7 +33,7 @@ pub fn script(url: &str, sql: &str) -> Result<(), OpenError> {
 }
 
 /// Migrates the database and starts the threads, which connect with their first job.
-pub(crate) fn open(options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
+pub(crate) fn open(options: &Options, migrations: &Migrations, figures: &Arc<Figures>) -> Result<Workers, OpenError> {
     let server = Arc::new(Server::of(&options.url)?);
     runtime::apart(|| connect::migrate(&server, migrations))?;
     if options.inline {
@@ -42,7 +43,7 @@ pub(crate) fn open(options: &Options, migrations: &Migrations) -> Result<Workers
     let mut threads = Vec::with_capacity(options.threads);
     for number in 0..options.threads {
         let session: Box<dyn Worker> = Box::new(Session::new(Arc::clone(&server)));
-        let thread = start(format!("db-{number}"), session, Arc::clone(&queue));
+        let thread = start(format!("db-{number}"), session, Arc::clone(&queue), Arc::clone(figures));
         threads.push(thread.map_err(|error| OpenError::Connect(format!("cannot start a thread: {error}")))?);
     }
     Ok(Workers::Threads { reads: Arc::clone(&queue), writes: queue, threads: Mutex::new(threads) })

@@ -190,6 +190,10 @@ fn limit(conn: &Conn, limit: Instant) {
 }
 
 impl Worker for Session {
+    fn is_connected(&self) -> bool {
+        self.conn.is_some()
+    }
+
     fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
         for job in jobs {
             self.one(job);
@@ -205,6 +209,10 @@ impl Worker for Session {
 pub(crate) struct Apart(pub(crate) Session);
 
 impl Worker for Apart {
+    fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
     fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
         apart(|| self.0.run(jobs));
     }

@@ -6,6 +6,7 @@ mod lock;
 mod reader;
 mod writer;
 
+use crate::figures::Figures;
 use crate::queue::Queue;
 use crate::worker::{Worker, Workers, start};
 use crate::{Migrations, OpenError, Options};
@@ -15,16 +16,22 @@ use std::sync::{Arc, Mutex};
 use writer::Writer;
 
 /// Opens the file (or a database in memory) and starts the threads.
-pub(crate) fn open(path: &str, options: &Options, migrations: &Migrations) -> Result<Workers, OpenError> {
+pub(crate) fn open(
+    path: &str,
+    options: &Options,
+    migrations: &Migrations,
+    figures: &Arc<Figures>,
+) -> Result<Workers, OpenError> {
     let source = Arc::new(Source::of(path)?);
     let conn = connect::migrated(&source, migrations)?;
-    let writer = Box::new(Writer::new(Arc::clone(&source), conn, options.group));
+    let writer: Box<dyn Worker> = Box::new(Writer::new(Arc::clone(&source), conn, options.group, Arc::clone(figures)));
     if options.inline {
         return Ok(Workers::Inline(Mutex::new(Some(writer))));
     }
     let failed = |cause| OpenError::File { path: source.path().into(), cause };
     let writes = Arc::new(Queue::new(options.queue));
-    let mut threads = vec![start("db-write".to_owned(), writer, Arc::clone(&writes)).map_err(failed)?];
+    let run = |name: String, worker, queue: &Arc<Queue>| start(name, worker, Arc::clone(queue), Arc::clone(figures));
+    let mut threads = vec![run("db-write".to_owned(), writer, &writes).map_err(failed)?];
     if source.in_memory() {
         // A database in memory belongs to one connection.
         return Ok(Workers::Threads { reads: Arc::clone(&writes), writes, threads: Mutex::new(threads) });
@@ -32,7 +39,7 @@ pub(crate) fn open(path: &str, options: &Options, migrations: &Migrations) -> Re
     let reads = Arc::new(Queue::new(options.queue));
     for number in 0..options.readers {
         let reader: Box<dyn Worker> = Box::new(Reader::new(Arc::clone(&source)));
-        threads.push(start(format!("db-read-{number}"), reader, Arc::clone(&reads)).map_err(failed)?);
+        threads.push(run(format!("db-read-{number}"), reader, &reads).map_err(failed)?);
     }
     Ok(Workers::Threads { reads, writes, threads: Mutex::new(threads) })
 }

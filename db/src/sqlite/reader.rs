@@ -46,6 +46,10 @@ impl Reader {
 }
 
 impl Worker for Reader {
+    fn is_connected(&self) -> bool {
+        self.conn.is_some()
+    }
+
     fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
         for job in jobs {
             self.one(job);

@@ -2,6 +2,7 @@
 
 use super::connect::Source;
 use super::group::{self, End, Member};
+use crate::figures::Figures;
 use crate::job::{Access, Job, Ran};
 use crate::worker::Worker;
 use crate::{Conn, Error, transaction};
@@ -14,11 +15,12 @@ pub(crate) struct Writer {
     conn: Option<Conn>,
     source: Arc<Source>,
     group: usize,
+    figures: Arc<Figures>,
 }
 
 impl Writer {
-    pub(crate) fn new(source: Arc<Source>, conn: Conn, group: usize) -> Self {
-        Self { conn: Some(conn), source, group }
+    pub(crate) fn new(source: Arc<Source>, conn: Conn, group: usize, figures: Arc<Figures>) -> Self {
+        Self { conn: Some(conn), source, group, figures }
     }
 
     fn group(&mut self, jobs: Vec<Box<dyn Job>>) {
@@ -41,7 +43,10 @@ impl Writer {
             self.reset();
         }
         match end {
-            End::Committed => members.into_iter().for_each(|member| member.job.answer(Ok(()))),
+            End::Committed => {
+                self.figures.committed(members.len());
+                members.into_iter().for_each(|member| member.job.answer(Ok(())));
+            }
             End::Undone(error) => self.undone(members, error),
             End::Unknown => members.into_iter().for_each(unknown),
         }
@@ -80,6 +85,10 @@ fn unknown(member: Member) {
 impl Worker for Writer {
     fn most(&self) -> usize {
         self.group
+    }
+
+    fn is_connected(&self) -> bool {
+        self.conn.is_some()
     }
 
     fn run(&mut self, jobs: Vec<Box<dyn Job>>) {
