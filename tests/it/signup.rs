@@ -8,6 +8,7 @@ use proto::{
     social::v1 as social,
     sso::v1::{self as sso, AccountType, CodeDelivery, OfficialTier, ProvisioningState, Target},
 };
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::world::{Person, World, bearer, reason, state, success, verification};
@@ -108,24 +109,24 @@ async fn one_request_in_eight_calls_at_once_is_one_user() {
     assert_eq!(world.messages("anna@example.com").await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+/// The unique index of `store::users::insert`: all of them find the name free before they hash.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_username_has_one_winner() {
-    let world = World::start().await;
-    let calls = ["Anna", "anna", "ANNA", "ａnna"].iter().enumerate().map(|(at, name)| {
-        let person = Person { username: (*name).to_owned(), ..Person::with_email(&format!("p{at}")) };
-        let mut auth = world.auth();
-        tokio::spawn(async move { auth.sign_up(person.sign_up()).await })
-    });
-    let mut winners = 0;
-    for call in calls.collect::<Vec<_>>() {
-        match call.await.expect("it ran") {
-            Ok(_) => winners += 1,
-            Err(status) => {
-                assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USERNAME_TAKEN"))
-            }
+    let world = World::threaded().await;
+    for round in 0..6 {
+        let mut racing = JoinSet::new();
+        for (at, name) in ["Anna", "anna", "ANNA", "ａnna", "aNNa", "AnnA", "annA", "ANNa"].iter().enumerate() {
+            let address = format!("p{round}.{at}@example.com");
+            let person = Person { username: format!("{name}{round}"), address, ..Person::with_email("anna") };
+            let mut auth = world.auth();
+            racing.spawn(async move { auth.sign_up(person.sign_up()).await });
+        }
+        let (winners, losers): (Vec<_>, Vec<_>) = racing.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!((winners.len(), losers.len()), (1, 7));
+        for status in losers.into_iter().filter_map(Result::err) {
+            assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USERNAME_TAKEN"));
         }
     }
-    assert_eq!(winners, 1);
 }
 
 #[tokio::test(start_paused = true)]
