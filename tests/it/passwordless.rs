@@ -261,7 +261,7 @@ async fn all_at_once(world: &World, requests: Vec<CompleteCodeSignInRequest>) ->
     (given, open)
 }
 
-/// `store::approve` of SMS: one guess in the life of a verification is told that it was right.
+/// Two guards, either of which is enough: `store::approve` of SMS, and `challenge::end` in the commit that opens the session.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_eight_right_codes_at_once_one_signs_in() {
     let world = World::start_with(by_code, Edge::system()).await;
@@ -270,7 +270,6 @@ async fn of_eight_right_codes_at_once_one_signs_in() {
         vouched(&world, &person).await;
         let pending = start(&world, &person.address).await.expect("a code");
         let code = world.code(&person.address).await;
-        // Five guesses are all there are: the right one is one of them.
         let (given, open) = all_at_once(&world, (0..8).map(|_| completion(&pending, &code)).collect()).await;
         assert_eq!((given.len(), open), (1, 1));
     }

@@ -262,3 +262,23 @@ async fn of_changes_at_once_one_wins_and_no_old_session_survives() {
     }
     assert_eq!(alive, 1, "the winner's alone");
 }
+
+/// The compare of `account::keep`: all of them found the old password right, and their session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_changes_at_once_in_one_session_one_wins() {
+    let world = World::threaded().await;
+    for round in 0..6 {
+        let anna = Person::with_email(&format!("anna{round}"));
+        let (_, session) = world.join(&anna).await;
+        let mut racing = JoinSet::new();
+        for at in 0..4 {
+            let (mut account, old_password) = (world.account(), anna.password.clone());
+            let request = ChangePasswordRequest { request_id: id(), old_password, new_password: format!("{NEW} {at}") };
+            let request = bearer(request, &session.access_token);
+            racing.spawn(async move { (at, account.change_password(request).await.is_ok()) });
+        }
+        let won: Vec<_> = racing.join_all().await.into_iter().filter(|(_, won)| *won).collect();
+        assert_eq!(won.len(), 1, "{won:?}");
+        tokens(&world, &Person { password: format!("{NEW} {}", won[0].0), ..anna }).await;
+    }
+}
