@@ -56,7 +56,7 @@ async fn vouched(world: &World, person: &Person) -> Tokens {
     tokens
 }
 
-/// The end of the reset in the commit that sets the password (`store::resets::end`): the owner's own change, made meanwhile, is not undone.
+/// The end of the reset in the commit that sets the password (`challenge::end`): the owner's own change, made meanwhile, is not undone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_does_not_undo_a_change_made_meanwhile() {
     let world = World::threaded().await;
@@ -113,4 +113,35 @@ async fn no_identifier_is_changed_after_a_new_password() {
 /// Whether an address was told of a new password.
 async fn told(world: &World, address: &str) -> bool {
     world.messages(address).await.iter().any(|message| message.text.starts_with("Plaza: your password was changed"))
+}
+
+/// The compare of `signin::commit`: a sign-in that found the old password right begins no session once another is set.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_begins_with_a_password_that_was_changed() {
+    let world = World::threaded().await;
+    for at in 0..16 {
+        let person = Person::with_email(&format!("person{at}"));
+        let tokens = vouched(&world, &person).await;
+        let change = ChangePasswordRequest {
+            request_id: id(),
+            old_password: person.password.clone(),
+            new_password: "what the owner sets".to_owned(),
+        };
+        let mut account = world.account();
+        let changing =
+            tokio::spawn(async move { account.change_password(bearer(change, &tokens.access_token)).await.map(drop) });
+        let mut racing = JoinSet::new();
+        // Not more than may be tried at once.
+        for _ in 0..4 {
+            let (mut auth, request) = (world.auth(), person.sign_in());
+            racing
+                .spawn(async move { auth.sign_in(request).await.ok().and_then(|answer| answer.into_inner().outcome) });
+        }
+        changing.await.expect("it ran").expect("changed");
+        for outcome in racing.join_all().await {
+            let Some(Outcome::Tokens(tokens)) = outcome else { continue };
+            let account = world.account().get_account(bearer(GetAccountRequest {}, &tokens.access_token)).await;
+            assert!(account.is_err(), "the old password has a session");
+        }
+    }
 }
