@@ -13,6 +13,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cargo build --locked --package onebox --package sso --package sms --package social --package blog --package bench --bins
+cargo build --locked --workspace --bins
 bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 PYTHONDONTWRITEBYTECODE=1 python3 scripts/crash "$bin" "$work" "$@"

@@ -11,6 +11,6 @@ cd "$here/.."
 work=$(mktemp -d)
 chmod 755 "$work" # the user postgres has to get through it
 trap 'rm -rf "$work"' EXIT
-cargo build --locked --package onebox --package sso --package sms --package social --package blog --package bench --bins
+cargo build --locked --workspace --bins
 bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 PYTHONDONTWRITEBYTECODE=1 python3 scripts/crash/failover.py "$bin" "$work" "$@"

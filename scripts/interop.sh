@@ -11,7 +11,7 @@ readonly GRPCIO=1.85.1 GRPC_JS=1.14.7 PROTO_LOADER=0.8.1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cargo build --locked --package interop
+cargo build --locked --workspace --bins
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q "grpcio==$GRPCIO" "grpcio-tools==$GRPCIO"
 npm install --silent --no-fund --no-audit --prefix "$work/node" "@grpc/grpc-js@$GRPC_JS" "@grpc/proto-loader@$PROTO_LOADER"

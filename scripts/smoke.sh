@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if [ -z "${PLAZA_BIN:-}" ]; then
-  cargo build --locked --package onebox --package sso --package sms --package social --package blog --bins
+  cargo build --locked --workspace --bins
   PLAZA_BIN=${CARGO_TARGET_DIR:-target}/debug/plaza
 fi
 if ! command -v grpcurl >/dev/null; then
