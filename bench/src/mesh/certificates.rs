@@ -3,7 +3,7 @@
 use std::{error::Error, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use ::mesh::{Clock, Tls, TlsConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::ring::default_provider,
@@ -19,6 +19,8 @@ pub(crate) fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    // A name of its own: OpenSSL takes a certificate whose issuer is called as it is for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "bench");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     fs::write(folder.join("roots.pem"), authority.pem())?;
     for name in ["sso", "sms"] {

