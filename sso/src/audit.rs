@@ -12,7 +12,6 @@ use std::{
 };
 
 use db::{Conn, Db};
-use diesel::QueryResult;
 use mesh::{Clock, Random, Shutdown, uuid_v7};
 pub(crate) use proto::sso::v1::{AuditEventKind as Kind, AuditReason as Reason};
 use tokio::time;
@@ -121,8 +120,8 @@ impl Audit {
     ///
     /// # Errors
     /// Of the database.
-    pub(crate) fn record(&self, c: &mut Conn, event: Event) -> QueryResult<()> {
-        store::audit::insert(c, &self.recorded(event, 1))
+    pub(crate) fn record(&self, c: &mut Conn, event: Event) -> Result<(), Error> {
+        Ok(store::audit::insert(c, &self.recorded(event, 1))?)
     }
 
     /// Counts an event that commits nothing, such as a refusal.

@@ -10,7 +10,6 @@ use db::{
     Conn, Db, Lease,
     work::{self, By, End, Tally},
 };
-use diesel::QueryResult;
 use mesh::{Clock, Deadline, Random, Shutdown, deadline, failure, uuid_v7};
 use tokio::{sync::Notify, task::JoinSet, time};
 use uuid::Uuid;
@@ -52,7 +51,7 @@ impl Notices {
     ///
     /// # Errors
     /// Of the database.
-    pub(crate) fn owe(&self, c: &mut Conn, user_id: Uuid, notice: Notice, now: SystemTime) -> QueryResult<()> {
+    pub(crate) fn owe(&self, c: &mut Conn, user_id: Uuid, notice: Notice, now: SystemTime) -> Result<(), Error> {
         for identifier in store::identifiers::verified(c, user_id)? {
             store::notices::owe(c, uuid_v7(&self.clock, &self.random), user_id, notice, &identifier, now)?;
         }

@@ -1,6 +1,6 @@
 //! A forgotten password, and one that is changed: who gets in afterwards, and who does not.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use proto::sso::v1::{
     ChangePasswordRequest, CompletePasswordResetRequest, CompletePasswordResetResponse, CreateUserRequest,
@@ -37,6 +37,22 @@ fn completion(pending: &Verification, code: &str) -> CompletePasswordResetReques
 async fn complete(world: &World, request: CompletePasswordResetRequest) -> Result<Outcome, Status> {
     let answer: CompletePasswordResetResponse = world.auth().complete_password_reset(request).await?.into_inner();
     Ok(answer.outcome.expect("an outcome"))
+}
+
+/// What whoever asked for a code can see: the verification without what is its own alone, what became of a guess, and how another code is refused.
+pub(crate) async fn seen_of(
+    world: &World,
+    pending: Verification,
+    outcome: &impl Debug,
+) -> (Verification, String, Code, String, Vec<u8>) {
+    let early = world.send(&pending.verification_id).await.expect_err("too soon");
+    let shared = Verification {
+        verification_id: String::new(),
+        masked_destination: String::new(),
+        reference: String::new(),
+        ..pending
+    };
+    (shared, format!("{outcome:?}"), early.code(), early.message().to_owned(), early.details().to_vec())
 }
 
 async fn refresh(world: &World, tokens: &Tokens) -> Result<(), Status> {
@@ -113,7 +129,7 @@ async fn a_reset_looks_the_same_whoever_asks_for_whatever() {
     let mut seen = Vec::new();
     for address in [&anna.address, &unverified.address, "nobody@example.com"] {
         let before = world.messages(address).await.len();
-        let mut pending = start(&world, address).await.expect("the same answer");
+        let pending = start(&world, address).await.expect("the same answer");
         assert_eq!(world.messages(address).await.len(), before + 1, "a message goes out in any case");
         let code = world.messages(address).await[0].code.clone();
         assert_eq!(code.is_empty(), address != anna.address, "a code to whom it helps alone");
@@ -123,17 +139,7 @@ async fn a_reset_looks_the_same_whoever_asks_for_whatever() {
             ..guess
         };
         let outcome = complete(&world, guess).await.expect("told");
-        let early = world.send(&pending.verification_id).await.expect_err("too soon");
-        pending.verification_id = String::new();
-        pending.masked_destination = String::new();
-        pending.reference = String::new();
-        seen.push((
-            pending,
-            format!("{outcome:?}"),
-            early.code(),
-            early.message().to_owned(),
-            early.details().to_vec(),
-        ));
+        seen.push(seen_of(&world, pending, &outcome).await);
         world.pass(Duration::from_secs(1)).await;
     }
     for other in &seen[1..] {
