@@ -38,9 +38,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     }
     took.print("sign-in");
     for (kind, person) in turns(&here) {
-        let identifier = Some(Identifier::Email(person.address.clone()));
+        let request = reset(person);
         let begun = Instant::now();
-        drop(plaza.auth().start_password_reset(StartPasswordResetRequest { request_id: id(), identifier }).await);
+        drop(plaza.auth().start_password_reset(request).await);
         took.add(kind, begun);
     }
     took.print("reset");
@@ -70,7 +70,7 @@ async fn crowd(plaza: &Plaza, name: &str, samples: usize) -> Result<Crowd, Box<d
     let people = |kind: usize| (0..samples).map(|at| Person::new(&format!("{name}{kind}.{at}"))).collect();
     let crowd: Crowd = [people(0), people(1), people(2), people(3)];
     let mut joining = JoinSet::new();
-    for (kind, person) in turns(&crowd).filter(|(kind, _)| *kind > 0) {
+    for (kind, person) in turns(&crowd) {
         let (plaza, person) = (plaza.clone(), person.clone());
         joining.spawn(async move { prepare(&plaza, kind, &person).await.map_err(|error| error.to_string()) });
         if joining.len() >= AT_ONCE {
@@ -83,13 +83,23 @@ async fn crowd(plaza: &Plaza, name: &str, samples: usize) -> Result<Crowd, Box<d
     Ok(crowd)
 }
 
+/// Makes somebody what they are. Whoever it is, their address has had one message then: that much may be seen, and is not what is looked for.
 async fn prepare(plaza: &Plaza, kind: usize, person: &Person) -> Result<(), Box<dyn Error>> {
-    if kind == 3 {
-        plaza.auth().sign_up(people::sign_up(person)).await?;
-        return Ok(());
+    match kind {
+        0 => drop(plaza.auth().start_password_reset(reset(person)).await?),
+        3 => drop(plaza.auth().sign_up(people::sign_up(person)).await?),
+        _ => {
+            let joined = plaza.join(&person.username).await?;
+            if kind == 2 {
+                plaza.lock(&joined).await?;
+            }
+        }
     }
-    let joined = plaza.join(&person.username).await?;
-    if kind == 2 { plaza.lock(&joined).await } else { Ok(()) }
+    Ok(())
+}
+
+fn reset(person: &Person) -> StartPasswordResetRequest {
+    StartPasswordResetRequest { request_id: id(), identifier: Some(Identifier::Email(person.address.clone())) }
 }
 
 /// One of each kind, then the next of each.
