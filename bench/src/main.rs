@@ -12,7 +12,7 @@ mod timing;
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
-use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
 
 /// Load for Plaza.
 #[derive(Debug, Parser)]
@@ -38,11 +38,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let mut builder = match &command {
-        Command::Serve(arguments) if arguments.one_thread => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
+    let done = match command {
+        Command::Serve(arguments) => mesh::serve::run(arguments),
+        command => Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command))),
     };
-    let done = builder.enable_all().build().map_err(Into::into).and_then(|runtime| runtime.block_on(run(command)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,7 +63,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Db(arguments) => db::run(arguments).await,
         Command::Signup(arguments) => signup::run(arguments).await,
         Command::Overload(arguments) => overload::run(arguments).await,
-        Command::Serve(arguments) => mesh::serve::run(arguments).await,
+        Command::Serve(arguments) => mesh::serve::run(arguments),
     }
 }
 

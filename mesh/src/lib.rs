@@ -25,6 +25,7 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod threads;
 pub mod tls;
 pub mod token;
 pub mod trace;
@@ -39,8 +40,9 @@ pub use deadline::Deadline;
 pub use failure::Failure;
 pub use metrics::ClientMetrics;
 pub use parse::{Fields, Violation};
-pub use server::{Limits, Router, Server, Stack, bind};
+pub use server::{Limits, Port, Router, Server, Stack, bind};
 pub use shutdown::Shutdown;
+pub use threads::Threads;
 pub use tls::{Tls, TlsConfig};
 pub use trace::{Telemetry, TelemetryConfig, Tracer};
 pub use web::{Web, WebConfig};

@@ -10,7 +10,6 @@ use std::{
 };
 
 use clap::Parser;
-use tokio::net::TcpListener;
 
 use crate::{
     admin::{Admin, AdminConfig},
@@ -18,9 +17,10 @@ use crate::{
     clock::{Clock, Random},
     keyfile,
     metrics::ClientMetrics,
-    server::{self, Router},
+    server::{self, Port, Router},
     shutdown::Shutdown,
     telemetry::{self, LogConfig},
+    threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
     token::{Kind, MeshKey},
     trace::{Telemetry, TelemetryConfig, Tracer},
@@ -54,9 +54,8 @@ pub struct Process {
     telemetry: Telemetry,
     metrics: ClientMetrics,
     name: &'static str,
-    listener: TcpListener,
+    port: Port,
     web: Option<Web>,
-    tls: Option<Tls>,
     tls_config: TlsConfig,
 }
 
@@ -81,14 +80,18 @@ pub struct Settings<'a> {
     pub create: bool,
     /// The name of the deployment.
     pub deployment: &'a str,
+    /// Who serves.
+    pub threads: Threads,
 }
 
 /// Reads the arguments and runs a service until it ends. What goes wrong is logged with its causes; the exit code says so too.
-pub async fn run<F>(service: impl FnOnce(Option<PathBuf>) -> F) -> ExitCode
+pub fn run<F>(service: impl FnOnce(Option<PathBuf>, Threads) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), Box<dyn Error>>>,
 {
-    match service(Arguments::parse().config).await {
+    let Arguments { config } = Arguments::parse();
+    let outcome = threads::run(|threads| Box::pin(service(config, threads)));
+    match outcome.map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // What fails first may be the configuration of the log itself.
@@ -117,6 +120,7 @@ impl Process {
             Some(tls) => tls.watch(shutdown.clone()),
             None => settings.tls.allows_plain_listener(listener.local_addr()?)?,
         }
+        let port = Port { listener, tls, threads: settings.threads };
         let web = Web::take(settings.web, settings.tls).await?;
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
@@ -136,9 +140,8 @@ impl Process {
             telemetry: spans,
             metrics,
             name,
-            listener,
+            port,
             web,
-            tls,
             tls_config,
         })
     }
@@ -156,9 +159,9 @@ impl Process {
     /// # Errors
     /// If calls would go out in plain text where others could read them, or `https` is asked for without a certificate.
     pub fn connect(&self, callee: &'static str, uri: &str) -> Result<Channel, TlsError> {
-        self.tls_config.allows_callee(callee, uri, self.tls.is_some())?;
+        self.tls_config.allows_callee(callee, uri, self.port.tls.is_some())?;
         let signer = self.mesh_key.signer(Kind::Peer);
-        let (metrics, tls, tracer) = (self.metrics.clone(), self.tls.clone(), self.tracer.clone());
+        let (metrics, tls, tracer) = (self.metrics.clone(), self.port.tls.clone(), self.tracer.clone());
         let options = ChannelOptions { metrics, tls, tracer, ..ChannelOptions::default() };
         let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
         Ok(Channel::connect(callee, uri, identity, options))
@@ -175,7 +178,7 @@ impl Process {
                 web.serve(vec![router.clone()], self.shutdown.clone()).await;
             }
         };
-        let served = router.clone().serve_over(self.listener, self.tls, self.shutdown.clone());
+        let served = router.clone().serve(self.port, self.shutdown.clone());
         let ((), served) = tokio::join!(for_browsers, served);
         self.telemetry.flush().await;
         served

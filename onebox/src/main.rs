@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use mesh::{Admin, Shutdown, Telemetry, telemetry};
+use mesh::{Admin, Shutdown, Telemetry, Threads, telemetry, threads};
 use onebox::{Config, Edge, Onebox, Ports, welcome};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -81,17 +81,16 @@ fn main() -> ExitCode {
 
 fn serve(site: &Site) -> Outcome {
     let config = Config::load(site.config.as_deref(), site.data.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(run(site, config)))
+    threads::run(|threads| Box::pin(run(site, config, threads)))?
 }
 
-async fn run(site: &Site, config: Config) -> Outcome {
+async fn run(site: &Site, config: Config, threads: Threads) -> Outcome {
     let edge = Edge::system();
     let spans = Telemetry::start(&config.telemetry, edge.clock.clone(), edge.random.clone())?;
     telemetry::init(&config.log, spans.is_on());
     let edge = Edge { telemetry: spans, ..edge };
     let shutdown = Shutdown::on_signals()?;
-    let ports = Ports::take(&config, &edge.clock).await?;
+    let ports = Ports::take(&config, &edge.clock, &threads).await?;
     let admin = Admin::new(shutdown.clone());
     admin.listen(&config.admin).await?;
     // It waits for its databases.

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
-use mesh::{Clock, Shutdown, Tls, Web, server::BindError, tls::TlsError, web::WebError};
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use mesh::{Clock, Port, Shutdown, Threads, Tls, Web, server::BindError, tls::TlsError, web::WebError};
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{Config, Onebox, Part};
 
@@ -40,24 +40,17 @@ pub enum PortError {
 /// The ports of all parts, and the one for browsers, taken.
 #[derive(Debug)]
 pub struct Ports {
-    parts: BTreeMap<Part, Port>,
+    parts: BTreeMap<Part, (SocketAddr, Port)>,
     web: Option<Web>,
 }
 
-#[derive(Debug)]
-struct Port {
-    listener: TcpListener,
-    address: SocketAddr,
-    tls: Option<Tls>,
-}
-
 impl Ports {
-    /// Takes the port of each part. Take them before the data folder: whoever has the ports is the one who may migrate.
+    /// Takes the port of each part, to be served by `threads`. Take them before the data folder: whoever has the ports is the one who may migrate.
     ///
     /// # Errors
     /// A port that is taken, an address that cannot be listened on, certificates that do not hold, or plain text where other machines can reach
     /// it: the text names it.
-    pub async fn take(config: &Config, clock: &Clock) -> Result<Self, PortError> {
+    pub async fn take(config: &Config, clock: &Clock, threads: &Threads) -> Result<Self, PortError> {
         let mut ports = BTreeMap::new();
         for part in Part::ALL {
             let (named, settings) = (config.listen(part), config.tls(part));
@@ -71,7 +64,7 @@ impl Ports {
             if part == Part::Sms && !address.ip().is_loopback() {
                 tracing::warn!(%address, "not on loopback, and SMS shows codes to anyone who asks");
             }
-            ports.insert(part, Port { listener, address, tls });
+            ports.insert(part, (address, Port { listener, tls, threads: threads.clone() }));
         }
         let web = Web::take(&config.web, config.tls(Part::Sso)).await?;
         Ok(Self { parts: ports, web })
@@ -79,7 +72,7 @@ impl Ports {
 
     /// Where each part listens.
     pub fn addresses(&self) -> BTreeMap<Part, SocketAddr> {
-        self.parts.iter().map(|(part, port)| (*part, port.address)).collect()
+        self.parts.iter().map(|(part, (address, _))| (*part, *address)).collect()
     }
 }
 
@@ -90,15 +83,14 @@ impl Onebox {
     /// If a part cannot be served; the others are drained then.
     pub async fn serve(self, ports: Ports, shutdown: Shutdown) -> Result<(), ServeError> {
         let mut serving = JoinSet::new();
-        for (part, Port { listener, tls, .. }) in ports.parts {
+        for (part, (_, port)) in ports.parts {
             let Some(router) = self.router(part) else { continue };
             let shutdown = shutdown.clone();
-            if let Some(tls) = &tls {
+            if let Some(tls) = &port.tls {
                 tls.watch(shutdown.clone());
             }
-            serving.spawn(async move {
-                router.serve_over(listener, tls, shutdown).await.map_err(|source| ServeError { part, source })
-            });
+            serving
+                .spawn(async move { router.serve(port, shutdown).await.map_err(|source| ServeError { part, source }) });
         }
         if let Some(web) = ports.web {
             let routers = Part::ALL.into_iter().filter_map(|part| self.router(part)).collect();

@@ -3,18 +3,17 @@
 use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
 
 use mesh::{
-    Limits, Stack, WebConfig,
+    Limits, Stack, Threads, WebConfig,
     process::{self, Process, Settings},
     token::Verifier,
 };
 use sms::{Config, Deps, NAME};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    process::run(serve).await
+fn main() -> ExitCode {
+    process::run(serve)
 }
 
-async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file.as_deref())?;
     let settings = Settings {
         log: &config.log,
@@ -27,6 +26,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.mesh.deployment,
+        threads,
     };
     let process = Process::start(NAME, settings).await?;
     let deps = Deps {

@@ -2,15 +2,17 @@
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
-use mesh::process::{self, Process, Settings};
+use mesh::{
+    Threads,
+    process::{self, Process, Settings},
+};
 use social::{Config, Deps, NAME};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    process::run(serve).await
+fn main() -> ExitCode {
+    process::run(serve)
 }
 
-async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file.as_deref())?;
     let settings = Settings {
         log: &config.log,
@@ -22,6 +24,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
         deployment: &config.tokens.deployment,
+        threads,
     };
     let process = Process::start(NAME, settings).await?;
     let deps = Deps {

@@ -2,15 +2,17 @@
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
-use mesh::process::{self, Process, Settings};
+use mesh::{
+    Threads,
+    process::{self, Process, Settings},
+};
 use sso::{Config, Deps, MasterKey, NAME};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    process::run(serve).await
+fn main() -> ExitCode {
+    process::run(serve)
 }
 
-async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file.as_deref())?;
     let keys = &config.keys;
     let settings = Settings {
@@ -23,6 +25,7 @@ async fn serve(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         mesh_file: &keys.mesh_file,
         create: keys.create,
         deployment: &config.tokens.deployment,
+        threads,
     };
     let process = Process::start(NAME, settings).await?;
     let deps = Deps {

@@ -11,7 +11,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 
 use mesh::{
-    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Random, Router, Shutdown, Stack, Telemetry, Tls,
+    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Port, Random, Router, Shutdown, Stack, Telemetry, Tls,
     token::{Kind, MeshKey, Verifier},
 };
 use onebox::Config;
@@ -120,7 +120,8 @@ impl Mesh {
 }
 
 async fn serve(router: Router, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) {
-    router.serve_over(listener, tls, shutdown).await.expect("serves");
+    let port = Port { tls, ..listener.into() };
+    router.serve(port, shutdown).await.expect("serves");
 }
 
 /// What a service proves itself with: its file in the folder is its configuration, as it is for a process of its own.

@@ -9,12 +9,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use ::mesh::{Shutdown, bind};
+use ::mesh::{Port, Shutdown, Threads, bind, threads};
 use clap::{Args, ValueEnum};
 use proto::sms::v1::otp_service_server::OtpServiceServer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
+    runtime::{Builder, Runtime},
     sync::mpsc,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -47,11 +48,21 @@ pub(crate) struct Arguments {
     folder: PathBuf,
     /// One thread rather than one a core
     #[arg(long)]
-    pub(crate) one_thread: bool,
+    one_thread: bool,
 }
 
-/// Prints the address, and serves until the process is told to end.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+/// Prints the address, and serves until the process is told to end: on the runtime that is each server's own, or on one thread.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    if arguments.one_thread {
+        return Builder::new_current_thread().enable_all().build()?.block_on(serve(arguments, Threads::default()));
+    }
+    match arguments.kind {
+        Kind::Bare | Kind::Secure => Runtime::new()?.block_on(serve(arguments, Threads::default())),
+        Kind::Mesh => threads::run(|threads| serve(arguments, threads))?,
+    }
+}
+
+async fn serve(arguments: Arguments, threads: Threads) -> Result<(), Box<dyn Error>> {
     let listener = bind("127.0.0.1:0").await?;
     crate::println(&listener.local_addr()?.to_string());
     let shutdown = Shutdown::on_signals()?;
@@ -69,7 +80,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         }
         Kind::Mesh => {
             let tls = certificates::mesh(&arguments.folder, "sms")?;
-            router(&key(), nothing)?.serve_over(listener, tls, shutdown).await?;
+            let port = Port { listener, tls, threads };
+            router(&key(), nothing)?.serve(port, shutdown).await?;
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ use tower::{Service, util::BoxCloneSyncService};
 pub use bind::{BindError, bind};
 pub use health::Health;
 pub use router::Router;
+pub use serve::Port;
 
 use crate::{
     admin::Check,

@@ -11,32 +11,42 @@ use tokio::{
 };
 
 use super::{Router, connection};
-use crate::{access::ClientAddress, shutdown::Shutdown, tls::Tls};
+use crate::{access::ClientAddress, shutdown::Shutdown, threads::Threads, tls::Tls};
 
 /// How long to wait after the operating system refused a connection, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// A port that was taken: in plain text, served by the thread that accepts, unless it is said otherwise.
+#[derive(Debug)]
+pub struct Port {
+    /// Where connections come in.
+    pub listener: TcpListener,
+    /// With it, callers are known by their certificates, and those who show none are nobody.
+    pub tls: Option<Tls>,
+    /// Who serves the connections.
+    pub threads: Threads,
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None, threads: Threads::default() }
+    }
+}
+
 impl Router {
-    /// Serves HTTP/2 with prior knowledge on `listener` until `shutdown` begins; then tells probes NOT_SERVING, stops
+    /// Serves HTTP/2 with prior knowledge on `port` until `shutdown` begins; then tells probes NOT_SERVING, stops
     /// accepting, ends streams with UNAVAILABLE, and lets the other calls finish for [`super::Limits::drain`] at most. What
     /// is left then is cut, which its callers see as UNAVAILABLE.
     ///
     /// # Errors
     /// If the listener has no local address. A connection that fails is that connection's end alone.
-    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> io::Result<()> {
-        self.serve_over(listener, None, shutdown).await
-    }
-
-    /// As [`Router::serve`], over TLS if there is any: then callers are known by their certificates, and those who show none are nobody.
-    ///
-    /// # Errors
-    /// As [`Router::serve`].
-    pub async fn serve_over(self, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) -> io::Result<()> {
-        tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving");
+    pub async fn serve(self, port: impl Into<Port>, shutdown: Shutdown) -> io::Result<()> {
+        let port = port.into();
+        tracing::info!(address = %port.listener.local_addr()?, tls = port.tls.is_some(), "serving");
         let mut connections = JoinSet::new();
         tokio::select! {
             () = shutdown.begun() => {}
-            () = self.accept(listener, tls, &mut connections) => {}
+            () = self.accept(port, &mut connections) => {}
         }
         self.drain(connections).await;
         Ok(())
@@ -51,7 +61,7 @@ impl Router {
         connection::speak(stream, ClientAddress(from.to_canonical()), None, self.clone()).await;
     }
 
-    async fn accept(&self, listener: TcpListener, tls: Option<Tls>, connections: &mut JoinSet<()>) {
+    async fn accept(&self, Port { listener, tls, threads }: Port, connections: &mut JoinSet<()>) {
         let slots = Arc::new(Semaphore::new(self.limits().connections as usize));
         loop {
             // The semaphore is never closed.
@@ -59,7 +69,7 @@ impl Router {
             let Some(stream) = next(&listener).await else { continue };
             while connections.try_join_next().is_some() {}
             let (router, tls) = (self.clone(), tls.clone());
-            connections.spawn(async move {
+            threads.serve(stream, connections, async move |stream| {
                 connection::serve(stream, tls, router).await;
                 drop(slot);
             });

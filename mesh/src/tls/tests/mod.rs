@@ -25,7 +25,7 @@ use crate::{
     Shutdown,
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
-    server::bind,
+    server::{Port, bind},
     testing::{Authority, DOMAIN, Echo, Folder, Keys, Signed, call, contracts, say},
     token::Kind,
 };
@@ -45,7 +45,7 @@ impl Running {
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::manual();
         let router = echo.router(keys.stack());
-        let served = tokio::spawn(router.serve_over(listener, Some(tls.clone()), shutdown.clone()));
+        let served = tokio::spawn(router.serve(Port { tls: Some(tls.clone()), ..listener.into() }, shutdown.clone()));
         Self { address, tls, shutdown, served }
     }
 
