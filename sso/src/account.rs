@@ -6,7 +6,7 @@ use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Event, Kind},
+    audit::{Event, Kind, Reason},
     create,
     digest::keyed,
     error::Error,
@@ -72,23 +72,23 @@ pub(crate) async fn change_password(
     }
     let new = recovery::unlike(ask.new.clone(), &user.username)?;
     let ticket = fresh::check(sso, person, &ask.old, stored.clone(), address).await?;
-    match sso.hasher.hash(&new).await {
-        Ok(hash) => keep(sso, person, request_id, digest, (stored, hash), ticket).await,
-        Err(failure) => {
-            ticket.unused(sso).await;
-            Err(failure.into())
+    let kept = keep(sso, person, (request_id, digest), stored, &new, ticket.clone()).await;
+    ticket.settle(sso, kept).await.inspect_err(|error| {
+        if matches!(error, Error::CredentialsInvalid) {
+            fresh::refuse(sso, person, Reason::Overtaken, address);
         }
-    }
+    })
 }
 
 async fn keep(
     sso: &Sso,
     person: Person,
-    request_id: Uuid,
-    digest: [u8; 32],
-    (old, new): (Option<String>, String),
+    (request_id, digest): (Uuid, [u8; 32]),
+    old: Option<String>,
+    new: &Password,
     ticket: Ticket,
 ) -> Result<(), Error> {
+    let new = sso.hasher.hash(new).await?;
     let (limits, now) = (sso.sessions, sso.clock.now());
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
     let Person { user_id, session_id } = person;
@@ -121,6 +121,7 @@ pub(crate) async fn change_username(
     person: Person,
     request_id: Uuid,
     username: Username,
+    address: Option<IpAddr>,
 ) -> Result<(User, Vec<Provisioning>), Error> {
     let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
     let parts: [&[u8]; 3] = [b"change_username", user_id.as_bytes(), username.as_str().as_bytes()];
@@ -138,6 +139,12 @@ pub(crate) async fn change_username(
         audit.record(c, Event::new(Kind::UsernameChanged).of(user_id).session(person.session_id))?;
         Ok(debts.clone())
     });
-    sso.provisioner.settle(owed.await?).await;
+    let owed = owed.await.inspect_err(|error| {
+        if matches!(error, Error::UsernameTaken) {
+            let refused = Event::new(Kind::UsernameChangeRefused).because(Reason::UsernameTaken);
+            sso.audit.count(refused.of(user_id).session(person.session_id).from(address));
+        }
+    });
+    sso.provisioner.settle(owed?).await;
     create::user_and_provisioning(sso, user_id).await
 }

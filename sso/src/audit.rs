@@ -121,7 +121,15 @@ impl Audit {
     /// # Errors
     /// Of the database.
     pub(crate) fn record(&self, c: &mut Conn, event: Event) -> Result<(), Error> {
-        Ok(store::audit::insert(c, &self.recorded(event, 1))?)
+        self.record_all(c, event, 1)
+    }
+
+    /// The same of so many at once.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub(crate) fn record_all(&self, c: &mut Conn, event: Event, count: usize) -> Result<(), Error> {
+        Ok(store::audit::insert(c, &self.recorded(event, i64::try_from(count).unwrap_or(i64::MAX)))?)
     }
 
     /// Counts an event that commits nothing, such as a refusal.

@@ -5,7 +5,7 @@
 //! in the same rows, with the same calls: a decoy, for which no code is ever right. The id is drawn, and told to whoever asked alone: a code
 //! that somebody else reads is worth nothing without it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use db::Conn;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::{
     peers::Verdict,
     sso::{DAY, Sso},
     store,
+    throttle::{self, Ticket, Who},
 };
 
 /// A code that is asked for.
@@ -46,12 +47,19 @@ pub(crate) struct Start {
     pub(crate) identifier: Identifier,
 }
 
-/// Opens a challenge and sends its first code, or a notice in its place.
+/// Opens a challenge and sends its first code, or a notice in its place. What is asked for from one network is bounded before anything is known of the
+/// identifier.
 ///
 /// # Errors
-/// [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
-pub(crate) async fn start(sso: &Arc<Sso>, purpose: Purpose, ask: Start) -> Result<Pending, Error> {
+/// [`Error::Limited`], [`Error::RequestIdReused`], or that SMS does not answer.
+pub(crate) async fn start(
+    sso: &Arc<Sso>,
+    purpose: Purpose,
+    ask: Start,
+    address: Option<IpAddr>,
+) -> Result<Pending, Error> {
     let Start { request_id, identifier } = ask;
+    throttle::take(sso, &Who::Code(identifier.clone(), purpose), address).await?;
     let (label, kind): (&[u8], _) = match purpose {
         Purpose::SignIn => (b"start_code_sign_in", Kind::CodeSignInStarted),
         Purpose::ResetPassword | Purpose::VerifyIdentifier | Purpose::ChangeIdentifier => {
@@ -81,13 +89,14 @@ pub(crate) async fn start(sso: &Arc<Sso>, purpose: Purpose, ask: Start) -> Resul
     otp::deliver(sso, request_id, &verification, decoy).await
 }
 
-/// A challenge that has not ended.
+/// A challenge that has not ended. Those that sign in end when signing in by a code is switched off.
 ///
 /// # Errors
 /// [`Error::VerificationNotFound`].
 pub(crate) async fn find(sso: &Sso, id: Uuid) -> Result<Challenge, Error> {
-    let since = sso.clock.now() - DAY;
-    sso.db.read("challenge", move |c| store::challenges::find(c, id, since)?.ok_or(Error::VerificationNotFound)).await
+    let (since, may_sign_in) = (sso.clock.now() - DAY, sso.code_sign_in);
+    let found = sso.db.read("challenge", move |c| Ok::<_, Error>(store::challenges::find(c, id, since)?)).await?;
+    found.filter(|one| may_sign_in || one.purpose != Purpose::SignIn).ok_or(Error::VerificationNotFound)
 }
 
 /// A challenge for `purpose` to which a code is given.
@@ -118,6 +127,24 @@ pub(crate) async fn check(
         (Verdict::Approved, Some(user_id)) => Ok(user_id),
         (verdict, _) => Err(verdict),
     })
+}
+
+/// The same of a code that somebody gives who is not signed in: it is counted with their network before it is compared. The right one comes with that count, which
+/// the caller takes back.
+///
+/// # Errors
+/// [`Error::Limited`], or that SMS does not answer.
+pub(crate) async fn guess(
+    sso: &Sso,
+    request_id: Uuid,
+    challenge: &Challenge,
+    code: &str,
+    address: Option<IpAddr>,
+) -> Result<Result<(Uuid, Ticket), Verdict>, Error> {
+    let who = Who::Code(challenge.identifier.clone(), challenge.purpose);
+    let ticket = throttle::take(sso, &who, address).await?;
+    let checked = ticket.settle(sso, check(sso, request_id, challenge, code).await).await?;
+    Ok(checked.map(|user_id| (user_id, ticket)))
 }
 
 /// Ends a challenge whose code was right, in the commit that makes it so: once, and only if the user is still the one whom a code to the identifier lets in.

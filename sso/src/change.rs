@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Event, Kind},
+    audit::{Event, Kind, Reason},
     create,
     error::Error,
     model::{AccountKind, Outcome, Provisioning, User},
@@ -60,7 +60,15 @@ pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Resul
         audit.record(c, event.clone())?;
         Ok(debts.clone())
     });
-    sso.provisioner.settle(owed.await?).await;
+    let owed = owed.await.inspect_err(|error| {
+        let refused = Event::new(Kind::UserUpdateRefused).of(user_id).by(operator);
+        match error {
+            Error::UsernameTaken => sso.audit.count(refused.because(Reason::UsernameTaken)),
+            Error::EtagMismatch => sso.audit.count(refused.because(Reason::Overtaken)),
+            _ => {}
+        }
+    });
+    sso.provisioner.settle(owed?).await;
     create::user_and_provisioning(sso, user_id).await
 }
 

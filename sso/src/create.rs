@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
-    audit::Event,
+    audit::{Audit, Event, Kind},
     error::Error,
     identifier::Identifier,
     model::{AccountKind, Outcome, Provisioning, User},
@@ -99,7 +99,7 @@ async fn commit(
             store::users::insert(c, &user)?;
             match verification_id {
                 Some(id) => drop(store::verifications::insert(c, id, user.id, user.identifier_id, now)?),
-                None => drop_rivals(c, user.id, &user.identifier)?,
+                None => drop_rivals(c, &audit, user.id, &user.identifier)?,
             }
             debts.owe(c, now)?;
             audit.record(c, event.clone())?;
@@ -109,8 +109,11 @@ async fn commit(
 }
 
 /// The identifier is `owner`'s: what others had begun with it ends.
-pub(crate) fn drop_rivals(c: &mut db::Conn, owner: Uuid, identifier: &Identifier) -> Result<(), Error> {
-    store::users::drop_rivals(c, owner, identifier)?;
+pub(crate) fn drop_rivals(c: &mut db::Conn, audit: &Audit, owner: Uuid, identifier: &Identifier) -> Result<(), Error> {
+    let dropped = store::users::drop_rivals(c, owner, identifier)?;
+    if dropped > 0 {
+        audit.record_all(c, Event::new(Kind::RivalsDropped).of(owner), dropped)?;
+    }
     store::verifications::drop_rivals(c, owner, identifier)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Deleting a user: all that SSO holds of the person goes, and that the others are to be told is owed, in one commit.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -18,6 +19,7 @@ use crate::{
     session,
     sso::{DAY, Sso},
     store::{self, provisioning::Debts},
+    throttle::Ticket,
 };
 
 /// How often the reaper looks.
@@ -48,6 +50,7 @@ pub(crate) async fn by_person(
     request_id: Uuid,
     person: Person,
     password: Password,
+    address: Option<IpAddr>,
 ) -> Result<Vec<Provisioning>, Error> {
     let user_id = person.user_id;
     let (limits, asked_at) = (sso.sessions, sso.clock.now());
@@ -61,11 +64,13 @@ pub(crate) async fn by_person(
         session::require(c, person, &limits, asked_at)?;
         store::users::password_hash(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
     });
-    if let Some(hash) = before.await? {
-        // With the user its misses are of no use: nobody takes them back.
-        fresh::check(sso, person, &password, hash, None).await?;
-    }
-    delete(sso, request_id, digest, user_id, Event::new(Kind::UserDeleted).because(Reason::ByOwner)).await
+    let ticket = match before.await? {
+        // With the user its misses are of no use: only a deletion that comes to nothing takes them back.
+        Some(hash) => fresh::check(sso, person, &password, hash, address).await?,
+        None => Ticket::default(),
+    };
+    let event = Event::new(Kind::UserDeleted).because(Reason::ByOwner).from(address);
+    ticket.settle(sso, delete(sso, request_id, digest, user_id, event).await).await
 }
 
 async fn delete(

@@ -18,7 +18,7 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// Has the person prove it: by the password, or by having signed in a moment ago. A password that was right is a ticket, whose count the caller takes back in its
-/// commit.
+/// commit; without one it is a ticket for nothing.
 ///
 /// # Errors
 /// [`Error::SessionEnded`], [`Error::NotFresh`], [`Error::CredentialsInvalid`], [`Error::Limited`], overload.
@@ -27,7 +27,7 @@ pub(crate) async fn prove(
     person: Person,
     password: Option<&Password>,
     address: Option<IpAddr>,
-) -> Result<Option<Ticket>, Error> {
+) -> Result<Ticket, Error> {
     let (limits, now) = (sso.sessions, sso.clock.now());
     let found = sso.db.read("fresh", move |c| {
         let session = session::require(c, person, &limits, now)?;
@@ -35,11 +35,10 @@ pub(crate) async fn prove(
     });
     let (signed_in_at, stored) = found.await?;
     match password {
-        Some(password) => check(sso, person, password, stored, address).await.map(Some),
-        None if now <= signed_in_at + FRESH => Ok(None),
+        Some(password) => check(sso, person, password, stored, address).await,
+        None if now <= signed_in_at + FRESH => Ok(Ticket::default()),
         None => {
-            let refused = Event::new(Kind::PasswordRefused).because(Reason::NotFresh);
-            sso.audit.count(refused.of(person.user_id).session(person.session_id).from(address));
+            refuse(sso, person, Reason::NotFresh, address);
             Err(Error::NotFresh)
         }
     }
@@ -57,16 +56,16 @@ pub(crate) async fn check(
     address: Option<IpAddr>,
 ) -> Result<Ticket, Error> {
     let ticket = throttle::take(sso, &Who::User(person.user_id), address).await?;
-    match sso.hasher.check(password, stored).await {
-        Ok(true) => Ok(ticket),
-        Ok(false) => {
-            let refused = Event::new(Kind::PasswordRefused).because(Reason::PasswordWrong);
-            sso.audit.count(refused.of(person.user_id).session(person.session_id).from(address));
-            Err(Error::CredentialsInvalid)
-        }
-        Err(failure) => {
-            ticket.unused(sso).await;
-            Err(failure.into())
-        }
+    let compared = sso.hasher.check(password, stored).await.map_err(Error::from);
+    if ticket.settle(sso, compared).await? {
+        return Ok(ticket);
     }
+    refuse(sso, person, Reason::PasswordWrong, address);
+    Err(Error::CredentialsInvalid)
+}
+
+/// Counts a password that let nobody do what they wanted.
+pub(crate) fn refuse(sso: &Sso, person: Person, reason: Reason, address: Option<IpAddr>) {
+    let refused = Event::new(Kind::PasswordRefused).because(reason);
+    sso.audit.count(refused.of(person.user_id).session(person.session_id).from(address));
 }

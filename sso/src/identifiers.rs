@@ -52,10 +52,9 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
     let parts: [&[u8]; 3] = [b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()];
     let digest = keyed(&sso.digest_key, &parts);
     let (id, now) = (sso.opaque_id(), sso.clock.now());
+    let proven = ticket.clone();
     let opened = sso.db.write("start_identifier_change", move |c| {
-        if let Some(ticket) = &ticket {
-            ticket.right(c, now)?;
-        }
+        proven.right(c, now)?;
         let owner = store::users::owner(c, &identifier)?;
         let outcome = Outcome { user_id, verification_id: Some(id), session_id: None };
         match store::requests::claim(c, request_id, &digest, &outcome, now)? {
@@ -72,7 +71,7 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
             }
         }
     });
-    let (verification, decoy) = opened.await?.verification();
+    let (verification, decoy) = ticket.settle(sso, opened.await).await?.verification();
     let reason = if decoy { Reason::Decoy } else { Reason::Unspecified };
     let started = Event::new(Kind::IdentifierChangeStarted).because(reason);
     sso.audit.count(started.of(user_id).session(session_id).from(address));
@@ -148,7 +147,7 @@ async fn change_to(
         // Before the swap: the old one is told.
         notices.owe(c, user_id, notice, now)?;
         store::identifiers::set(c, id, user_id, &change.identifier, now)?;
-        create::drop_rivals(c, user_id, &change.identifier)?;
+        create::drop_rivals(c, &audit, user_id, &change.identifier)?;
         end_codes(c, user_id)?;
         audit.record(c, Event::new(kind).of(user_id).session(session_id))?;
         Ok(())
@@ -175,10 +174,9 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
     let digest = keyed(&sso.digest_key, &parts);
     let (limits, now) = (sso.sessions, sso.clock.now());
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
+    let proven = ticket.clone();
     let removed = sso.db.write("remove_identifier", move |c| {
-        if let Some(ticket) = &ticket {
-            ticket.right(c, now)?;
-        }
+        proven.right(c, now)?;
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
             return Ok(());
@@ -199,7 +197,12 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
         audit.record(c, Event::new(Kind::IdentifierRemoved).of(user_id).session(session_id))?;
         Ok(())
     });
-    removed.await?;
+    ticket.settle(sso, removed.await).await.inspect_err(|error| {
+        if matches!(error, Error::LastIdentifier) {
+            let refused = Event::new(Kind::IdentifierRemovalRefused).because(Reason::LastIdentifier);
+            sso.audit.count(refused.of(user_id).session(session_id).from(address));
+        }
+    })?;
     sso.notices.stir();
     account::get(sso, person).await
 }

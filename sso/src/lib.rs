@@ -179,6 +179,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         peers: peers.clone(),
         gates: gate::Gates::new(),
         tally: Tally::new("provisioning", model::Target::ALL.map(|target| (target as i16, target.name()))),
+        audit: audit.clone(),
     });
     let notices = Arc::new(notices::Notices::new(db.clone(), clock.clone(), random.clone(), peers.clone()));
     let digest_key = master_key.derive("plaza/sso/request-digests");

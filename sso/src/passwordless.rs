@@ -16,17 +16,16 @@ use crate::{
     session::{self, Session, Tokens},
     sso::Sso,
     store,
-    throttle::{self, Ticket, Who},
+    throttle::{self, Ticket},
 };
 
-/// Sends a code that signs in. What is asked for from one network is bounded before anything is known of the identifier.
+/// Sends a code that signs in.
 ///
 /// # Errors
-/// [`Error::CodeSignInOff`], [`Error::Limited`], [`Error::RequestIdReused`], or that SMS does not answer.
+/// [`Error::CodeSignInOff`], and those of [`challenge::start`].
 pub(crate) async fn start(sso: &Arc<Sso>, ask: Start, address: Option<IpAddr>) -> Result<Pending, Error> {
-    require_on(sso)?;
-    throttle::take(sso, &Who::Code(ask.identifier.clone()), address).await?;
-    challenge::start(sso, Purpose::SignIn, ask).await
+    require_on(sso, address)?;
+    challenge::start(sso, Purpose::SignIn, ask, address).await
 }
 
 /// Has a code checked, and opens a session if it was right; a repeat of the request gets tokens of that session again.
@@ -35,8 +34,8 @@ pub(crate) async fn start(sso: &Arc<Sso>, ask: Start, address: Option<IpAddr>) -
 /// [`Error::CodeSignInOff`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], or that SMS does not answer;
 /// [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Tokens, Verdict>, Error> {
-    require_on(sso)?;
     let Guess { request_id, verification_id, code, origin } = guess;
+    require_on(sso, origin.address)?;
     let label = origin.device_label.as_bytes();
     let digest =
         keyed(&sso.digest_key, &[b"complete_code_sign_in", verification_id.as_bytes(), code.as_bytes(), label]);
@@ -45,23 +44,23 @@ pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Toke
         return tokens(sso, outcome).await.map(Ok);
     }
     let challenge = challenge::given(sso, verification_id, Purpose::SignIn).await?;
-    let ticket = throttle::take(sso, &Who::Code(challenge.identifier.clone()), origin.address).await?;
-    let user_id = match challenge::check(sso, request_id, &challenge, &code).await {
-        Ok(Ok(user_id)) => user_id,
-        Ok(Err(verdict)) => return Ok(Err(verdict)),
-        Err(error) => {
-            ticket.unused(sso).await;
-            return Err(error);
-        }
+    let (user_id, ticket) = match challenge::guess(sso, request_id, &challenge, &code, origin.address).await? {
+        Ok(right) => right,
+        Err(verdict) => return Ok(Err(verdict)),
     };
-    let begun = begin(sso, (request_id, digest), &challenge, user_id, &origin, ticket).await;
+    let begun = begin(sso, (request_id, digest), &challenge, user_id, &origin, ticket.clone()).await;
+    let begun = ticket.settle(sso, begun).await;
     let outcome = begun.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
     tokens(sso, outcome).await.map(Ok)
 }
 
-fn require_on(sso: &Sso) -> Result<(), Error> {
-    if sso.code_sign_in { Ok(()) } else { Err(Error::CodeSignInOff) }
+fn require_on(sso: &Sso, address: Option<IpAddr>) -> Result<(), Error> {
+    if sso.code_sign_in {
+        return Ok(());
+    }
+    sso.audit.count(Event::new(Kind::SignInRefused).because(Reason::SwitchedOff).from(address));
+    Err(Error::CodeSignInOff)
 }
 
 /// Opens the session, and ends the challenge with it.

@@ -18,6 +18,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Audit, Event, Kind},
     error::Error,
     gate::{Gate, Gates},
     model::{Target, Truth},
@@ -51,6 +52,7 @@ pub(crate) struct Provisioner {
     pub(crate) peers: Peers,
     pub(crate) gates: Gates,
     pub(crate) tally: Tally,
+    pub(crate) audit: Audit,
 }
 
 impl Provisioner {
@@ -226,12 +228,18 @@ impl Provisioner {
     async fn record(&self, lease: Lease, step: &Step) -> Option<End> {
         let Lease { subject: user_id, attempts, .. } = lease;
         let target = Target::from_stored(lease.target);
-        let ended = step.clone();
+        let (ended, audit) = (step.clone(), self.audit.clone());
         let kept = self.db.write("settle_provisioning", move |c| {
             let rows = match &ended {
                 Step::Finish => DEBTS.finish(c, &lease)?,
                 Step::Bury => store::deletion::finish(c, &lease)?,
-                Step::Believe { debts, now } => store::deletion::believe(c, &lease, debts, *now)?,
+                Step::Believe { debts, now } => {
+                    let (held, deleted) = store::deletion::believe(c, &lease, debts, *now)?;
+                    if deleted {
+                        audit.record(c, Event::new(Kind::UserDeleted).because(target.reason()).of(user_id))?;
+                    }
+                    held
+                }
                 Step::Postpone { due_at, error } => DEBTS.postpone(c, &lease, due_at.map(Into::into), error)?,
             };
             Ok::<_, Error>(rows)

@@ -1,7 +1,7 @@
 //! A forgotten password: a code to an identifier that its user has verified, and a new password in place of the old one.
 //! It begins as every [`challenge`] does.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use mesh::Fields;
 use uuid::Uuid;
@@ -17,7 +17,8 @@ use crate::{
     peers::Verdict,
     session::Ending,
     sso::Sso,
-    store, throttle,
+    store,
+    throttle::{self, Ticket},
     username::Username,
 };
 
@@ -34,8 +35,8 @@ pub(crate) struct Complete {
 /// A password that is refused for its likeness to the username may be given again, with the same request id and code.
 ///
 /// # Errors
-/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], INVALID_FIELDS, a limit of SMS, or that SMS does not answer.
-pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete) -> Result<Option<Verdict>, Error> {
+/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], INVALID_FIELDS, or that SMS does not answer.
+pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete, address: Option<IpAddr>) -> Result<Option<Verdict>, Error> {
     let Complete { request_id, verification_id, code, password } = ask;
     let parts: [&[u8]; 4] = [b"complete_reset", verification_id.as_bytes(), code.as_bytes(), password.bytes()];
     let digest = keyed(&sso.digest_key, &parts);
@@ -44,15 +45,12 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete) -> Result<Option<Ver
         return Ok(None);
     }
     let reset = challenge::given(sso, verification_id, Purpose::ResetPassword).await?;
-    let user_id = match challenge::check(sso, request_id, &reset, &code).await? {
-        Ok(user_id) => user_id,
+    let (user_id, ticket) = match challenge::guess(sso, request_id, &reset, &code, address).await? {
+        Ok(right) => right,
         Err(verdict) => return Ok(Some(verdict)),
     };
-    let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::VerificationNotFound)).await?;
-    // Not before the code was right: it would tell who has the username.
-    let password = unlike(password, &user.username)?;
-    let hash = sso.hasher.hash(&password).await?;
-    let set = set(sso, request_id, digest, reset, user_id, hash).await;
+    let set = set(sso, (request_id, digest), reset, user_id, password, ticket.clone()).await;
+    let set = ticket.settle(sso, set).await;
     set.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
     Ok(None)
@@ -71,12 +69,15 @@ pub(crate) fn unlike(password: Password, username: &str) -> Result<Password, Err
 
 async fn set(
     sso: &Sso,
-    request_id: Uuid,
-    digest: [u8; 32],
+    (request_id, digest): (Uuid, [u8; 32]),
     reset: Challenge,
     user_id: Uuid,
-    hash: String,
+    password: Password,
+    ticket: Ticket,
 ) -> Result<(), Error> {
+    let user = sso.db.read("user", move |c| store::users::find(c, user_id)?.ok_or(Error::VerificationNotFound)).await?;
+    // Not before the code was right: it would tell who has the username.
+    let hash = sso.hasher.hash(&unlike(password, &user.username)?).await?;
     let (now, limits) = (sso.clock.now(), sso.sessions);
     let (key, audit, notices) = (sso.throttle_key, sso.audit.clone(), Arc::clone(&sso.notices));
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
@@ -88,6 +89,7 @@ async fn set(
         notices.owe(c, user_id, Notice::PasswordReset, now)?;
         replace(c, user_id, &hash, None, limits.ending(now))?;
         audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
+        ticket.right(c, now)?;
         throttle::forgive(c, &key, &reset.identifier)
     });
     done.await?;

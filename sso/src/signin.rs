@@ -41,13 +41,7 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
     let identifier = ask.identifier.clone();
     // Before anything is known of the identifier, and counted before it is compared.
     let ticket = throttle::take(sso, &Who::Identifier(identifier), ask.origin.address).await?;
-    let checked = match check(sso, &ask).await {
-        Ok(checked) => checked,
-        Err(error) => {
-            ticket.unused(sso).await;
-            return Err(error);
-        }
-    };
+    let checked = ticket.settle(sso, check(sso, &ask).await).await?;
     let refuse = |reason, user_id: Option<Uuid>| {
         sso.audit.count(Event::new(Kind::SignInRefused).because(reason).of(user_id).from(ask.origin.address));
     };
@@ -55,7 +49,8 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
         refuse(reason, user_id);
         Error::CredentialsInvalid
     })?;
-    let begun = commit(sso, &ask, user_id, hash.clone(), ticket).await.inspect_err(|error| {
+    let begun = commit(sso, &ask, user_id, hash.clone(), ticket.clone()).await;
+    let begun = ticket.settle(sso, begun).await.inspect_err(|error| {
         if matches!(error, Error::CredentialsInvalid) {
             refuse(Reason::Overtaken, Some(user_id));
         }

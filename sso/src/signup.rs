@@ -49,7 +49,14 @@ pub(crate) async fn create_user(sso: &Arc<Sso>, ask: Create, operator: &str) -> 
     let vouched = ask.by == By::Operator { vouches: true };
     let vouched = if vouched { Reason::Vouched } else { Reason::Unspecified };
     let event = Event::new(Kind::UserCreated).because(vouched).by(operator);
-    let created = create::create(sso, ask, event).await?;
+    let created = create::create(sso, ask, event).await.inspect_err(|error| {
+        let refused = |reason| sso.audit.count(Event::new(Kind::UserCreationRefused).because(reason).by(operator));
+        match error {
+            Error::UsernameTaken => refused(Reason::UsernameTaken),
+            Error::IdentifierTaken => refused(Reason::IdentifierTaken),
+            _ => {}
+        }
+    })?;
     sso.provisioner.settle(created.debts).await;
     let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
     let verification = created.verification_id.map(|id| Pending::unsent(sso, id, &identifier));

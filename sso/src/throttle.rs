@@ -1,5 +1,5 @@
 //! How often passwords may be tried, and codes that sign in. A try is counted before anything is compared, so that guesses at once are no more than
-//! guesses in turn; what is right takes its count back, and so does a try that was never compared.
+//! guesses in turn; what is right takes its count back, whatever becomes of the call, and so does a try that was never compared.
 //!
 //! Three rules, all of them over with time alone: for whom (after five misses 1, 2, 4, 8, 15 minutes), from which network, and both. Who is tried is
 //! an identifier as it was typed, whether it has an account or not. An owner who signed in from a network before has a tally of their own
@@ -7,7 +7,6 @@
 
 use std::{
     net::IpAddr,
-    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,6 +20,7 @@ use crate::{
     digest::keyed,
     error::Error,
     identifier::Identifier,
+    model::Purpose,
     sso::{DAY, Sso},
     store,
 };
@@ -95,29 +95,30 @@ pub(crate) enum Who {
     Identifier(Identifier),
     /// A user who is signed in already.
     User(Uuid),
-    /// An identifier for which a code is asked, or given. SMS counts what was wrong for it: here its networks alone are counted.
-    Code(Identifier),
+    /// An identifier for which a code is asked, or given, and what the code is for. SMS counts what was wrong for it: here its networks alone are counted.
+    Code(Identifier, Purpose),
 }
 
 impl Who {
     /// What is recorded of a try that is refused. Whose identifier it is was not looked up.
     fn refused(&self) -> Event {
         match self {
-            Self::Identifier(_) | Self::Code(_) => Event::new(Kind::SignInRefused),
+            Self::Code(_, Purpose::ResetPassword) => Event::new(Kind::ResetRefused),
+            Self::Identifier(_) | Self::Code(..) => Event::new(Kind::SignInRefused),
             Self::User(id) => Event::new(Kind::PasswordRefused).of(*id),
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Identifier(identifier) | Self::Code(identifier) => identifier.value().as_bytes(),
+            Self::Identifier(identifier) | Self::Code(identifier, _) => identifier.value().as_bytes(),
             Self::User(id) => id.as_bytes(),
         }
     }
 }
 
-/// A try that was counted.
-#[derive(Debug, Clone)]
+/// A try that was counted. The default is none.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ticket {
     account: Option<Subject>,
     windows: Vec<(Rule, Subject)>,
@@ -128,7 +129,7 @@ pub(crate) struct Ticket {
 ///
 /// # Errors
 /// [`Error::Limited`] if it is one too many: then nothing is counted.
-pub(crate) async fn take(sso: &Arc<Sso>, who: &Who, address: Option<IpAddr>) -> Result<Ticket, Error> {
+pub(crate) async fn take(sso: &Sso, who: &Who, address: Option<IpAddr>) -> Result<Ticket, Error> {
     let desk = Desk { key: sso.throttle_key, settings: sso.throttle.clone(), now: sso.clock.now() };
     let event = who.refused().because(Reason::Throttled).from(address);
     let (who, place) = (who.clone(), address.map(network));
@@ -148,7 +149,7 @@ struct Desk {
 
 impl Desk {
     fn take(&self, c: &mut Conn, who: &Who, place: Option<&[u8]>) -> Result<Ticket, Error> {
-        let (by_password, who, now) = (!matches!(who, Who::Code(_)), who.bytes(), self.now);
+        let (by_password, who, now) = (!matches!(who, Who::Code(..)), who.bytes(), self.now);
         let familiar = place.map(|place| keyed(&self.key, &[b"familiar", who, place]));
         let at_home = match &familiar {
             Some(subject) => store::tallies::is_kept(c, subject, now)?,
@@ -195,12 +196,20 @@ impl Ticket {
         Ok(())
     }
 
-    /// It was never compared: as if it had not been tried.
-    pub(crate) async fn unused(self, sso: &Arc<Sso>) {
-        let given = sso.db.write("uncount_try", move |c| self.give_back(c, self.account));
-        if let Err(error) = given.await {
-            tracing::info!(%error, "a try that was not made stays counted");
+    /// What the try was made for. If it came to nothing, because nothing was compared, or because what was right was refused for something else, it is as if it had
+    /// not been tried.
+    ///
+    /// # Errors
+    /// Those of `done`.
+    pub(crate) async fn settle<T>(&self, sso: &Sso, done: Result<T, Error>) -> Result<T, Error> {
+        if done.is_err() && !(self.windows.is_empty() && self.account.is_none()) {
+            let ticket = self.clone();
+            let given = sso.db.write("uncount_try", move |c| ticket.give_back(c, ticket.account));
+            if let Err(error) = given.await {
+                tracing::info!(%error, "a try that came to nothing stays counted");
+            }
         }
+        done
     }
 
     fn give_back(&self, c: &mut Conn, account: Option<Subject>) -> Result<(), Error> {

@@ -16,12 +16,12 @@ use crate::{
     world::{Person, World, bearer, guess, id, nobody, reason, verification, wrong},
 };
 
-async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
+pub(crate) async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
     Ok(world.users().list_audit_events(world.as_operator(request)).await?.into_inner())
 }
 
 /// All events, oldest first, each as its kind and reason.
-async fn trail(world: &World, user_id: &str) -> Vec<(Kind, Reason)> {
+pub(crate) async fn trail(world: &World, user_id: &str) -> Vec<(Kind, Reason)> {
     let request = ListAuditEventsRequest { user_id: user_id.to_owned(), page_size: 500, ..Default::default() };
     let mut events = list(world, request).await.expect("a page").events;
     events.reverse();
@@ -29,7 +29,7 @@ async fn trail(world: &World, user_id: &str) -> Vec<(Kind, Reason)> {
 }
 
 /// Without the order of what was written down at one time, which is any.
-fn sorted(events: &[(Kind, Reason)]) -> Vec<(Kind, Reason)> {
+pub(crate) fn sorted(events: &[(Kind, Reason)]) -> Vec<(Kind, Reason)> {
     let mut events = events.to_vec();
     events.sort();
     events
@@ -249,6 +249,7 @@ async fn every_change_of_an_identifier_is_told() {
             (Kind::IdentifierAdded, Reason::Unspecified),
             (Kind::IdentifierChanged, Reason::Unspecified),
             (Kind::IdentifierRemoved, Reason::Unspecified),
+            (Kind::IdentifierRemovalRefused, Reason::LastIdentifier),
             (Kind::PasswordRefused, Reason::NotFresh),
         ])
     );

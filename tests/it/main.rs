@@ -23,6 +23,7 @@ mod provisioning;
 mod races;
 mod reconcile;
 mod recovery;
+mod refusals;
 mod revocations;
 mod rules;
 mod same_work;

@@ -97,6 +97,22 @@ async fn while_it_is_off_everybody_is_refused_alike() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn once_it_is_off_what_was_asked_for_before_is_gone() {
+    let mut world = World::by_code().await;
+    let anna = Person::with_email("anna");
+    vouched(&world, &anna).await;
+    let pending = start(&world, &anna.address).await.expect("a code");
+    let right = completion(&pending, &world.code(&anna.address).await);
+    world.restart_with(|_| {}).await;
+    world.pass(Duration::from_secs(60)).await;
+    let unknown = world.send(&nobody()).await.expect_err("nobody's");
+    let gone = world.send(&pending.verification_id).await.expect_err("gone");
+    assert_eq!((gone.code(), gone.details()), (unknown.code(), unknown.details()));
+    assert_eq!(reason(&complete(&world, &right).await.expect_err("off")), "CODE_SIGN_IN_OFF");
+    assert!(world.messages(&anna.address).await.is_empty(), "one went out, into an inbox that is new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_code_signs_in_once() {
     let world = World::by_code().await;
     for person in [Person::with_email("anna"), Person::with_phone("ben", "+84912345678")] {

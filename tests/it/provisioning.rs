@@ -11,6 +11,19 @@ use tonic::Code;
 
 use crate::world::{Person, World, state};
 
+impl World {
+    /// Lets time pass until every target knows the user; a minute at most.
+    pub(crate) async fn provisioned(&self, user_id: &str) {
+        for _ in 0..120 {
+            if self.provisioning(user_id).await.iter().all(|one| one.state() == ProvisioningState::Done) {
+                return;
+            }
+            self.pass(Duration::from_millis(500)).await;
+        }
+        panic!("still owed after a minute: {:?}", self.provisioning(user_id).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_down_leaves_it_pending_and_learns_of_it_later() {
     let world = World::start().await;

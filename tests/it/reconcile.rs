@@ -5,11 +5,17 @@ use std::time::Duration;
 use onebox::Part;
 use proto::{
     blog::v1::{self as blog, user_service_client::UserServiceClient as BlogUsers},
-    sso::v1::{self as sso, DifferenceKind, OfficialTier, ReconcileProvisioningRequest, Target},
+    sso::v1::{
+        self as sso, AuditEventKind as Kind, AuditReason as Reason, DifferenceKind, OfficialTier,
+        ReconcileProvisioningRequest, Target,
+    },
 };
 use tonic::{Code, Status};
 
-use crate::world::{Person, World, id};
+use crate::{
+    audit,
+    world::{Person, World, id},
+};
 
 /// Compares all pages of a target.
 pub(crate) async fn reconcile(world: &World, ask: ReconcileProvisioningRequest) -> Vec<(String, DifferenceKind)> {
@@ -136,6 +142,10 @@ async fn an_sso_that_was_restored_forgets_no_deletion() {
     world.settled().await;
     world.agree(&ids[0], "after the changes").await;
     assert_eq!(world.sso_knows(&ids[0]).await, None);
+    let told = audit::trail(&world, &ids[0]).await;
+    let by_a_target =
+        |(kind, reason): &(Kind, Reason)| *kind == Kind::UserDeleted && [Reason::Social, Reason::Blog].contains(reason);
+    assert_eq!(told.iter().filter(|one| by_a_target(one)).count(), 1, "{told:?}");
 
     let kind = |found: &[(String, DifferenceKind)]| found.iter().find(|(id, _)| *id == ids[1]).map(|(_, kind)| *kind);
     assert_eq!(kind(&reconcile(&world, dry(Target::Blog)).await), Some(DifferenceKind::Behind));

@@ -13,19 +13,19 @@ use tonic::{Code, Status};
 
 use crate::world::{Person, World, bearer, id, nobody, reason, verification, wrong};
 
-const NEW: &str = "a whole new password";
+pub(crate) const NEW: &str = "a whole new password";
 
-fn forgot(address: &str) -> StartPasswordResetRequest {
+pub(crate) fn forgot(address: &str) -> StartPasswordResetRequest {
     let address = address.to_owned();
     let identifier = if address.contains('@') { Identifier::Email(address) } else { Identifier::PhoneNumber(address) };
     StartPasswordResetRequest { request_id: id(), identifier: Some(identifier) }
 }
 
-async fn start(world: &World, address: &str) -> Result<Verification, Status> {
+pub(crate) async fn start(world: &World, address: &str) -> Result<Verification, Status> {
     Ok(world.auth().start_password_reset(forgot(address)).await?.into_inner().verification.expect("a verification"))
 }
 
-fn completion(pending: &Verification, code: &str) -> CompletePasswordResetRequest {
+pub(crate) fn completion(pending: &Verification, code: &str) -> CompletePasswordResetRequest {
     CompletePasswordResetRequest {
         request_id: id(),
         verification_id: pending.verification_id.clone(),
@@ -34,7 +34,7 @@ fn completion(pending: &Verification, code: &str) -> CompletePasswordResetReques
     }
 }
 
-async fn complete(world: &World, request: CompletePasswordResetRequest) -> Result<Outcome, Status> {
+pub(crate) async fn complete(world: &World, request: CompletePasswordResetRequest) -> Result<Outcome, Status> {
     let answer: CompletePasswordResetResponse = world.auth().complete_password_reset(request).await?.into_inner();
     Ok(answer.outcome.expect("an outcome"))
 }

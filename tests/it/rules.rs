@@ -51,6 +51,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("tests/it/throttle.rs", "fifty_guesses_at_once_are_five"),
             ("tests/it/throttle.rs", "codes_that_sign_in_count_with_a_networks_misses"),
+            ("tests/it/throttle.rs", "resets_count_with_a_networks_misses"),
             ("tests/it/otp.rs", "five_wrong_guesses_are_all_there_are"),
             ("sms/tests/flows/races.rs", "of_fifty_wrong_guesses_five_are_compared"),
         ],
@@ -167,6 +168,8 @@ const RULES: &[(&str, &str, &[Test])] = &[
             ("tests/it/audit.rs", "what_ends_a_session_and_what_does_not_is_told"),
             ("tests/it/audit.rs", "a_refused_refresh_is_told_with_its_reason"),
             ("tests/it/audit.rs", "refusals_are_summed_and_nobody_is_named"),
+            ("tests/it/refusals.rs", "what_a_person_may_not_change_is_told_with_its_reason"),
+            ("tests/it/refusals.rs", "what_an_operator_may_not_do_is_told_with_its_reason"),
         ],
     ),
     (

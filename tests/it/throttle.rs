@@ -10,8 +10,9 @@ use std::{
 use mesh::{Router, access::ClientAddress};
 use onebox::Part;
 use proto::sso::v1::{
-    ChangePasswordRequest, CompleteCodeSignInRequest, DeleteAccountRequest, SignInResponse, StartCodeSignInRequest,
-    auth_service_client::AuthServiceClient, sign_in_response::Outcome, start_code_sign_in_request,
+    ChangePasswordRequest, CompleteCodeSignInRequest, DeleteAccountRequest, SignInRequest, SignInResponse,
+    StartCodeSignInRequest, auth_service_client::AuthServiceClient, complete_password_reset_response as reset,
+    sign_in_response::Outcome, start_code_sign_in_request,
 };
 use tokio::task::JoinSet;
 use tonic::{
@@ -20,7 +21,10 @@ use tonic::{
     codegen::{Service, http},
 };
 
-use crate::world::{Person, World, bearer, id, reason, wrong};
+use crate::{
+    recovery::{self, completion, forgot},
+    world::{Person, World, bearer, id, reason, wrong},
+};
 
 /// SSO, as it is seen from an address: what a socket would say of itself.
 #[derive(Clone)]
@@ -193,6 +197,58 @@ async fn codes_that_sign_in_count_with_a_networks_misses() {
     is_in(sign_in(&world, home, &anna).await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn resets_count_with_a_networks_misses() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    world.join(&anna).await;
+    world.pass(Duration::from_secs(60)).await;
+    let (home, stranger) = ("203.0.113.7", "192.0.2.1");
+    let start = async |address: &str| from(&world, stranger).start_password_reset(forgot(address)).await;
+    let pending = start(&anna.address).await.expect("a code").into_inner().verification.expect("a verification");
+    let code = world.code(&anna.address).await;
+    let guess = completion(&pending, &wrong(&code));
+    from(&world, stranger).complete_password_reset(guess).await.expect("told");
+    for at in 0..58 {
+        start(&format!("p{at}@example.com")).await.expect("the same for everybody");
+    }
+    let refused = |status: Status| (status.code(), status.message().to_owned(), status.details().to_vec());
+    let mut told = Vec::new();
+    for address in ["one.more@example.com", &anna.address] {
+        let status = start(address).await.expect_err("one too many");
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "SIGN_IN_THROTTLED"));
+        told.push(refused(status));
+    }
+    assert_eq!(told[0], told[1], "whoever has an account");
+    let right = completion(&pending, &code);
+    let status = from(&world, stranger).complete_password_reset(right.clone()).await.expect_err("one more guess");
+    assert_eq!(refused(status), told[0]);
+    throttled(sign_in(&world, stranger, &anna).await);
+    // What was never compared costs no guess of the code.
+    let set = from(&world, home).complete_password_reset(right).await.expect("another network").into_inner();
+    assert!(matches!(set.outcome, Some(reset::Outcome::Success(_))), "{set:?}");
+    is_in(sign_in(&world, home, &Person { password: recovery::NEW.to_owned(), ..anna }).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_password_costs_no_try_whatever_becomes_of_the_call() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (_, tokens) = world.join(&anna).await;
+    for _ in 0..6 {
+        let status = world.remove(&tokens, &anna.address, &anna.password).await.expect_err("the last one");
+        assert_eq!(reason(&status), "LAST_IDENTIFIER");
+    }
+    let first = anna.sign_in();
+    world.auth().sign_in(first.clone()).await.expect("signs in");
+    for _ in 0..6 {
+        let other = SignInRequest { device_label: "another phone".to_owned(), ..first.clone() };
+        let status = world.auth().sign_in(other).await.expect_err("of another request");
+        assert_eq!(reason(&status), "REQUEST_ID_REUSED");
+    }
+    is_in(world.sign_in(&anna).await);
+}
+
 fn asked(address: &str) -> StartCodeSignInRequest {
     let identifier = Some(start_code_sign_in_request::Identifier::Email(address.to_owned()));
     StartCodeSignInRequest { request_id: id(), identifier }
@@ -242,9 +298,16 @@ async fn a_throttled_owner_gets_in_by_a_reset_and_a_restart_forgets_nothing() {
     let mut world = World::start().await;
     let anna = Person::with_email("anna");
     world.join(&anna).await;
+    world.pass(Duration::from_secs(60)).await;
     for _ in 0..5 {
         missed(world.sign_in(&guess(&anna)).await);
     }
     world.restart().await;
     throttled(world.sign_in(&anna).await);
+    let pending = recovery::start(&world, &anna.address).await.expect("a code");
+    let code = world.code(&anna.address).await;
+    throttled(world.sign_in(&anna).await);
+    let set = recovery::complete(&world, completion(&pending, &code)).await.expect("told");
+    assert!(matches!(set, reset::Outcome::Success(_)), "{set:?}");
+    is_in(world.sign_in(&Person { password: recovery::NEW.to_owned(), ..anna }).await);
 }

@@ -170,6 +170,12 @@ impl World {
 
     /// Stops all four services and starts them again on the same data.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(self.settings).await;
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn restart_with(&mut self, settings: Settings) {
+        self.settings = settings;
         // The clock goes on where it was.
         let edge = self.plaza().edge().clone();
         self.plaza.take().expect("it runs").stop().await;
@@ -316,17 +322,6 @@ impl World {
         let admin = mesh::Admin::new(mesh::Shutdown::manual());
         self.plaza().describe(&admin);
         admin.metrics().await
-    }
-
-    /// Lets time pass until every target knows the user; a minute at most.
-    pub(crate) async fn provisioned(&self, user_id: &str) {
-        for _ in 0..120 {
-            if self.provisioning(user_id).await.iter().all(|one| one.state() == ProvisioningState::Done) {
-                return;
-            }
-            self.pass(Duration::from_millis(500)).await;
-        }
-        panic!("still owed after a minute: {:?}", self.provisioning(user_id).await);
     }
 }
 

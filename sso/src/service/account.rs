@@ -65,7 +65,7 @@ impl AccountService for Account {
     ) -> Result<Response<DeleteAccountResponse>, Status> {
         let (person, address) = (access::person(&request)?, access::client_address(&request));
         let ask: operator::DeleteOwn = request.into_inner().try_into()?;
-        let deleted = delete::by_person(&self.0, ask.request_id, person, ask.password).await;
+        let deleted = delete::by_person(&self.0, ask.request_id, person, ask.password, address).await;
         let provisioning = session::told(&self.0, person, address, deleted)?;
         Ok(Response::new(DeleteAccountResponse { provisioning: render::provisioning(&provisioning) }))
     }
@@ -86,7 +86,7 @@ impl AccountService for Account {
     ) -> Result<Response<ChangeUsernameResponse>, Status> {
         let (person, address) = (access::person(&request)?, access::client_address(&request));
         let (request_id, username) = parse::change_username(&request.into_inner())?;
-        let changed = account::change_username(&self.0, person, request_id, username).await;
+        let changed = account::change_username(&self.0, person, request_id, username, address).await;
         let (user, provisioning) = session::told(&self.0, person, address, changed)?;
         let provisioning = render::provisioning(&provisioning);
         Ok(Response::new(ChangeUsernameResponse { user: Some(render::user(&user)), provisioning }))

@@ -69,7 +69,8 @@ impl AuthService for Auth {
         &self,
         request: Request<StartPasswordResetRequest>,
     ) -> Result<Response<StartPasswordResetResponse>, Status> {
-        let pending = challenge::start(&self.0, Purpose::ResetPassword, request.into_inner().try_into()?).await?;
+        let (address, ask) = (client_address(&request), request.into_inner().try_into()?);
+        let pending = challenge::start(&self.0, Purpose::ResetPassword, ask, address).await?;
         Ok(Response::new(StartPasswordResetResponse { verification: Some(render::verification(pending)) }))
     }
 
@@ -77,7 +78,8 @@ impl AuthService for Auth {
         &self,
         request: Request<CompletePasswordResetRequest>,
     ) -> Result<Response<CompletePasswordResetResponse>, Status> {
-        let verdict = recovery::complete(&self.0, request.into_inner().try_into()?).await?;
+        let address = client_address(&request);
+        let verdict = recovery::complete(&self.0, request.into_inner().try_into()?, address).await?;
         Ok(Response::new(render::reset(verdict)))
     }
 

@@ -74,13 +74,14 @@ pub(crate) fn truth(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Truth>> {
 }
 
 /// A target knows of a deletion that SSO has forgotten: the user goes here too, and every target is told. 0 if somebody else holds the debt by
-/// now, and so may know better.
-pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<usize> {
+/// now, and so may know better. And whether the user was still here.
+pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<(usize, bool)> {
     let held = DEBTS.finish(c, lease)?;
-    if held > 0 && delete(c, lease.subject, None, now)?.is_some() {
+    let deleted = held > 0 && delete(c, lease.subject, None, now)?.is_some();
+    if deleted {
         debts.owe(c, now)?;
     }
-    Ok(held)
+    Ok((held, deleted))
 }
 
 /// A target knows that the user is deleted: the debt goes, and with the last one the tombstone. 0 if somebody else holds the debt by now.
