@@ -15,7 +15,7 @@ use crate::{
     password::Password,
     recovery, session,
     sso::Sso,
-    store::{self, provisioning::Debts},
+    store,
     throttle::Ticket,
     username::Username,
 };
@@ -127,24 +127,24 @@ pub(crate) async fn change_username(
     let parts: [&[u8]; 3] = [b"change_username", user_id.as_bytes(), username.as_str().as_bytes()];
     let digest = keyed(&sso.digest_key, &parts);
     let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
-    let owed = sso.db.write("change_username", move |c| {
+    let changed = sso.db.write("change_username", move |c| {
         session::require(c, person, &limits, now)?;
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some()
             || store::users::rename(c, user_id, &username, now)? == 0
         {
-            return Ok::<_, Error>(Debts::default());
+            return Ok::<_, Error>(None);
         }
         debts.owe(c, now)?;
         audit.record(c, Event::new(Kind::UsernameChanged).of(user_id).session(person.session_id))?;
-        Ok(debts.clone())
+        let user = store::users::find(c, user_id)?.ok_or(Error::SessionEnded)?;
+        Ok(Some((user, debts.clone())))
     });
-    let owed = owed.await.inspect_err(|error| {
+    let changed = changed.await.inspect_err(|error| {
         if matches!(error, Error::UsernameTaken) {
             let refused = Event::new(Kind::UsernameChangeRefused).because(Reason::UsernameTaken);
             sso.audit.count(refused.of(user_id).session(person.session_id).from(address));
         }
     });
-    sso.provisioner.settle(owed?).await;
-    create::user_and_provisioning(sso, user_id).await
+    create::settled(sso, user_id, changed?).await
 }

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     model::{AccountKind, Outcome, Provisioning, User},
     sso::Sso,
-    store::{self, provisioning::Debts},
+    store,
     username::Username,
 };
 
@@ -36,10 +36,10 @@ pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Resul
     let now = sso.clock.now();
     let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
     let event = Event::new(Kind::UserUpdated).of(user_id).by(operator);
-    let owed = sso.db.write("change_user", move |c| {
+    let changed = sso.db.write("change_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
-            return Ok::<_, Error>(Debts::default());
+            return Ok::<_, Error>(None);
         }
         store::users::lock(c, user_id)?.ok_or(Error::UserNotFound)?;
         let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
@@ -54,13 +54,14 @@ pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Resul
             changes += store::users::rename(c, user_id, username, now)?;
         }
         if changes == 0 {
-            return Ok(Debts::default());
+            return Ok(None);
         }
         debts.owe(c, now)?;
         audit.record(c, event.clone())?;
-        Ok(debts.clone())
+        let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
+        Ok(Some((user, debts.clone())))
     });
-    let owed = owed.await.inspect_err(|error| {
+    let changed = changed.await.inspect_err(|error| {
         let refused = Event::new(Kind::UserUpdateRefused).of(user_id).by(operator);
         match error {
             Error::UsernameTaken => sso.audit.count(refused.because(Reason::UsernameTaken)),
@@ -68,8 +69,7 @@ pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Resul
             _ => {}
         }
     });
-    sso.provisioner.settle(owed?).await;
-    create::user_and_provisioning(sso, user_id).await
+    create::settled(sso, user_id, changed?).await
 }
 
 impl Change {

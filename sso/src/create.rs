@@ -8,7 +8,7 @@ use crate::{
     audit::{Audit, Event, Kind},
     error::Error,
     identifier::Identifier,
-    model::{AccountKind, Outcome, Provisioning, User},
+    model::{AccountKind, Outcome, Provisioning, Purpose, Truth, User, Verification},
     password::Password,
     sso::Sso,
     store::{self, provisioning::Debts, users::NewUser},
@@ -41,8 +41,18 @@ pub(crate) struct Created {
     pub(crate) user_id: Uuid,
     /// What proves the identifier; none if it is vouched for.
     pub(crate) verification_id: Option<Uuid>,
-    /// What is owed to the targets. Nothing on a replay: somebody has seen to it.
+    /// What was committed just now. Nothing on a replay: somebody has seen to it.
+    pub(crate) fresh: Option<Fresh>,
+}
+
+/// What a commit knows, so that nobody has to read it.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    pub(crate) user: User,
+    /// What is owed to the targets.
     pub(crate) debts: Debts,
+    /// What proves the identifier, and whether it is a decoy, since somebody else has verified the identifier.
+    pub(crate) verification: Option<(Verification, bool)>,
 }
 
 /// Creates the user, or finds what the request id came to before. `event` is what is recorded of it.
@@ -77,7 +87,7 @@ async fn commit(
 ) -> Result<Created, Error> {
     let now = sso.clock.now();
     let vouched = ask.by == By::Operator { vouches: true };
-    let user = NewUser {
+    let new = NewUser {
         id: sso.id(),
         username: ask.username,
         kind: ask.kind,
@@ -88,24 +98,36 @@ async fn commit(
         now,
     };
     let verification_id = (!vouched).then(|| sso.opaque_id());
-    let debts = sso.provisioner.held(user.id, now);
-    let (request_id, audit, event) = (ask.request_id, sso.audit.clone(), event.of(user.id));
+    let debts = sso.provisioner.held(new.id, now);
+    let (request_id, audit, event) = (ask.request_id, sso.audit.clone(), event.of(new.id));
     sso.db
         .write("create_user", move |c| {
-            let outcome = Outcome { user_id: user.id, verification_id, session_id: None };
+            let outcome = Outcome { user_id: new.id, verification_id, session_id: None };
             if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
                 return Ok(Created::replayed(first));
             }
-            store::users::insert(c, &user)?;
-            match verification_id {
-                Some(id) => drop(store::verifications::insert(c, id, user.id, user.identifier_id, now)?),
-                None => drop_rivals(c, &audit, user.id, &user.identifier)?,
-            }
+            let user = store::users::insert(c, &new)?;
+            let verification = match verification_id {
+                Some(id) => Some(open(c, id, &new)?),
+                None => {
+                    drop_rivals(c, &audit, new.id, &new.identifier)?;
+                    None
+                }
+            };
             debts.owe(c, now)?;
             audit.record(c, event.clone())?;
-            Ok(Created { user_id: user.id, verification_id, debts: debts.clone() })
+            let fresh = Fresh { user, debts: debts.clone(), verification };
+            Ok(Created { user_id: new.id, verification_id, fresh: Some(fresh) })
         })
         .await
+}
+
+/// Opens the verification of a new user's identifier, and says whether it is a decoy.
+fn open(c: &mut db::Conn, id: Uuid, new: &NewUser) -> Result<(Verification, bool), Error> {
+    store::verifications::insert(c, id, new.id, new.identifier_id, new.now)?;
+    let (identifier, purpose) = (new.identifier.clone(), Purpose::VerifyIdentifier);
+    let decoy = store::users::owner(c, &identifier)?.is_some();
+    Ok((Verification { id, user_id: new.id, identifier, purpose }, decoy))
 }
 
 /// The identifier is `owner`'s: what others had begun with it ends.
@@ -116,6 +138,23 @@ pub(crate) fn drop_rivals(c: &mut db::Conn, audit: &Audit, owner: Uuid, identifi
     }
     store::verifications::drop_rivals(c, owner, identifier)?;
     Ok(())
+}
+
+/// Tells the targets of what was `committed` of a user just now, if anything was. The user, and how far the targets know it then.
+///
+/// # Errors
+/// [`Error::UserNotFound`].
+pub(crate) async fn settled(
+    sso: &Sso,
+    id: Uuid,
+    committed: Option<(User, Debts)>,
+) -> Result<(User, Vec<Provisioning>), Error> {
+    if let Some((user, debts)) = committed
+        && sso.provisioner.settle(debts, Truth::Alive(Box::new(user.clone()))).await
+    {
+        return Ok((user, Provisioning::everywhere()));
+    }
+    user_and_provisioning(sso, id).await
 }
 
 /// A user, and how far the targets know it.
@@ -160,6 +199,6 @@ impl By {
 
 impl Created {
     fn replayed(outcome: Outcome) -> Self {
-        Self { user_id: outcome.user_id, verification_id: outcome.verification_id, debts: Debts::default() }
+        Self { user_id: outcome.user_id, verification_id: outcome.verification_id, fresh: None }
     }
 }

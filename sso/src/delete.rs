@@ -14,7 +14,7 @@ use crate::{
     audit::{Event, Kind, Reason},
     error::Error,
     fresh,
-    model::{Outcome, Provisioning, Target},
+    model::{Outcome, Provisioning, Target, Truth},
     password::Password,
     session,
     sso::{DAY, Sso},
@@ -82,20 +82,24 @@ async fn delete(
 ) -> Result<Vec<Provisioning>, Error> {
     let (now, limits) = (sso.clock.now(), sso.sessions);
     let (debts, audit, event) = (sso.provisioner.held(user_id, now), sso.audit.clone(), event.of(user_id));
-    let owed = sso.ending("delete_user", move |c| {
+    let deleted = sso.ending("delete_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
-            return Ok::<_, Error>(Debts::default());
+            return Ok::<_, Error>(None);
         }
         // No session may begin between their end and the user's.
         store::users::lock(c, user_id)?;
         store::sessions::end_all(c, user_id, None, limits.ending(now))?;
-        store::deletion::delete(c, user_id, None, now)?.ok_or(Error::UserNotFound)?;
+        let version = store::deletion::delete(c, user_id, None, now)?.ok_or(Error::UserNotFound)?;
         debts.owe(c, now)?;
         audit.record(c, event.clone())?;
-        Ok(debts.clone())
+        Ok(Some((version, debts.clone())))
     });
-    sso.provisioner.settle(owed.await?).await;
+    if let Some((version, debts)) = deleted.await?
+        && sso.provisioner.settle(debts, Truth::Deleted { version }).await
+    {
+        return Ok(Provisioning::everywhere());
+    }
     sso.db.read("provisioning", move |c| Ok(store::provisioning::of_user(c, user_id)?)).await
 }
 

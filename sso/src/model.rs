@@ -113,6 +113,13 @@ pub(crate) struct Provisioning {
     pub(crate) state: ProvisioningState,
 }
 
+impl Provisioning {
+    /// Every target knows.
+    pub(crate) fn everywhere() -> Vec<Self> {
+        Target::ALL.map(|target| Self { target, state: ProvisioningState::Done }).into()
+    }
+}
+
 /// What the targets are to be told of a user.
 #[derive(Debug, Clone)]
 pub(crate) enum Truth {

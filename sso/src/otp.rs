@@ -56,24 +56,31 @@ impl Pending {
 }
 
 /// The first code of a sign-up. If SMS cannot send it now, the verification stays as it is, and SendOtp works later.
+pub(crate) async fn first(sso: &Sso, request_id: Uuid, verification: &Verification, decoy: bool) -> Pending {
+    let answer = sso.peers.send_otp(request_id, verification, decoy).await;
+    tell(sso, verification, decoy, answer.as_ref().err());
+    match answer {
+        Ok(sent) => Pending::after(sso, verification, sent),
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), reason = mesh::failure::reason(&status), "no code went out at sign-up");
+            Pending::unsent(sso, verification.id, &verification.identifier)
+        }
+    }
+}
+
+/// The same for a sign-up that was made before: SMS finds what it did.
 ///
 /// # Errors
 /// Of the database alone.
-pub(crate) async fn first(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
-    let (verification, owner) = match find(sso, verification_id).await {
-        // A replay, after the verification came to its end.
-        Err(Error::VerificationNotFound) => return Ok(ended(sso, verification_id)),
-        found => found?,
-    };
-    let decoy = owner.is_some_and(|id| id != verification.user_id);
-    let answer = sso.peers.send_otp(request_id, &verification, decoy).await;
-    tell(sso, &verification, decoy, answer.as_ref().err());
-    match answer {
-        Ok(sent) => Ok(Pending::after(sso, &verification, sent)),
-        Err(status) => {
-            tracing::warn!(code = ?status.code(), reason = mesh::failure::reason(&status), "no code went out at sign-up");
-            Ok(Pending::unsent(sso, verification.id, &verification.identifier))
+pub(crate) async fn repeat(sso: &Sso, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
+    match find(sso, verification_id).await {
+        Ok((verification, owner)) => {
+            let decoy = owner.is_some_and(|id| id != verification.user_id);
+            Ok(first(sso, request_id, &verification, decoy).await)
         }
+        // It came to its end meanwhile.
+        Err(Error::VerificationNotFound) => Ok(ended(sso, verification_id)),
+        Err(error) => Err(error),
     }
 }
 

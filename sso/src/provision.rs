@@ -1,7 +1,7 @@
 //! Telling Social and Blog of every user: at once from the handler, and again from a worker until it is done.
 //!
-//! A row in `provisioning` says "bring this target up to date with this user"; the user is read when the target is called, and the target
-//! keeps the higher of two versions. So nothing can arrive out of order or be missed, whichever process dies whenever.
+//! A row in `provisioning` says "bring this target up to date with this user". Who commits it tells what was committed, a worker what it reads, and the
+//! target keeps the higher of two versions. So nothing can arrive out of order or be missed, whichever process dies whenever.
 
 use std::{
     sync::Arc,
@@ -82,31 +82,42 @@ impl Provisioner {
         Target::ALL.iter().for_each(|target| self.gates.of(*target).stir());
     }
 
-    /// Settles the debts a handler has just committed, all targets at once, and waits for them while its deadline allows. The work is a task of its own,
-    /// with time of its own: a caller that goes away or is in a hurry does not stop it, and does not make a target look slow.
-    pub(crate) async fn settle(self: &Arc<Self>, debts: Debts) {
+    /// Settles the debts a handler has just committed with `truth`, all targets at once, and waits for them while its deadline allows. The work is a task of
+    /// its own, with time of its own: a caller that goes away or is in a hurry does not stop it, and does not make a target look slow. Returns whether every
+    /// target knows by then.
+    pub(crate) async fn settle(self: &Arc<Self>, debts: Debts, truth: Truth) -> bool {
         let left = deadline::current().map_or(LEASE / 2, Deadline::left);
+        let truth = Arc::new(truth);
         let mut attempts = JoinSet::new();
         for lease in debts.held() {
-            let this = Arc::clone(self);
-            let attempt = deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease).await });
+            let (this, truth) = (Arc::clone(self), Arc::clone(&truth));
+            let attempt =
+                deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease, &truth).await });
             attempts.spawn(trace::inherit(attempt));
         }
-        let wait = async { while attempts.join_next().await.is_some() {} };
+        let mut told = 0;
+        let wait = async {
+            while let Some(ended) = attempts.join_next().await {
+                told += usize::from(matches!(ended, Ok(true)));
+            }
+        };
         if time::timeout(left.saturating_sub(RESERVE), wait).await.is_err() {
             tracing::warn!("a target takes long; the worker will see to it");
         }
         attempts.detach_all();
+        told == Target::ALL.len()
     }
 
-    async fn at_once(&self, lease: Lease) {
+    /// Returns whether the target was told.
+    async fn at_once(&self, lease: Lease, truth: &Truth) -> bool {
         let gate = self.gates.of(Target::from_stored(lease.target));
         match gate.fast() {
-            Some(_permit) => self.attempt(lease, By::Owner).await,
+            Some(_permit) => self.attempt(lease, truth, By::Owner).await,
             None => {
                 let untried = Lease { attempts: 0, ..lease };
                 self.record(untried, &Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
                 gate.stir();
+                false
             }
         }
     }
@@ -124,9 +135,7 @@ impl Provisioner {
             let more_may_be_due = most > 1 && usize::try_from(most) == Ok(rows);
             for lease in claimed {
                 let this = Arc::clone(&self);
-                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move {
-                    this.attempt(lease, By::Worker).await
-                }));
+                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.later(lease).await }));
             }
             if more_may_be_due {
                 // Half a batch at a time: a claim is a commit.
@@ -172,17 +181,22 @@ impl Provisioner {
         gate.is_recovering()
     }
 
-    /// Calls the target once, and ends or postpones the row.
-    async fn attempt(&self, lease: Lease, by: By) {
+    /// What a worker does with a row: it may be a while since it was owed.
+    async fn later(&self, lease: Lease) {
+        let user_id = lease.subject;
+        match self.truth(user_id).await {
+            Ok(Some(truth)) => drop(self.attempt(lease, &truth, By::Worker).await),
+            // Deleted, and somebody else has told the last target: there is nothing left to tell.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%user_id, lease.target, %error, "not tried; the lease runs out"),
+        }
+    }
+
+    /// Calls the target once, and ends or postpones the row. Returns whether the target was told, and the row ended with it.
+    async fn attempt(&self, lease: Lease, truth: &Truth, by: By) -> bool {
         let Lease { subject: user_id, attempts, .. } = lease;
         let target = Target::from_stored(lease.target);
-        let truth = match self.truth(user_id).await {
-            Ok(Some(truth)) => truth,
-            // Deleted, and somebody else has told the last target: there is nothing left to tell.
-            Ok(None) => return,
-            Err(error) => return tracing::warn!(%user_id, %target, %error, "not tried; the lease runs out"),
-        };
-        let outcome = self.peers.provision(target, user_id, &truth).await;
+        let outcome = self.peers.provision(target, user_id, truth).await;
         let was_open = self.heard(target, outcome.as_ref().err());
         let step = match outcome {
             Ok(()) if matches!(truth, Truth::Deleted { .. }) => Step::Bury,
@@ -204,9 +218,11 @@ impl Provisioner {
         };
         // The row is not to blame for a target that was known to be down.
         let attempts = if was_open { attempts } else { attempts - 1 };
-        if let Some(end) = self.record(Lease { attempts, ..lease }, &step).await {
+        let end = self.record(Lease { attempts, ..lease }, &step).await;
+        if let Some(end) = end {
             self.tally.count(lease.target, by, end);
         }
+        end == Some(End::Done) && matches!(step, Step::Finish | Step::Bury)
     }
 
     /// Tells the gate how a call ended. Returns whether the target was held to be answering before.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     audit::{Event, Kind, Reason},
-    create::{self, By, Create},
+    create::{self, By, Create, Created},
     error::Error,
     model::{Provisioning, User},
     otp::{self, Pending},
@@ -29,14 +29,17 @@ pub(crate) async fn sign_up(sso: &Arc<Sso>, ask: Create, address: Option<IpAddr>
             sso.audit.count(Event::new(Kind::SignUpRefused).because(Reason::UsernameTaken).from(address));
         }
     })?;
+    let Created { user_id, verification_id, fresh } = created;
+    let (committed, opened) = fresh.map(|fresh| ((fresh.user, fresh.debts), fresh.verification)).unzip();
     let send = async {
-        match created.verification_id {
-            Some(id) => otp::first(sso, request_id, id).await.map(Some),
-            None => Ok(None),
+        match (opened.flatten(), verification_id) {
+            (Some((verification, decoy)), _) => Ok(Some(otp::first(sso, request_id, &verification, decoy).await)),
+            (None, Some(id)) => otp::repeat(sso, request_id, id).await.map(Some),
+            (None, None) => Ok(None),
         }
     };
-    let ((), verification) = tokio::join!(sso.provisioner.settle(created.debts), send);
-    let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
+    let (settled, verification) = tokio::join!(create::settled(sso, user_id, committed), send);
+    let (user, provisioning) = settled?;
     Ok(SignedUp { user, provisioning, verification: verification? })
 }
 
@@ -57,8 +60,9 @@ pub(crate) async fn create_user(sso: &Arc<Sso>, ask: Create, operator: &str) -> 
             _ => {}
         }
     })?;
-    sso.provisioner.settle(created.debts).await;
-    let (user, provisioning) = create::user_and_provisioning(sso, created.user_id).await?;
-    let verification = created.verification_id.map(|id| Pending::unsent(sso, id, &identifier));
+    let Created { user_id, verification_id, fresh } = created;
+    let committed = fresh.map(|fresh| (fresh.user, fresh.debts));
+    let (user, provisioning) = create::settled(sso, user_id, committed).await?;
+    let verification = verification_id.map(|id| Pending::unsent(sso, id, &identifier));
     Ok(SignedUp { user, provisioning, verification })
 }

@@ -55,35 +55,35 @@ pub(super) struct IdentifierRow {
     pub(super) created_at: At,
 }
 
-/// Inserts a user. The unique indexes are the referees of username and, if it is verified, identifier.
-pub(crate) fn insert(c: &mut Conn, user: &NewUser) -> Result<(), Error> {
-    let (account_type, official_tier) = user.kind.stored();
+/// Inserts a user, and gives it back as [`find`] would. The unique indexes are the referees of username and, if it is verified, identifier.
+pub(crate) fn insert(c: &mut Conn, new: &NewUser) -> Result<User, Error> {
+    let (account_type, official_tier) = new.kind.stored();
     let row = UserRow {
-        id: Id(user.id),
-        username: user.username.as_str().to_owned(),
-        username_folded: user.username.folded().to_owned(),
+        id: Id(new.id),
+        username: new.username.as_str().to_owned(),
+        username_folded: new.username.folded().to_owned(),
         account_type,
         official_tier,
-        password_hash: Some(user.password_hash.clone()),
-        is_verified: user.is_verified,
+        password_hash: Some(new.password_hash.clone()),
+        is_verified: new.is_verified,
         version: 1,
-        created_at: at(user.now),
-        updated_at: at(user.now),
+        created_at: at(new.now),
+        updated_at: at(new.now),
         locked_at: None,
     };
     on!(c => diesel::insert_into(users::table).values(&row).execute(c))
         .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))?;
-    let row = IdentifierRow {
-        id: Id(user.identifier_id),
-        user_id: Id(user.id),
-        kind: user.identifier.kind(),
-        value: user.identifier.value().to_owned(),
-        is_verified: user.is_verified,
-        created_at: at(user.now),
+    let claim = IdentifierRow {
+        id: Id(new.identifier_id),
+        user_id: Id(new.id),
+        kind: new.identifier.kind(),
+        value: new.identifier.value().to_owned(),
+        is_verified: new.is_verified,
+        created_at: at(new.now),
     };
-    on!(c => diesel::insert_into(identifiers::table).values(&row).execute(c))
+    on!(c => diesel::insert_into(identifiers::table).values(&claim).execute(c))
         .map_err(|error| refused(error, "identifiers_value_key", Error::IdentifierTaken))?;
-    Ok(())
+    Ok(user(row, vec![claim]))
 }
 
 /// If it was this unique index that said no, that is `taken` and not a fault.
