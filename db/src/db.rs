@@ -2,9 +2,11 @@
 
 use crate::figures::Figures;
 use crate::job::{Access, Answer, Task};
+use crate::opening::{self, Waiting};
 use crate::work::Sample;
 use crate::worker::Workers;
-use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options, opening};
+use crate::{Conn, Error, Fate, Faults, Migrations, OpenError, Options};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +26,7 @@ struct Shared {
     deadline: fn() -> Option<Instant>,
     faults: Faults,
     figures: Arc<Figures>,
+    waiting: Waiting,
 }
 
 impl Drop for Shared {
@@ -45,8 +48,9 @@ impl Db {
         let (patience, deadline, faults) = (options.patience, options.deadline, options.faults.clone());
         let system = if options.url.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
         let figures = Arc::new(Figures::new());
-        let workers = opening::open(options, migrations, Arc::clone(&figures)).await?;
-        Ok(Self { shared: Arc::new(Shared { workers, system, patience, deadline, faults, figures }) })
+        let waiting = Waiting::new(options.wait);
+        let workers = opening::open(options, migrations, Arc::clone(&figures), waiting).await?;
+        Ok(Self { shared: Arc::new(Shared { workers, system, patience, deadline, faults, figures, waiting }) })
     }
 
     /// Runs `f` in a transaction that sees one state of the data and may not change it. `name` tells it apart in
@@ -99,6 +103,25 @@ impl Db {
             ok = Empty
         );
         self.run(Access::Write, name, span, f).await
+    }
+
+    /// Does what a program cannot start without: `ask` again and again while `is_away` says of its error that the server was away. It is waited for as at the
+    /// opening, and no longer in all.
+    ///
+    /// # Errors
+    /// The last of `ask`.
+    pub async fn at_the_start<T, E: Display, F: Future<Output = Result<T, E>>>(
+        &self,
+        ask: impl Fn() -> F,
+        is_away: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
+        let mut waiting = self.shared.waiting;
+        loop {
+            match ask().await {
+                Err(error) if is_away(&error) && waiting.again(&error).await => {}
+                done => return done,
+            }
+        }
     }
 
     /// Whether a transaction can be begun: the server is there, and lets this program in.

@@ -56,6 +56,12 @@ impl Error {
         }
     }
 
+    /// Whether the server was away, or did not answer in time: that may pass.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unavailable | Self::OutcomeUnknown | Self::Late)
+    }
+
     /// Whether a statement that had to find a row found none.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -3,6 +3,7 @@
 use crate::figures::Figures;
 use crate::worker::Workers;
 use crate::{Migrations, OpenError, Options, postgres, sqlite};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,31 @@ use tokio::time::{Instant, sleep};
 const PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a server that is away is waited for, from the beginning of the opening.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    began: Instant,
+    most: Option<Duration>,
+    pause: Duration,
+}
+
+impl Waiting {
+    pub(crate) fn new(most: Option<Duration>) -> Self {
+        Self { began: Instant::now(), most, pause: PAUSE }
+    }
+
+    /// Returns after a pause, each twice as long as the last; or `false` at once, if it has been long enough.
+    pub(crate) async fn again(&mut self, cause: &impl Display) -> bool {
+        if self.most.is_some_and(|most| self.began.elapsed() >= most) {
+            return false;
+        }
+        tracing::warn!(%cause, "waiting for the database");
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        true
+    }
+}
+
 /// What is opened, and where it is counted.
 type What = (Options, Migrations, Arc<Figures>);
 
@@ -21,19 +47,15 @@ pub(crate) async fn open(
     options: Options,
     migrations: Migrations,
     figures: Arc<Figures>,
+    mut waiting: Waiting,
 ) -> Result<Workers, OpenError> {
-    let (wait, began, mut pause) = (options.wait, Instant::now(), PAUSE);
     let what = Arc::new((options, migrations, figures));
     loop {
         let opened = if what.0.inline { attempt(&what) } else { aside(Arc::clone(&what)).await };
-        match opened {
-            Err(OpenError::Unreachable(cause)) if wait.is_none_or(|wait| began.elapsed() < wait) => {
-                tracing::warn!(%cause, "waiting for the database");
-            }
-            opened => return opened,
+        match &opened {
+            Err(OpenError::Unreachable(cause)) if waiting.again(cause).await => {}
+            _ => return opened,
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

@@ -73,6 +73,7 @@ impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::RequestIdReused => Self::RequestIdReused,
+            KeyError::Away(error) => Self::Store(error),
             other => Failure::internal(other).into(),
         }
     }

@@ -78,6 +78,9 @@ pub enum KeyError {
     /// The database.
     #[error("the signing key cannot be read: {0}")]
     Store(String),
+    /// The database, which is away; that may pass.
+    #[error("the signing key cannot be read: {0}")]
+    Away(db::Error),
     /// The stored key was sealed under another master key, or altered.
     #[error("the signing key in the database does not open under this master key")]
     Sealed,
@@ -86,8 +89,14 @@ pub enum KeyError {
     RequestIdReused,
 }
 
+impl KeyError {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Away(_))
+    }
+}
+
 impl Issuer {
-    /// Reads the signing keys, or makes the first one, and tells `keyring` of them.
+    /// Reads the signing keys, or makes the first one, and tells `keyring` of them. A database that is away by now is waited for, as when it was opened.
     pub(crate) async fn open(
         db: &Db,
         master: &MasterKey,
@@ -100,8 +109,9 @@ impl Issuer {
         let sealing = master.derive("plaza/sso/signing-keys");
         let (db, keyring, keys) = (db.clone(), keyring.clone(), Arc::default());
         let issuer = Self { db, sealing, keys, keyring, audit, clock, random, settings };
-        issuer.rotate(Rotation::IfDue).await?;
-        issuer.load().await?;
+        let made = || issuer.rotate(Rotation::IfDue);
+        issuer.db.at_the_start(made, KeyError::is_passing).await?;
+        issuer.db.at_the_start(|| issuer.load(), KeyError::is_passing).await?;
         Ok(issuer)
     }
 
@@ -267,6 +277,7 @@ fn is_due(active_at: SystemTime, now: SystemTime) -> bool {
 fn unread(error: Error) -> KeyError {
     match error {
         Error::RequestIdReused => KeyError::RequestIdReused,
+        Error::Store(error) if error.is_away() => KeyError::Away(error),
         other => KeyError::Store(other.to_string()),
     }
 }

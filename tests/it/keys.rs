@@ -1,6 +1,12 @@
 //! Signing keys: rotated by themselves before anybody notices, and at once when somebody must.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use onebox::Part;
@@ -102,4 +108,20 @@ async fn a_leaked_key_ends_at_once() {
     world.pass(Duration::from_secs(4)).await;
     assert_eq!(honoured(&world, &fresh).await, (true, true));
     assert_eq!(honoured(&world, &tokens).await, (false, false), "Social too, since it asked for the new one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_goes_away_before_the_keys_are_read_is_waited_for() {
+    let left = Arc::new(AtomicU32::new(5));
+    let refusals = Arc::clone(&left);
+    let fate = move |name| {
+        let refused = matches!(name, "rotate_key" | "signing_keys")
+            && refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if refused { db::Fate::Refuse } else { db::Fate::Run }
+    };
+    let faults = onebox::Faults { sso_database: db::Faults::new(fate), ..onebox::Faults::default() };
+    let world = World::with_faults(faults).await;
+    assert_eq!(left.load(SeqCst), 0);
+    world.join(&Person::with_email("anna")).await;
+    world.stop().await;
 }

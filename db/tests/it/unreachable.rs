@@ -47,6 +47,25 @@ async fn a_server_that_is_away_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_goes_away_before_the_start_is_over_is_waited_for_too() {
+    let Some(url) = empty_postgres().await else { return };
+    let mut proxy = Proxy::before(&url).await;
+    let patience = Duration::from_millis(200);
+    let options = |wait| Options { patience, wait, ..Options::new(&proxy.url) };
+    let db = Db::open(options(None), migrations()).await.unwrap();
+    let hurried = Db::open(options(Some(Duration::ZERO)), migrations()).await.unwrap();
+    proxy.be(Mood::Closed);
+    assert!(hurried.at_the_start(|| insert(&hurried), Error::is_away).await.is_err());
+    let starting = tokio::spawn(async move { db.at_the_start(|| insert(&db), Error::is_away).await });
+    for _ in 0..10 {
+        proxy.turned_away().await;
+    }
+    assert!(!starting.is_finished());
+    proxy.be(Mood::Open);
+    starting.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_host_does_not_stand_in_the_way_of_the_next() {
     let Some(url) = empty_postgres().await else { return };
     let (first, second) = (Proxy::before(&url).await, Proxy::before(&url).await);
