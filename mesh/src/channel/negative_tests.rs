@@ -20,7 +20,8 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use tonic::Code;
+use tonic::{Code, Request};
+use tonic_prost::ProstCodec;
 
 use super::{Channel, ChannelOptions, Network, PeerIdentity};
 use crate::{
@@ -210,7 +211,7 @@ async fn what_a_callee_does_badly_has_a_status_and_costs_the_next_call_nothing()
         (Deed::Status("banana"), Some(Code::Unknown), 1),
         (Deed::Status("99"), Some(Code::Unknown), 1),
         (Deed::HugeHeaders, Some(Code::Internal), 1),
-        // The limit is on what comes before the answer.
+        // What is too much of them is left out, see below.
         (Deed::HugeTrailers, None, 1),
         (Deed::HugeMessage, Some(Code::OutOfRange), 1),
         (Deed::HalfMessage, Some(Code::Internal), 1),
@@ -229,6 +230,21 @@ async fn what_a_callee_does_badly_has_a_status_and_costs_the_next_call_nothing()
         assert_eq!(seen.connections.load(SeqCst), connections, "{deed:?}");
         assert_eq!(seen.pongs.load(SeqCst), if deed == Deed::Ping { 4 } else { 0 });
     }
+}
+
+/// h2 has no error for trailers over the limit: it drops, as it reads them, what goes beyond it.
+#[tokio::test(start_paused = true)]
+async fn of_huge_trailers_no_more_is_kept_than_of_headers() {
+    let (channel, _) = callee(Deed::HugeTrailers);
+    let path = "/test.v1.EchoService/Once".parse().expect("a path");
+    let call = async {
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.unary(Request::new(String::new()), path, ProstCodec::<String, String>::default()).await
+    };
+    // tonic puts trailers among the headers.
+    let headers = call.await.expect("answered").into_parts().0.into_headers();
+    let (count, size) = (headers.len(), headers.values().map(HeaderValue::len).sum::<usize>());
+    assert!(count > 10 && size < 16 * 1024, "{count} of {size} bytes");
 }
 
 #[tokio::test(start_paused = true)]
