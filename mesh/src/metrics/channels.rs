@@ -19,11 +19,11 @@ pub(crate) struct Counts {
     pub(crate) waited: AtomicU64,
 }
 
-/// A channel, looked at.
+/// A channel, looked at; or all channels of a service to one callee.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) callee: &'static str,
-    /// What is left of the retry budget.
+    /// What is left of the retry budget; of several, of the smallest.
     pub(crate) tokens: f64,
     /// `None` in memory, where there are no connections.
     pub(crate) pool: Option<SeenPool>,
@@ -47,6 +47,20 @@ impl Counts {
     }
 }
 
+impl SeenPool {
+    fn sum(mut self, other: Self) -> Self {
+        for (state, count) in other.endpoints {
+            match self.endpoints.iter_mut().find(|(own, _)| *own == state) {
+                Some((_, own)) => *own += count,
+                None => self.endpoints.push((state, count)),
+            }
+        }
+        self.waiting += other.waiting;
+        self.counts.iter_mut().zip(other.counts).for_each(|(own, count)| *own += count);
+        self
+    }
+}
+
 /// The names of [`Counts`].
 const COUNTED: [(&str, &str); 5] = [
     ("grpc_subchannel_connection_attempts_succeeded_total", "Connections made."),
@@ -60,6 +74,15 @@ const COUNTED: [(&str, &str); 5] = [
 ];
 
 impl Seen {
+    /// Adds another channel to the same callee.
+    pub(super) fn join(&mut self, other: Self) {
+        self.tokens = self.tokens.min(other.tokens);
+        self.pool = match (self.pool.take(), other.pool) {
+            (Some(one), Some(other)) => Some(one.sum(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
     pub(super) fn write(&self, service: &str, page: &mut Page) {
         let labels = [("service", service), ("grpc_target", self.callee)];
         let help = "The retry budget of a channel, 100 when full; at 50 and under nothing is sent again (gRFC A6).";

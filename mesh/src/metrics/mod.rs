@@ -12,7 +12,7 @@ mod process;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -62,14 +62,18 @@ impl ClientMetrics {
     /// Writes all of it, as what `service` asks of others.
     pub(crate) fn write(&self, service: &str, page: &mut Page) {
         self.0.calls.write(service, page);
-        let mut seen = Vec::new();
+        // By callee: two lines of one name and one set of labels spoil a page.
+        let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
         let mut channels = self.0.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        channels.retain(|look| look().map(|one| seen.push(one)).is_some());
-        // Two lines of one name and one set of labels spoil a page; of two channels to one callee the newer is told of.
-        let mut told = BTreeSet::new();
-        for one in seen.iter().rev().filter(|one| told.insert(one.callee)) {
-            one.write(service, page);
-        }
+        channels.retain(|look| {
+            let Some(one) = look() else { return false };
+            match seen.entry(one.callee) {
+                Entry::Vacant(first) => drop(first.insert(one)),
+                Entry::Occupied(mut others) => others.get_mut().join(one),
+            }
+            true
+        });
+        seen.values().for_each(|one| one.write(service, page));
     }
 }
 

@@ -333,3 +333,36 @@ async fn the_page_tells_how_the_endpoints_are() {
     }
     assert!(!page.contains("connection_attempts_failed_total{service=\"sso\",grpc_target=\"echo\"} 0\n"), "{page}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_channels_to_one_callee_the_page_tells_the_sum_and_the_smaller_budget() {
+    let (admin, metrics) = (Admin::new(Shutdown::manual()), ClientMetrics::new());
+    admin.add_client("sso", metrics.clone());
+    let hosts = Hosts::of([up(), up()]);
+    let [first, second] = [(); 2].map(|()| channel(ChannelOptions { metrics: metrics.clone(), ..options(&hosts) }));
+    let tells = async |ready: u32, made: u32, tokens: u32| {
+        let page = admin.metrics().await;
+        for (name, state, value) in [
+            ("plaza_channel_endpoints", ",state=\"ready\"", ready),
+            ("grpc_subchannel_connection_attempts_succeeded_total", "", made),
+            ("plaza_channel_retry_tokens", "", tokens),
+        ] {
+            let labels = format!("{name}{{service=\"sso\",grpc_target=\"echo\"{state}}} ");
+            let values: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(&labels)).collect();
+            assert_eq!(values, [value.to_string()], "{name}");
+        }
+    };
+    for channel in [&first, &second] {
+        say(channel, "Once", "").await.expect("answered");
+    }
+    sleep(millis(1)).await;
+    tells(4, 4, 100).await;
+    for n in [0, 1] {
+        hosts.set(n, host(millis(1), Some(Code::Unavailable)).0);
+    }
+    sleep(Duration::from_secs(5)).await;
+    say(&first, "Public", "").await.expect_err("down, three times");
+    tells(4, 8, 97).await;
+    drop(first);
+    tells(2, 4, 100).await;
+}
