@@ -10,7 +10,12 @@ use std::{
 use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 use tonic::Status;
 
-use super::{Connection, Endpoint, Phase, Record, Shared, Task, outlier};
+use super::{
+    Shared, Task,
+    connection::Connection,
+    outlier::{self, Record},
+    state::{Endpoint, Phase},
+};
 use crate::{
     channel::{
         backoff::{Backoff, Growth, jittered},

@@ -5,8 +5,10 @@
 mod connection;
 mod driver;
 mod outlier;
+mod state;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::{
     net::SocketAddr,
@@ -35,7 +37,8 @@ use crate::{
     tls::Tls,
 };
 use connection::{Connection, Ticket};
-use outlier::{Ejection, Record};
+use state::{STATES, State};
+use view::View;
 
 /// The way to one callee.
 pub(super) struct Pool {
@@ -66,39 +69,6 @@ struct Place {
     authority: Authority,
     /// How it proves itself, and its caller to it; `None` in plain text.
     tls: Option<Tls>,
-}
-
-/// What is known of the endpoints.
-#[derive(Default)]
-struct State {
-    endpoints: Vec<Endpoint>,
-    /// Why the name gave no address, if it gave none yet.
-    unresolved: Option<Status>,
-}
-
-struct Endpoint {
-    address: SocketAddr,
-    record: Arc<Record>,
-    phase: Phase,
-    ejection: Ejection,
-    _task: Task,
-}
-
-/// Where an endpoint is (grpc/grpc doc/connectivity-semantics-and-api.md; IDLE does not occur).
-enum Phase {
-    Connecting,
-    Ready(Arc<Connection>),
-    /// Until it is READY again, whatever is tried meanwhile.
-    Failed(Status),
-}
-
-/// What a call chooses from.
-struct View {
-    trusted: Vec<Arc<Connection>>,
-    /// READY, but ejected: better than nothing.
-    ejected: Vec<Arc<Connection>>,
-    /// Why there is no use in waiting for another.
-    hopeless: Option<Status>,
 }
 
 /// A task that ends with its owner.
@@ -254,113 +224,6 @@ impl Shared {
             }
             changed.await;
         }
-    }
-}
-
-impl State {
-    fn view(&self) -> View {
-        let ready = |out: bool| {
-            let of = self.endpoints.iter().filter(move |endpoint| endpoint.ejection.is_out() == out);
-            of.filter_map(|endpoint| endpoint.ready().cloned()).collect()
-        };
-        View { trusted: ready(false), ejected: ready(true), hopeless: self.hopeless() }
-    }
-
-    /// Why waiting is of no use, unless an endpoint is READY or on its way there.
-    fn hopeless(&self) -> Option<Status> {
-        let mut last = self.unresolved.as_ref();
-        for endpoint in &self.endpoints {
-            match &endpoint.phase {
-                Phase::Failed(status) => last = Some(status),
-                Phase::Connecting | Phase::Ready(_) => return None,
-            }
-        }
-        last.cloned()
-    }
-
-    fn find(&mut self, address: SocketAddr) -> Option<&mut Endpoint> {
-        self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)
-    }
-
-    /// Ejects an endpoint, unless too few would be left: at most half may be out, and one of those left is READY.
-    fn eject(&mut self, address: SocketAddr, now: Instant) -> bool {
-        let out = self.endpoints.iter().filter(|endpoint| endpoint.ejection.is_out()).count();
-        let another = self
-            .endpoints
-            .iter()
-            .any(|endpoint| endpoint.address != address && !endpoint.ejection.is_out() && endpoint.ready().is_some());
-        let may = another && out < self.endpoints.len().div_ceil(2);
-        match self.find(address) {
-            Some(endpoint) if may && !endpoint.ejection.is_out() => {
-                endpoint.ejection.eject(now);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Ends ejections that have lasted, and ejects those that fail too large a part of their calls.
-    /// Returns how many.
-    fn judge(&mut self, now: Instant) -> u64 {
-        let failing =
-            |endpoint: &mut Endpoint| endpoint.ejection.judge(&endpoint.record, now).then_some(endpoint.address);
-        let failing: Vec<_> = self.endpoints.iter_mut().filter_map(failing).collect();
-        failing.into_iter().map(|address| u64::from(self.eject(address, now))).sum()
-    }
-}
-
-/// What the states of endpoints are called.
-const STATES: [&str; 4] = ["ready", "connecting", "failed", "ejected"];
-
-impl Endpoint {
-    /// One of [`STATES`].
-    fn state(&self) -> &'static str {
-        match self.phase {
-            Phase::Ready(_) if self.ejection.is_out() => "ejected",
-            Phase::Ready(_) => "ready",
-            Phase::Connecting => "connecting",
-            Phase::Failed(_) => "failed",
-        }
-    }
-
-    fn ready(&self) -> Option<&Arc<Connection>> {
-        match &self.phase {
-            Phase::Ready(connection) => Some(connection),
-            Phase::Connecting | Phase::Failed(_) => None,
-        }
-    }
-}
-
-impl View {
-    /// Of two chosen at random the one with fewer calls on it: among those that are in order and not tried yet, or else those
-    /// that are in order, or else those that are ejected.
-    fn pick(&self, tried: &[SocketAddr], draw: impl Fn() -> u64) -> Option<Arc<Connection>> {
-        let usable = |from: &'_ [Arc<Connection>]| {
-            let usable = from.iter().filter(|one| one.usable());
-            choose(usable.clone().filter(|one| !tried.contains(&one.address)), &draw)
-                .or_else(|| choose(usable, &draw))
-                .map(Arc::clone)
-        };
-        usable(&self.trusted).or_else(|| usable(&self.ejected))
-    }
-}
-
-fn choose<'a, I>(candidates: I, draw: impl Fn() -> u64) -> Option<&'a Arc<Connection>>
-where
-    I: Iterator<Item = &'a Arc<Connection>> + Clone,
-{
-    let count = candidates.clone().count();
-    if count < 2 {
-        return candidates.into_iter().next();
-    }
-    let drawn = draw();
-    let first = (drawn >> 32) as usize % count;
-    let second = (first + 1 + (drawn as u32) as usize % (count - 1)) % count;
-    let [first, second] = [first, second].map(|at| candidates.clone().nth(at));
-    match (first, second) {
-        (Some(first), Some(second)) if second.in_flight() < first.in_flight() => Some(second),
-        // A connection may have ended since they were counted.
-        (first, second) => first.or(second),
     }
 }
 
