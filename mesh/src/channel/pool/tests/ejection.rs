@@ -1,0 +1,48 @@
+//! Endpoints that are left for failing (gRFC A50).
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_fails_is_left_for_a_while() {
+    let (bad, good) = (host(millis(1), Some(Code::Internal)), host(millis(1), None));
+    let hosts = Hosts::of([bad.0, good.0, up()]);
+    let channel = channel(options(&hosts));
+    let lost = load(&channel, "Once", 1, 300).await;
+    assert_eq!((lost.len(), bad.1.load(SeqCst)), (5, 5), "five in a row");
+    sleep(Duration::from_secs(25)).await;
+    assert_eq!(load(&channel, "Once", 1, 100).await.len(), 0, "still out");
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(load(&channel, "Once", 1, 300).await.len(), 5, "given another chance");
+    sleep(Duration::from_secs(45)).await;
+    assert_eq!(load(&channel, "Once", 1, 100).await.len(), 0, "and out for twice as long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_endpoint_is_never_ejected() {
+    let (bad, worse) = (host(millis(1), Some(Code::Internal)), host(millis(1), Some(Code::Internal)));
+    let hosts = Hosts::of([bad.0, worse.0, Host::Down]);
+    let channel = channel(options(&hosts));
+    let lost = load(&channel, "Once", 1, 300).await;
+    assert!(lost.iter().all(|status| status.code() == Code::Internal), "asked, and answered");
+    let [bad, worse] = [bad.1, worse.1].map(|asked| asked.load(SeqCst));
+    assert_eq!((bad + worse, bad.min(worse) < 10), (300, true), "{bad} {worse}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_the_calls_failing_ejects_though_never_five_in_a_row() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let shaky = Echo::unary(move |_| {
+        let good = count.fetch_add(1, SeqCst).is_multiple_of(3);
+        let answer = if good { Ok("fine".to_owned()) } else { Err(Status::internal("no")) };
+        async move { answer }
+    });
+    let hosts = Hosts::of([Host::Up(shaky.router(Keys::new().stack())), up()]);
+    let channel = channel(options(&hosts));
+    load(&channel, "Once", 1, 300).await;
+    sleep(Duration::from_secs(10)).await;
+    let before = asked.load(SeqCst);
+    assert!(before > 50, "never five in a row: {before}");
+    assert_eq!(load(&channel, "Once", 1, 100).await.len(), 0);
+    assert_eq!(asked.load(SeqCst), before, "judged, and out");
+}

@@ -1,0 +1,113 @@
+//! How endpoints are found and connected to, and what becomes of calls meanwhile.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_not_there_costs_no_call_and_no_time() {
+    for missing in [Host::Down, Host::Gone, Host::Mute] {
+        let channel = channel(options(&Hosts::of([missing, up(), up()])));
+        // Not repeatable: nothing but the choice saves them.
+        let began = Instant::now();
+        assert_eq!(load(&channel, "Once", 6, 100).await.len(), 0);
+        assert!(began.elapsed() < millis(400), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_endpoints_calls_fail_at_once_or_wait_as_they_are_told() {
+    let hosts = Hosts::of([Host::Down]);
+    let fast = channel(options(&hosts));
+    let began = Instant::now();
+    assert_eq!(say(&fast, "Once", "").await.expect_err("down").code(), Code::Unavailable);
+    assert!(began.elapsed() < millis(250), "{:?}", began.elapsed());
+
+    let waiting = channel(ChannelOptions { wait_for_ready: true, ..options(&hosts) });
+    let began = Instant::now();
+    assert_eq!(say(&waiting, "Once", "").await.expect_err("down").code(), Code::DeadlineExceeded);
+    assert_eq!(began.elapsed(), Duration::from_secs(2), "the method's");
+    let call = tokio::spawn(async move { say(&waiting, "Once", "hello").await });
+    sleep(millis(500)).await;
+    hosts.set(0, up());
+    assert_eq!(call.await.expect("no panic").expect("waited for"), "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_without_addresses_is_unavailable_until_it_has_one() {
+    let hosts = Hosts::of([up()]);
+    hosts.name(&[]);
+    let channel = channel(options(&hosts));
+    let status = say(&channel, "Once", "").await.expect_err("no address");
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "echo was not found: no address"));
+    hosts.name(&[0]);
+    sleep(Duration::from_secs(2)).await;
+    say(&channel, "Once", "").await.expect("found");
+    hosts.name(&[]);
+    sleep(Duration::from_secs(120)).await;
+    say(&channel, "Once", "").await.expect("a resolver in trouble takes nothing away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_calls_wait() {
+    let channel = channel(ChannelOptions { queue: 3, ..options(&Hosts::of([Host::Gone])) });
+    let began = Instant::now();
+    let lost = load(&channel, "Once", 10, 1).await;
+    let refused = |status: &&Status| status.message().contains("too many calls wait");
+    assert_eq!((lost.len(), lost.iter().filter(refused).count()), (10, 7));
+    assert!(began.elapsed() <= Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_tried_ever_more_slowly_to_a_bound() {
+    let hosts = Hosts::of([Host::Down]);
+    let channel = channel(options(&hosts));
+    say(&channel, "Once", "").await.expect_err("down");
+    sleep(Duration::from_secs(10)).await;
+    // 50 ms × 1.6ⁿ: 3 s are reached at the tenth; the nine before take 5.6 s.
+    assert!((9..=14).contains(&hosts.dialled(0)), "{}", hosts.dialled(0));
+    let before = hosts.dialled(0);
+    sleep(Duration::from_secs(300)).await;
+    assert!((90..=112).contains(&(hosts.dialled(0) - before)), "one in 3 s: {}", hosts.dialled(0) - before);
+    drop(channel);
+    sleep(millis(1)).await;
+    let before = (hosts.dialled(0), hosts.resolved());
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!((hosts.dialled(0), hosts.resolved()), before, "nothing outlives the channel");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callee_that_hangs_up_is_not_dialled_in_a_loop() {
+    let hosts = Hosts::of([up()]);
+    let _channel = channel(options(&hosts));
+    say(&_channel, "Once", "").await.expect("answered");
+    for _ in 0..1000 {
+        hosts.set(0, up());
+        sleep(millis(10)).await;
+    }
+    // Each of 1,000 connections was cut after 10 ms without a call.
+    assert!(hosts.dialled(0) < 30, "{}", hosts.dialled(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_resolved_again_in_time_and_on_failure_though_not_in_a_flood() {
+    let (old, new) = (host(millis(1), None), host(millis(1), None));
+    let hosts = Hosts::of([old.0, new.0]);
+    hosts.name(&[0]);
+    let channel = channel(options(&hosts));
+    say(&channel, "Once", "").await.expect("the old one");
+    hosts.name(&[1]);
+    sleep(Duration::from_secs(37)).await;
+    assert_eq!(hosts.resolved(), 2);
+    say(&channel, "Once", "").await.expect("the new one");
+    assert_eq!((old.1.load(SeqCst), new.1.load(SeqCst)), (1, 1));
+
+    hosts.name(&[0]);
+    hosts.set(1, Host::Down);
+    sleep(millis(1500)).await;
+    assert!((3..=4).contains(&hosts.resolved()), "at once, and no more than once a second: {}", hosts.resolved());
+    say(&channel, "Once", "").await.expect("the old one again");
+    hosts.set(0, Host::Down);
+    let before = hosts.resolved();
+    load(&channel, "Once", 50, 20).await;
+    sleep(Duration::from_secs(20)).await;
+    assert!(hosts.resolved() - before <= 21, "{}", hosts.resolved() - before);
+}
