@@ -1,9 +1,8 @@
 //! Over real sockets, in real time: what paused time cannot show.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
+mod ending;
 
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::AsyncWriteExt as _,
@@ -11,22 +10,21 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tokio_stream::StreamExt as _;
-use tonic::{Code, Request, Status, body::Body};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{Limits, Router, bind};
+use super::{Limits, bind};
 use crate::{
     Shutdown,
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
     testing::{
-        Echo, Keys, contracts, listen, say,
-        sockets::{Running, serve as serve_within, serve_at},
+        Echo, Keys, contracts, say,
+        sockets::{Running, serve as serve_within},
     },
     token::Kind,
 };
@@ -110,107 +108,6 @@ async fn a_connection_that_is_lost_is_unavailable() {
         let status = say(&channel, "Once", "").await.expect_err("cut");
         assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     }
-}
-
-#[tokio::test]
-async fn draining_waits_for_calls_and_not_for_streams() {
-    let keys = Keys::new();
-    let running = serve(slow(Duration::from_millis(300)), &keys, Duration::from_secs(5)).await;
-    let channel = connect(running.address, &keys, "sso");
-    let under_way = tokio::spawn(async move { say(&channel, "Once", "").await });
-    let _silent = TcpStream::connect(running.address).await.expect("connected");
-    sleep(Duration::from_millis(100)).await;
-    let took = running.stop().await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(under_way.await.expect("no panic").expect("answered"), "done");
-
-    let ticking = Echo::stream(|| {
-        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_millis(1500)));
-        ticks.map(|_| Ok("tick".to_owned()))
-    });
-    let running = serve(ticking, &keys, Duration::from_secs(5)).await;
-    let channel = connect(running.address, &keys, "sso");
-    let listening = tokio::spawn(async move { listen(&channel).await });
-    sleep(Duration::from_millis(100)).await;
-    assert!(running.stop().await < Duration::from_secs(1));
-    let (items, status) = listening.await.expect("no panic");
-    assert_eq!((items.len(), status.map(|status| status.code())), (1, Some(Code::Unavailable)));
-}
-
-#[tokio::test]
-async fn draining_has_a_bound() {
-    let keys = Keys::new();
-    let running = serve(slow(Duration::from_secs(60)), &keys, Duration::from_millis(200)).await;
-    let channel = connect(running.address, &keys, "sso");
-    let stuck = tokio::spawn(async move { say(&channel, "Once", "").await });
-    // Nor does a peer that says half a word hold it up.
-    let mut halting = TcpStream::connect(running.address).await.expect("connected");
-    halting.write_all(b"PRI * HTTP").await.expect("written");
-    sleep(Duration::from_millis(100)).await;
-    let took = running.stop().await;
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(stuck.await.expect("no panic").expect_err("cut").code(), Code::Unavailable);
-}
-
-/// Says goodbye to every connection once in 40 ms, as a callee does that limits their age.
-async fn serve_with_goodbyes(listener: TcpListener, router: Router) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let router = router.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request: http::Request<Incoming>| {
-                let router = router.clone();
-                async move { Ok::<_, Infallible>(router.handle(request.map(Body::new)).await) }
-            });
-            let io = TokioIo::new(stream);
-            let mut served = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service));
-            if timeout(Duration::from_millis(40), served.as_mut()).await.is_err() {
-                served.as_mut().graceful_shutdown();
-                let _ = served.await;
-            }
-        });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_goodbye_costs_hardly_a_call() {
-    const CALLS: usize = 200;
-    let keys = Keys::new();
-    let listener = bind("127.0.0.1:0").await.expect("a free port");
-    let channel = connect(listener.local_addr().expect("an address"), &keys, "sso");
-    let served = tokio::spawn(serve_with_goodbyes(listener, echoing().router(keys.stack())));
-    let start = |_| {
-        let channel = channel.clone();
-        tokio::spawn(async move {
-            let mut lost = Vec::new();
-            for _ in 0..CALLS {
-                lost.extend(say(&channel, "Once", "hello").await.err());
-            }
-            lost
-        })
-    };
-    let callers: Vec<_> = (0..16).map(start).collect();
-    let mut lost = Vec::new();
-    for caller in callers {
-        lost.extend(caller.await.expect("no panic"));
-    }
-    // A callee may close before its last word is read; what was sent meanwhile may have been seen, and is not sent again.
-    assert!(lost.iter().all(|status| status.code() == Code::Unavailable), "{lost:?}");
-    assert!(lost.len() * 100 <= 16 * CALLS, "{} calls were lost", lost.len());
-    served.abort();
-}
-
-#[tokio::test]
-async fn a_restart_costs_no_call() {
-    let keys = Keys::new();
-    let mut running = serve(echoing(), &keys, Duration::from_secs(5)).await;
-    let channel = connect(running.address, &keys, "sso");
-    for _ in 0..3 {
-        assert_eq!(say(&channel, "Once", "hello").await.expect("answered"), "hello");
-        let address = running.address.to_string();
-        running.stop().await;
-        running = serve_at(&address, echoing(), &keys, Limits::default()).await;
-    }
-    running.stop().await;
 }
 
 #[tokio::test]
@@ -329,47 +226,5 @@ async fn who_does_not_speak_http2_holds_no_slot() {
         found.await.expect("the only slot is free again");
         drop(halting);
     }
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn age_and_idleness_end_connections_and_no_calls() {
-    let keys = Keys::new();
-    // Several ages in the first; a pause longer than the idleness, each time, in the second. Both bounds leave a slow machine
-    // time to make a connection and call.
-    for (age, idle, rounds, pause) in [(150, 60_000, 20, 30), (60_000, 200, 4, 300)] {
-        let (age, idle) = (Duration::from_millis(age), Duration::from_millis(idle));
-        let limits = Limits { age, idle, ..Limits::default() };
-        let running = serve_within(slow(Duration::from_millis(20)), &keys, limits).await;
-        let channel = connect(running.address, &keys, "sso");
-        let start = |_| {
-            let channel = channel.clone();
-            tokio::spawn(async move {
-                for _ in 0..rounds {
-                    // None is repeatable.
-                    say(&channel, "Once", "").await.expect("answered");
-                    sleep(Duration::from_millis(pause)).await;
-                }
-            })
-        };
-        for caller in (0..8).map(start).collect::<Vec<_>>() {
-            caller.await.expect("no call lost");
-        }
-        running.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn calls_that_outlast_an_old_connection_have_a_grace_and_no_more() {
-    let keys = Keys::new();
-    let limits = Limits { age: Duration::from_millis(50), grace: Duration::from_millis(300), ..Limits::default() };
-    let echo = Echo::unary(|request| async move {
-        sleep(Duration::from_millis(request.get_ref().parse().expect("a number"))).await;
-        Ok(request.into_inner())
-    });
-    let running = serve_within(echo, &keys, limits).await;
-    let channel = connect(running.address, &keys, "sso");
-    assert_eq!(say(&channel, "Once", "150").await.expect("within the grace"), "150");
-    assert_eq!(say(&channel, "Once", "1500").await.expect_err("cut").code(), Code::Unavailable);
     running.stop().await;
 }
