@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     model::{Outcome, User},
     sso::Sso,
-    store::{self, users::Filter},
+    store::{self, listing::Filter},
 };
 
 /// Keeps a user out, or lets one in again. Locking ends all sessions and whatever a code was sent for.
@@ -55,7 +55,7 @@ pub(crate) async fn list(
     limit: usize,
 ) -> Result<(Vec<User>, bool), Error> {
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let page = sso.db.read("list_users", move |c| Ok::<_, Error>(store::users::page(c, after, &filter, one_more)?));
+    let page = sso.db.read("list_users", move |c| Ok::<_, Error>(store::listing::page(c, after, &filter, one_more)?));
     let mut users = page.await?;
     let more = users.len() > limit;
     users.truncate(limit);
@@ -68,7 +68,7 @@ pub(crate) async fn list(
 /// [`Error::UserNotFound`] if one is not there.
 pub(crate) async fn batch(sso: &Arc<Sso>, ids: Vec<Uuid>) -> Result<Vec<User>, Error> {
     let wanted = ids.clone();
-    let users = sso.db.read("batch_get_users", move |c| Ok::<_, Error>(store::users::batch(c, &wanted)?)).await?;
+    let users = sso.db.read("batch_get_users", move |c| Ok::<_, Error>(store::listing::batch(c, &wanted)?)).await?;
     let found = |id: &Uuid| users.iter().find(|user| user.id == *id).cloned().ok_or(Error::UserNotFound);
     ids.iter().map(found).collect()
 }

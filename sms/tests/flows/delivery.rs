@@ -7,7 +7,11 @@ use sms::carrier::Outcome;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
 
-use crate::world::{Engine, TestCarrier, World, no, on_both_engines, refused};
+use crate::{
+    carrier::TestCarrier,
+    engine::{Engine, on_both_engines},
+    world::{World, no, refused},
+};
 
 on_both_engines! {
     a_carrier_that_fails_is_an_answer_and_the_send_counts,

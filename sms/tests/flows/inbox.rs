@@ -3,7 +3,10 @@
 use proto::sms::v1::ListMessagesRequest;
 use tonic::Code;
 
-use crate::world::{Engine, World, on_both_engines};
+use crate::{
+    engine::{Engine, on_both_engines},
+    world::World,
+};
 
 on_both_engines! {
     the_inbox_is_read_newest_first_page_by_page,

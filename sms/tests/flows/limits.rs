@@ -2,7 +2,10 @@
 
 use tonic::Code;
 
-use crate::world::{Engine, World, no, on_both_engines, other, refused};
+use crate::{
+    engine::{Engine, on_both_engines},
+    world::{World, no, other, refused},
+};
 
 on_both_engines! {
     resends_wait_longer_each_time,

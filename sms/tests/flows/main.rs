@@ -2,7 +2,9 @@
 //! `PLAZA_TEST_POSTGRES` names a server, PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod carrier;
 mod delivery;
+mod engine;
 mod inbox;
 mod limits;
 mod notices;

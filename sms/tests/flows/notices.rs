@@ -10,7 +10,11 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::world::{Engine, TestCarrier, World, no, on_both_engines, on_both_engines_at_once, refused};
+use crate::{
+    carrier::TestCarrier,
+    engine::{Engine, on_both_engines, on_both_engines_at_once},
+    world::{World, no, refused},
+};
 
 on_both_engines! {
     a_notice_reaches_its_destination_once_however_often_it_is_asked_for,

@@ -6,7 +6,10 @@ use proto::sms::v1::{SendOtpRequest, Verdict, VerifyOtpRequest};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::world::{Engine, World, on_both_engines_at_once, other, refused};
+use crate::{
+    engine::{Engine, on_both_engines_at_once},
+    world::{World, other, refused},
+};
 
 on_both_engines_at_once! {
     of_eight_right_guesses_one_is_approved,

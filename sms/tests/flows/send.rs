@@ -8,7 +8,10 @@ use proto::sms::v1::{
 };
 use tonic::Code;
 
-use crate::world::{Engine, World, no, on_both_engines, refused};
+use crate::{
+    engine::{Engine, on_both_engines},
+    world::{World, no, refused},
+};
 
 on_both_engines! {
     a_send_answers_with_everything_but_the_code,

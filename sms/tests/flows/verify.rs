@@ -3,7 +3,10 @@
 use proto::sms::v1::Verdict;
 use tonic::Code;
 
-use crate::world::{Engine, World, no, on_both_engines, other, refused};
+use crate::{
+    engine::{Engine, on_both_engines},
+    world::{World, no, other, refused},
+};
 
 on_both_engines! {
     the_right_code_is_approved_once,

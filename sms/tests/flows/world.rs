@@ -1,15 +1,10 @@
 //! A running SMS and its callers.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use diesel::{Connection as _, connection::SimpleConnection as _};
 use mesh::{
     Channel, Clock, Random, Shutdown, Stack, server,
     token::{MeshKey, Verifier},
@@ -19,84 +14,20 @@ use proto::sms::v1::{
     message_service_client::MessageServiceClient, otp_service_client::OtpServiceClient, send_message_request,
     send_otp_request::Destination,
 };
-use sms::{
-    Config, Deps,
-    carrier::{self, Carrier, Delivering, Outcome},
-};
+use sms::{Config, Deps, carrier::Carrier};
 use tempfile::TempDir;
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 use tonic::{Code, Status};
 use uuid::Uuid;
+
+use crate::{
+    carrier::TestCarrier,
+    engine::{Engine, empty_postgres},
+};
 
 /// 1 January 2026.
 fn start() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_767_225_600)
-}
-
-/// Which database.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Engine {
-    Sqlite,
-    Postgres,
-}
-
-/// Makes two tests of each story, one for each engine, under paused time.
-macro_rules! on_both_engines {
-    ($($story:ident),* $(,)?) => {
-        $crate::world::on_both_engines! { #[tokio::test(start_paused = true)] $($story)* }
-    };
-    (#[$test:meta] $($story:ident)*) => { $(
-        mod $story {
-            use crate::world::{Engine, server};
-
-            #[$test]
-            async fn sqlite() {
-                super::$story(Engine::Sqlite).await;
-            }
-
-            #[$test]
-            async fn postgres() {
-                match server() {
-                    Some(_) => super::$story(Engine::Postgres).await,
-                    None => println!("skipped: PLAZA_TEST_POSTGRES names no server"),
-                }
-            }
-        }
-    )* };
-}
-pub(crate) use on_both_engines;
-
-/// The same on threads and in real time.
-macro_rules! on_both_engines_at_once {
-    ($($story:ident),* $(,)?) => {
-        $crate::world::on_both_engines! {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)] $($story)*
-        }
-    };
-}
-pub(crate) use on_both_engines_at_once;
-
-/// The PostgreSQL server to test on, if there is one.
-#[allow(clippy::disallowed_methods, reason = "the edge of the tests")]
-pub(crate) fn server() -> Option<String> {
-    std::env::var("PLAZA_TEST_POSTGRES").ok()
-}
-
-/// The address of a new, empty database on that server.
-fn empty_postgres() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let server = server().unwrap();
-    let name = format!("plaza_sms_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let base = server.rsplit_once('/').filter(|(head, _)| !head.ends_with('/')).map_or(&*server, |(head, _)| head);
-    let url = format!("{base}/{name}");
-    // The connection brings a runtime of its own, which has no place in the one of the test.
-    let create = move || {
-        let mut connection = db::PgConn::establish(&server).unwrap();
-        connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).unwrap();
-        connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-    };
-    std::thread::spawn(create).join().unwrap();
-    url
 }
 
 /// A running SMS.
@@ -285,49 +216,4 @@ pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, S
 /// A refusal in short.
 pub(crate) fn no(code: Code, reason: &str, millis: impl Into<Option<u128>>) -> (Code, String, Option<u128>) {
     (code, reason.to_owned(), millis.into())
-}
-
-/// Takes its time, answers what it is told to, and keeps what it got.
-pub(crate) struct TestCarrier {
-    pub(crate) takes: Duration,
-    pub(crate) outcome: Outcome,
-    pub(crate) got: Mutex<HashMap<Uuid, Vec<carrier::Message>>>,
-    /// How many calls end in a panic, which is all that is left of the task: as if the process had died.
-    crashes: AtomicU32,
-}
-
-impl TestCarrier {
-    pub(crate) fn new(takes: Duration, outcome: Outcome) -> Arc<Self> {
-        Arc::new(Self { takes, outcome, got: Mutex::default(), crashes: AtomicU32::new(0) })
-    }
-
-    /// One whose first `crashes` calls never come back.
-    pub(crate) fn crashing(crashes: u32, outcome: Outcome) -> Arc<Self> {
-        let crashes = AtomicU32::new(crashes);
-        Arc::new(Self { takes: Duration::ZERO, outcome, got: Mutex::default(), crashes })
-    }
-
-    /// The code of the only message.
-    pub(crate) fn code(&self) -> String {
-        let got = self.got.lock().unwrap();
-        let (code, _) = got.values().flatten().next().unwrap().code.clone().unwrap();
-        code.expose().to_owned()
-    }
-
-    /// How many messages were delivered to the end.
-    pub(crate) fn delivered(&self) -> usize {
-        self.got.lock().unwrap().values().map(Vec::len).sum()
-    }
-}
-
-impl Carrier for TestCarrier {
-    fn deliver<'a>(&'a self, message: &'a carrier::Message) -> Delivering<'a> {
-        Box::pin(async move {
-            sleep(self.takes).await;
-            let left = self.crashes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            assert!(left.is_err(), "on purpose");
-            self.got.lock().unwrap().entry(message.id).or_default().push(message.clone());
-            self.outcome
-        })
-    }
 }

@@ -6,7 +6,7 @@ use proto::sso::v1::{AccountType, ListUsersRequest, ListUsersResponse, UpdateUse
 use uuid::Uuid;
 
 use super::{events, parse, render};
-use crate::{change::Change, model::User, store::users::Filter, username::Username};
+use crate::{change::Change, model::User, store::listing::Filter, username::Username};
 
 /// Users that one call may ask for.
 const BATCH: usize = 100;

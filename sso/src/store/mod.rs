@@ -5,6 +5,7 @@ pub(crate) mod challenges;
 pub(crate) mod deletion;
 pub(crate) mod identifiers;
 pub(crate) mod keys;
+pub(crate) mod listing;
 pub(crate) mod notices;
 pub(crate) mod owed;
 pub(crate) mod provisioning;

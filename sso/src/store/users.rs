@@ -30,8 +30,8 @@ pub(crate) struct NewUser {
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = users)]
-struct UserRow {
-    id: Id,
+pub(super) struct UserRow {
+    pub(super) id: Id,
     username: String,
     username_folded: String,
     account_type: i16,
@@ -242,68 +242,6 @@ pub(crate) fn rename(c: &mut Conn, id: Uuid, username: &Username, now: SystemTim
     .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))
 }
 
-/// Which users to list: those who pass every filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Filter {
-    pub(crate) is_locked: Option<bool>,
-    /// As stored.
-    pub(crate) account_type: Option<i16>,
-    pub(crate) is_verified: Option<bool>,
-    pub(crate) from: Option<SystemTime>,
-    pub(crate) until: Option<SystemTime>,
-}
-
-/// Up to `limit` users after the id `after`, in the order of their ids, which is that of their sign-ups.
-pub(crate) fn page(c: &mut Conn, after: Uuid, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
-    let rows: Vec<UserRow> = on!(c => {
-        let mut some = users::table.filter(users::id.gt(Id(after))).into_boxed();
-        if let Some(is_locked) = filter.is_locked {
-            some = some.filter(users::locked_at.is_not_null().eq(is_locked));
-        }
-        if let Some(account_type) = filter.account_type {
-            some = some.filter(users::account_type.eq(account_type));
-        }
-        if let Some(is_verified) = filter.is_verified {
-            some = some.filter(users::is_verified.eq(is_verified));
-        }
-        if let Some(from) = filter.from {
-            some = some.filter(users::created_at.ge(at(from)));
-        }
-        if let Some(until) = filter.until {
-            some = some.filter(users::created_at.lt(at(until)));
-        }
-        some.order(users::id).limit(limit).select(UserRow::as_select()).load(c)
-    })?;
-    with_claims(c, rows)
-}
-
-/// The users who have one of these ids, in the order of their ids.
-pub(crate) fn batch(c: &mut Conn, ids: &[Uuid]) -> QueryResult<Vec<User>> {
-    let ids: Vec<Id> = ids.iter().copied().map(Id).collect();
-    let rows = on!(c => users::table
-        .filter(users::id.eq_any(&ids))
-        .order(users::id)
-        .select(UserRow::as_select())
-        .load(c))?;
-    with_claims(c, rows)
-}
-
-/// Users with all their identifiers.
-fn with_claims(c: &mut Conn, rows: Vec<UserRow>) -> QueryResult<Vec<User>> {
-    let ids: Vec<Id> = rows.iter().map(|row| Id(row.id.0)).collect();
-    let mut claims: Vec<IdentifierRow> = on!(c => identifiers::table
-        .filter(identifiers::user_id.eq_any(&ids))
-        .order(identifiers::id)
-        .select(IdentifierRow::as_select())
-        .load(c))?;
-    let of = |row: UserRow| {
-        let (own, rest) = std::mem::take(&mut claims).into_iter().partition(|claim| claim.user_id.0 == row.id.0);
-        claims = rest;
-        user(row, own)
-    };
-    Ok(rows.into_iter().map(of).collect())
-}
-
 /// Sets a password by its hash.
 pub(crate) fn set_password(c: &mut Conn, user_id: Uuid, hash: &str, now: SystemTime) -> QueryResult<usize> {
     on!(c => diesel::update(users::table.find(Id(user_id)))
@@ -319,7 +257,7 @@ pub(crate) fn rehash(c: &mut Conn, user_id: Uuid, old: &str, fresh: &str) -> Que
         .execute(c))
 }
 
-fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
+pub(super) fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
     User {
         id: row.id.0,
         username: row.username,
