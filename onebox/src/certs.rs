@@ -184,8 +184,11 @@ mod tests {
                 let tls = match part {
                     Part::Sso => sso::Config::load(Some(&file)).expect("settings").tls,
                     Part::Sms => sms::Config::load(Some(&file)).expect("settings").tls,
-                    Part::Social => social::Config::load(Some(&file)).expect("settings").tls,
-                    Part::Blog => blog::Config::load(Some(&file)).expect("settings").tls,
+                    Part::Social | Part::Blog => {
+                        let read = mesh::config::load(part.name(), part.default_settings(), Some(&file));
+                        let config: roster::Config = read.expect("settings");
+                        config.tls
+                    }
                 };
                 Tls::load(part.name(), &tls, &clock).expect("holds").expect("there");
             }

@@ -37,9 +37,9 @@ pub struct Config {
     /// SMS's settings.
     pub sms: sms::Config,
     /// Social's settings.
-    pub social: social::Config,
+    pub social: roster::Config,
     /// Blog's settings.
-    pub blog: blog::Config,
+    pub blog: roster::Config,
 }
 
 /// A configuration that does not hold. The text names the key.

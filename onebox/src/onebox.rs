@@ -77,10 +77,10 @@ pub enum StartError {
     Sms(#[from] sms::StartError),
     /// Social.
     #[error("Social does not start")]
-    Social(#[from] social::StartError),
+    Social(#[source] roster::StartError),
     /// Blog.
     #[error("Blog does not start")]
-    Blog(#[from] blog::StartError),
+    Blog(#[source] roster::StartError),
 }
 
 /// All of Plaza in this process. Each part runs or not, and is published to the others or not.

@@ -9,12 +9,11 @@ use mesh::{
 
 use crate::{Config, Edge, Part, StartError, data::Data};
 
-/// A service in its own type.
+/// A service in its own type; Social and Blog share one.
 enum Service {
     Sso(sso::Service),
     Sms(sms::Service),
-    Social(social::Service),
-    Blog(blog::Service),
+    Roster(roster::Service),
 }
 
 /// A part that runs, published or not.
@@ -40,8 +39,14 @@ impl Site<'_> {
         let service = match part {
             Part::Sso => Service::Sso(Box::pin(self.sso(shutdown.clone())).await?),
             Part::Sms => Service::Sms(Box::pin(self.sms(shutdown.clone())).await?),
-            Part::Social => Service::Social(Box::pin(self.social(shutdown.clone())).await?),
-            Part::Blog => Service::Blog(Box::pin(self.blog(shutdown.clone())).await?),
+            Part::Social => {
+                let built = social::build(self.config.social.clone(), self.roster(part, shutdown.clone()));
+                Service::Roster(Box::pin(built).await.map_err(StartError::Social)?)
+            }
+            Part::Blog => {
+                let built = blog::build(self.config.blog.clone(), self.roster(part, shutdown.clone()));
+                Service::Roster(Box::pin(built).await.map_err(StartError::Blog)?)
+            }
         };
         Ok(Running { service, shutdown })
     }
@@ -81,28 +86,16 @@ impl Site<'_> {
         sms::build(self.config.sms.clone(), deps).await
     }
 
-    async fn social(&self, shutdown: Shutdown) -> Result<social::Service, social::StartError> {
-        let deps = social::Deps {
+    /// What Social and Blog are handed.
+    fn roster(&self, part: Part, shutdown: Shutdown) -> roster::Deps {
+        roster::Deps {
             clock: self.edge.clock.clone(),
             keyring: self.keyring(),
-            sso: self.channel(Part::Sso, Part::Social),
+            sso: self.channel(Part::Sso, part),
             inline: self.edge.inline,
-            tracer: self.tracer(Part::Social),
+            tracer: self.tracer(part),
             shutdown,
-        };
-        social::build(self.config.social.clone(), deps).await
-    }
-
-    async fn blog(&self, shutdown: Shutdown) -> Result<blog::Service, blog::StartError> {
-        let deps = blog::Deps {
-            clock: self.edge.clock.clone(),
-            keyring: self.keyring(),
-            sso: self.channel(Part::Sso, Part::Blog),
-            inline: self.edge.inline,
-            tracer: self.tracer(Part::Blog),
-            shutdown,
-        };
-        blog::build(self.config.blog.clone(), deps).await
+        }
     }
 
     /// Each part has a keyring of its own, as it would in a process of its own: SSO's keys reach the others by its contract alone.
@@ -134,8 +127,7 @@ impl Running {
         match &self.service {
             Service::Sso(service) => service.router(),
             Service::Sms(service) => service.router(),
-            Service::Social(service) => service.router(),
-            Service::Blog(service) => service.router(),
+            Service::Roster(service) => service.router(),
         }
     }
 
@@ -145,8 +137,7 @@ impl Running {
         match self.service {
             Service::Sso(service) => service.close().await,
             Service::Sms(service) => service.close().await,
-            Service::Social(service) => service.close().await,
-            Service::Blog(service) => service.close().await,
+            Service::Roster(service) => service.close().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use db::{Db, work::Sample};
 use mesh::metrics::Gauge;
 
 /// What the database of `service` was asked to do, and what came of it.
-pub fn gauges(db: &Db, service: &'static str) -> Vec<Gauge> {
+pub(crate) fn gauges(db: &Db, service: &'static str) -> Vec<Gauge> {
     let gauge = |Sample { name, help, labels, value }| Gauge { name, help, labels, value };
     db.samples(service).into_iter().map(gauge).collect()
 }

@@ -130,8 +130,11 @@ fn tls(certs: &Path, service: &'static str) -> Tls {
     let config = match service {
         "sso" => sso::Config::load(Some(&file)).expect("settings").tls,
         "sms" => sms::Config::load(Some(&file)).expect("settings").tls,
-        "social" => social::Config::load(Some(&file)).expect("settings").tls,
-        _ => blog::Config::load(Some(&file)).expect("settings").tls,
+        _ => {
+            let default = if service == "social" { social::DEFAULT } else { blog::DEFAULT };
+            let config: roster::Config = mesh::config::load(service, default, Some(&file)).expect("settings");
+            config.tls
+        }
     };
     Tls::load(service, &config, &Clock::system()).expect("holds").expect("there")
 }
@@ -206,22 +209,14 @@ async fn routers(
         inline: false,
         shutdown: shutdown.clone(),
     };
-    let social = social::Deps {
+    let [social, blog] = ["social", "blog"].map(|service| roster::Deps {
         clock: clock.clone(),
         keyring: key.keyring(),
-        sso: channel("social", 0),
+        sso: channel(service, 0),
         inline: false,
-        tracer: telemetry.tracer("social"),
+        tracer: telemetry.tracer(service),
         shutdown: shutdown.clone(),
-    };
-    let blog = blog::Deps {
-        clock: clock.clone(),
-        keyring: key.keyring(),
-        sso: channel("blog", 0),
-        inline: false,
-        tracer: telemetry.tracer("blog"),
-        shutdown: shutdown.clone(),
-    };
+    });
     [
         sso::build(config.sso.clone(), sso).await.expect("SSO starts").router(),
         sms::build(config.sms.clone(), sms).await.expect("SMS starts").router(),

@@ -105,12 +105,12 @@ impl Life {
                 (service.router(), Box::new(service))
             }
             Part::Social => {
-                let deps = social::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
+                let deps = roster::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
                 let service = Box::pin(social::build(config.social.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }
             Part::Blog => {
-                let deps = blog::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
+                let deps = roster::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
                 let service = Box::pin(blog::build(config.blog.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }

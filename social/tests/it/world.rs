@@ -17,7 +17,7 @@ use proto::{
     social::v1::{self as pb, profile_service_client::ProfileServiceClient, user_service_client::UserServiceClient},
     sso::v1::{self as sso, token_service_server::TokenService, token_service_server::TokenServiceServer},
 };
-use social::{Config, Deps, Service};
+use roster::{Config, Deps, Service};
 use tempfile::TempDir;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -51,7 +51,7 @@ impl World {
     /// With SSO giving out one key, or none yet; with the database on a thread of its own, or not.
     pub(crate) async fn start_with(key: bool, inline: bool) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut config = Config::load(None).unwrap();
+        let mut config: Config = mesh::config::load(social::NAME, social::DEFAULT, None).unwrap();
         config.database_url =
             mesh::config::Secret::new(format!("sqlite:{}", folder.path().join("social.db").display()));
         let clock = Clock::simulated(UNIX_EPOCH + Duration::from_secs(START));

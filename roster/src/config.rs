@@ -1,21 +1,11 @@
-//! Social's settings. `default.toml`, embedded, is their manual.
+//! The settings of a service that stands on the roster. Its own `default.toml` is their manual.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
-use mesh::{
-    AdminConfig,
-    config::{ConfigError, Secret},
-    telemetry::LogConfig,
-};
+use mesh::{AdminConfig, config::Secret, telemetry::LogConfig};
 use serde::Deserialize;
 
-/// The defaults, and what each setting means.
-pub const DEFAULT: &str = include_str!("../default.toml");
-
-/// All settings of Social.
+/// All settings of one service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -73,14 +63,4 @@ pub struct Tokens {
     pub deployment: String,
     /// How often SSO's public keys are asked for, in seconds, 10 to 900.
     pub refresh_seconds: u64,
-}
-
-impl Config {
-    /// The defaults, overridden by `file`, overridden by the environment (`PLAZA_SOCIAL__…`).
-    ///
-    /// # Errors
-    /// As [`mesh::config::load`].
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        mesh::config::load("social", DEFAULT, file)
-    }
 }
