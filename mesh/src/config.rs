@@ -1,6 +1,6 @@
 //! Configuration in three layers: the service's embedded, commented default.toml, then a file, then the environment.
 
-use std::{env, fmt, path::Path};
+use std::{env, fmt, ops::RangeInclusive, path::Path};
 
 use config::{Config, File, FileFormat, builder::DefaultState};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -66,6 +66,32 @@ fn variable(builder: Builder, service: &str, name: &str, value: &str) -> Result<
         return builder.set_override(key, list.build()?.get::<config::Value>("value")?);
     }
     builder.set_override(key, value)
+}
+
+/// Gathers the settings that are out of their bounds, so that all of them are named at once.
+#[derive(Debug, Default)]
+pub struct Bounds(Vec<String>);
+
+impl Bounds {
+    /// The setting `key`, as in `default.toml`, may be within `bounds`.
+    pub fn hold(&mut self, key: &str, value: u64, bounds: RangeInclusive<u64>) {
+        if !bounds.contains(&value) {
+            self.refuse(format!("{key} must be from {} to {}, not {value}", bounds.start(), bounds.end()));
+        }
+    }
+
+    /// A setting breaks another rule; the text names both.
+    pub fn refuse(&mut self, reason: String) {
+        self.0.push(reason);
+    }
+
+    /// The `value` that was made of the settings, if none is refused.
+    ///
+    /// # Errors
+    /// All that was refused, as a text for [`ConfigError`].
+    pub fn finish<T>(self, value: T) -> Result<T, String> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0.join("; ")) }
+    }
 }
 
 /// A configured secret. Prints masked.

@@ -1,12 +1,9 @@
 //! The settings: onebox's own, and those of each service, which are layered here. `default.toml`, embedded, is their manual.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::{AdminConfig, TelemetryConfig, TlsConfig, WebConfig, telemetry::LogConfig};
+use mesh::{AdminConfig, Limits, TelemetryConfig, TlsConfig, WebConfig, telemetry::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;
@@ -15,15 +12,13 @@ use crate::Part;
 pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// What onebox settles for every service. A section that says it otherwise is refused.
-const SETTLED: [&str; 8] = ["keys", "mesh", "peers", "admin", "web", "log", "telemetry", "drain_seconds"];
+const SETTLED: [&str; 8] = ["keys", "mesh", "peers", "admin", "web", "log", "telemetry", "server"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where databases and keys are kept.
     pub data: PathBuf,
-    /// How long calls under way may take to end once the process is told to stop.
-    pub drain: Duration,
     /// Where whoever runs it looks.
     pub admin: AdminConfig,
     /// The port for browsers.
@@ -52,7 +47,7 @@ pub struct ConfigError(String);
 #[serde(deny_unknown_fields)]
 struct Raw {
     data: PathBuf,
-    drain_seconds: u64,
+    server: Limits,
     admin: AdminConfig,
     web: WebConfig,
     log: LogConfig,
@@ -88,23 +83,21 @@ impl Config {
         data: Option<&Path>,
         environment: impl Fn(Part) -> Result<Map<String, Value>, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        if !(1..=300).contains(&raw.drain_seconds) {
-            return Err(ConfigError(format!("drain_seconds is {}; it may be 1 to 300", raw.drain_seconds)));
-        }
         let data = data.unwrap_or(&raw.data).to_path_buf();
-        let drain = Duration::from_secs(raw.drain_seconds);
-        let layers = |part, section| Layers::of(part, &data, drain, section, environment(part)?);
-        let sso: sso::Config = layers(Part::Sso, raw.sso)?.read()?;
+        let layers = |part, section| Layers::of(part, &data, section, environment(part)?);
+        let mut sso: sso::Config = layers(Part::Sso, raw.sso)?.read()?;
         let tokens = [
             ("tokens.issuer", sso.tokens.issuer.as_str()),
             ("tokens.audience", &sso.tokens.audience),
             ("tokens.deployment", &sso.tokens.deployment),
         ];
-        let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str()).read()?;
-        let social = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
-        let blog = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
-        let Raw { admin, web, log, telemetry, .. } = raw;
-        Ok(Self { data, drain, admin, web, log, telemetry, sso, sms, social, blog })
+        let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str());
+        let mut sms: sms::Config = sms.read()?;
+        let mut social: roster::Config = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
+        let mut blog: roster::Config = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
+        let Raw { server, admin, web, log, telemetry, .. } = raw;
+        [sso.server, sms.server, social.server, blog.server] = [server; 4];
+        Ok(Self { data, admin, web, log, telemetry, sso, sms, social, blog })
     }
 
     /// How a service proves itself at its port. In this process its calls to the others need no proof.
@@ -159,7 +152,6 @@ impl Layers {
     fn of(
         part: Part,
         data: &Path,
-        drain: Duration,
         section: Map<String, Value>,
         environment: Map<String, Value>,
     ) -> Result<Self, ConfigError> {
@@ -168,10 +160,9 @@ impl Layers {
         }
         let data = data.to_str().ok_or_else(|| ConfigError(format!("{}: not Unicode", data.display())))?;
         let default = part.default_settings();
-        let mut layers =
+        let layers =
             Self { part, default, onebox: Layer::default(), section: Layer(section), environment: Layer(environment) };
-        layers = layers.say("database_url", format!("sqlite:{data}/{part}.db"));
-        Ok(layers.say("drain_seconds", drain.as_secs()))
+        Ok(layers.say("database_url", format!("sqlite:{data}/{part}.db")))
     }
 
     fn say(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -227,7 +218,10 @@ fn refusal(error: impl std::fmt::Display) -> ConfigError {
 mod tests {
     use std::{io::Write as _, path::Path};
 
+    use mesh::Limits;
+
     use super::Config;
+    use crate::Part;
 
     fn with(lines: &str) -> Result<Config, String> {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -241,15 +235,29 @@ mod tests {
         assert_eq!(config.sso.database_url.expose(), "sqlite:/somewhere/sso.db");
         assert_eq!(config.blog.database_url.expose(), "sqlite:/somewhere/blog.db");
         assert_eq!(config.sms.mesh.deployment, config.sso.tokens.deployment);
-        assert_eq!(config.listen(crate::Part::Social), "127.0.0.1:50053");
+        assert_eq!(config.listen(Part::Social), "127.0.0.1:50053");
+    }
+
+    /// The files say what is the case when nothing is said.
+    #[test]
+    fn the_bounds_of_servers_are_the_same_in_every_file() {
+        #[derive(serde::Deserialize)]
+        struct Section {
+            server: Limits,
+        }
+        let files = Part::ALL.map(|part| (part.name(), part.default_settings()));
+        for (name, file) in files.into_iter().chain([("onebox", super::DEFAULT)]) {
+            let section: Section = mesh::config::load(name, file, None).expect(name);
+            assert_eq!(section.server, Limits::default(), "{name}");
+        }
     }
 
     #[test]
     fn a_section_overrides_the_service() {
-        let config =
-            with("drain_seconds = 3\n[sso]\nlisten = \"127.0.0.1:1\"\n[sso.passwords]\ncost = 11").expect("holds");
+        let config = with("[server]\ndrain_seconds = 3\n[sso]\nlisten = \"127.0.0.1:1\"\n[sso.passwords]\ncost = 11")
+            .expect("holds");
         assert_eq!((config.sso.passwords.cost, config.sso.passwords.queue), (11, 256));
-        assert_eq!((config.listen(crate::Part::Sso).as_str(), config.social.drain_seconds), ("127.0.0.1:1", 3));
+        assert_eq!((config.listen(Part::Sso).as_str(), config.social.server.drain.as_secs()), ("127.0.0.1:1", 3));
     }
 
     #[test]
@@ -266,9 +274,8 @@ mod tests {
             ("colour = 1", "colour"),
             ("[sso]\ncolour = 1", "colour"),
             ("[sms.carrier]\ninbox = true", "inbox"),
-            ("[sms]\ndrain_seconds = 5", "sms.drain_seconds"),
+            ("[sms.server]\ndrain_seconds = 5", "sms.server"),
             ("[social.peers]\nsso = \"http://elsewhere\"", "social.peers"),
-            ("drain_seconds = 0", "drain_seconds"),
         ] {
             let refused = with(lines).expect_err(lines);
             assert!(refused.contains(named), "{refused}");

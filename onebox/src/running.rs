@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use mesh::{
-    ChannelOptions, ClientMetrics, Limits, Local, Router, Shutdown, Stack, Tracer,
+    ChannelOptions, ClientMetrics, Local, Router, Shutdown, Stack, Tracer,
     token::{Keyring, Verifier},
 };
 
@@ -73,12 +73,15 @@ impl Site<'_> {
         let clock = self.edge.clock.clone();
         let verifier =
             Verifier::new(self.keyring(), &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
-        let limits = Limits { drain: self.config.drain, ..Limits::default() };
         let deps = sms::Deps {
             clock,
             random: self.edge.random.clone(),
             master_key: self.data.master,
-            stack: Stack { verifier: Arc::new(verifier), limits, tracer: self.tracer(Part::Sms) },
+            stack: Stack {
+                verifier: Arc::new(verifier),
+                limits: self.config.sms.server,
+                tracer: self.tracer(Part::Sms),
+            },
             carrier: self.edge.carrier.clone(),
             inline: self.edge.inline,
             shutdown,

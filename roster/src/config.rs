@@ -1,8 +1,12 @@
 //! The settings of a service that stands on the roster. Its own `default.toml` is their manual.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use mesh::{AdminConfig, config::Secret, telemetry::LogConfig};
+use mesh::{
+    AdminConfig,
+    config::{Bounds, Secret},
+    telemetry::LogConfig,
+};
 use serde::Deserialize;
 
 /// All settings of one service.
@@ -13,8 +17,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The database; prints masked, for it may hold a password.
     pub database_url: Secret,
-    /// The bound on draining, in seconds.
-    pub drain_seconds: u64,
+    /// What it takes on, and how long it waits.
+    pub server: mesh::Limits,
     /// Where whoever runs it looks.
     pub admin: AdminConfig,
     /// How to log.
@@ -53,7 +57,7 @@ pub struct Peers {
 
 /// What access tokens say.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawTokens")]
 pub struct Tokens {
     /// `iss`.
     pub issuer: String,
@@ -61,6 +65,26 @@ pub struct Tokens {
     pub audience: String,
     /// The implicit assertion.
     pub deployment: String,
-    /// How often SSO's public keys are asked for, in seconds, 10 to 900.
-    pub refresh_seconds: u64,
+    /// How often SSO's public keys are asked for, 10 to 900 s.
+    pub refresh: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTokens {
+    issuer: String,
+    audience: String,
+    deployment: String,
+    refresh_seconds: u64,
+}
+
+impl TryFrom<RawTokens> for Tokens {
+    type Error = String;
+
+    fn try_from(raw: RawTokens) -> Result<Self, String> {
+        let RawTokens { issuer, audience, deployment, refresh_seconds } = raw;
+        let mut bounds = Bounds::default();
+        bounds.hold("tokens.refresh_seconds", refresh_seconds, 10..=900);
+        bounds.finish(Self { issuer, audience, deployment, refresh: Duration::from_secs(refresh_seconds) })
+    }
 }

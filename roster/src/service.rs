@@ -1,10 +1,10 @@
 //! A service that stands on the roster, from its settings to its last call. Its own are its name, its settings, its migrations and its contract.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 use db::{Db, Migrations, Options};
 use mesh::{
-    Channel, Clock, Deadline, Limits, Router, Server, Shutdown, Stack, Threads, Tracer,
+    Channel, Clock, Deadline, Router, Server, Shutdown, Stack, Threads, Tracer,
     process::{Process, Settings},
     token::{Keyring, Kind, Verifier},
 };
@@ -31,18 +31,6 @@ pub struct Deps {
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting is out of its bounds.
-    #[error("{setting} is {value}; it may be {low} to {high}")]
-    Setting {
-        /// The setting, as in `default.toml`.
-        setting: &'static str,
-        /// What it is.
-        value: u64,
-        /// The least it may be.
-        low: u64,
-        /// The most it may be.
-        high: u64,
-    },
     /// The database cannot be opened or migrated.
     #[error("the database of {service} cannot be opened")]
     Database {
@@ -79,8 +67,6 @@ pub async fn start(
     deps: Deps,
     contract: impl FnOnce(Server, Roster) -> Server,
 ) -> Result<Service, StartError> {
-    let drain = seconds("drain_seconds", config.drain_seconds, 1, 300)?;
-    let refresh = seconds("tokens.refresh_seconds", config.tokens.refresh_seconds, 10, 900)?;
     let options = Options { inline: deps.inline, deadline, ..Options::new(config.database_url.expose()) };
     let opened = Db::open(options, migrations).await;
     let db = opened.map_err(|source| StartError::Database { service: name, source })?;
@@ -90,8 +76,7 @@ pub async fn start(
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let verifier = Arc::new(verifier);
-    let limits = Limits { drain, ..Limits::default() };
-    let stack = Stack { verifier: Arc::clone(&verifier), limits, tracer: deps.tracer };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer: deps.tracer };
     let (known, reached, counted) = (keyring.clone(), db.clone(), db.clone());
     let built = contract(Server::new(name, stack), Roster::new(db.clone(), deps.clock))
         .check("keys", move || std::future::ready(known.has(Kind::Access).then_some(()).ok_or("SSO gave none yet")))
@@ -103,7 +88,7 @@ pub async fn start(
         .build();
     let router = built.map_err(|source| StartError::Server { service: name, source })?;
     tokio::spawn(mesh::revocations::follow(verifier, deps.sso.clone(), deps.shutdown.clone()));
-    tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, refresh, deps.shutdown));
+    tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, tokens.refresh, deps.shutdown));
     Ok(Service { router, db })
 }
 
@@ -151,13 +136,6 @@ pub async fn serve(
 /// When the call being handled must be over, as the database wants to know it.
 fn deadline() -> Option<Instant> {
     mesh::deadline::current().map(Deadline::instant)
-}
-
-fn seconds(setting: &'static str, value: u64, low: u64, high: u64) -> Result<Duration, StartError> {
-    if !(low..=high).contains(&value) {
-        return Err(StartError::Setting { setting, value, low, high });
-    }
-    Ok(Duration::from_secs(value))
 }
 
 impl Service {

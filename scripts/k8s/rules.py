@@ -112,8 +112,8 @@ def proven(name, container):
 
 def ending(name, spec, container, root):
     """The grace outlasts the wait for DNS, the drain, and 5 s of closing databases, with as much to spare."""
-    asked = variables(container).get(f"PLAZA_{name.upper()}__DRAIN_SECONDS")
-    drain = int(asked) if asked else tomllib.loads((root / name / "default.toml").read_text())["drain_seconds"]
+    asked = variables(container).get(f"PLAZA_{name.upper()}__SERVER__DRAIN_SECONDS")
+    drain = int(asked) if asked else tomllib.loads((root / name / "default.toml").read_text())["server"]["drain_seconds"]
     wait = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     if name != "onebox" and not wait:
         yield "a wait before the end, until DNS knows"

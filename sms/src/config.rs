@@ -1,14 +1,13 @@
 //! The configuration: parsed into types that hold valid values alone. Every key is explained in `default.toml`.
 
 use std::{
-    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use mesh::{
     AdminConfig,
-    config::{ConfigError, Secret},
+    config::{Bounds, ConfigError, Secret},
     telemetry::LogConfig,
 };
 use serde::Deserialize;
@@ -29,9 +28,8 @@ pub struct Config {
     pub listen: String,
     /// Which database. It may hold a password.
     pub database_url: Secret,
-    /// How long calls under way may take to end once a process of its own is told to stop.
-    #[serde(rename = "drain_seconds")]
-    pub drain: Drain,
+    /// What it takes on, and how long it waits.
+    pub server: mesh::Limits,
     /// How to prove itself and believe others.
     pub tls: mesh::TlsConfig,
     /// Where a process of its own finds its keys.
@@ -82,21 +80,6 @@ pub struct KeysConfig {
 pub struct MeshConfig {
     /// The name of the deployment.
     pub deployment: String,
-}
-
-/// How long calls may go on after the shutdown has begun.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u64")]
-pub struct Drain(pub Duration);
-
-impl TryFrom<u64> for Drain {
-    type Error = String;
-
-    fn try_from(seconds: u64) -> Result<Self, String> {
-        let mut bounds = Bounds::default();
-        bounds.hold("drain_seconds", seconds, 1..=300);
-        bounds.finish(Self(Duration::from_secs(seconds)))
-    }
 }
 
 /// Who delivers. The inbox is part of the development carrier: no value of this type has a real carrier and an inbox.
@@ -223,7 +206,7 @@ impl RawLimits {
             bounds.hold("each of limits.cool_downs_s", *wait, 1..=3600);
         }
         if !self.cool_downs_s.is_sorted() {
-            bounds.0.push("limits.cool_downs_s must not fall".to_owned());
+            bounds.refuse("limits.cool_downs_s must not fall".to_owned());
         }
         bounds
     }
@@ -247,22 +230,6 @@ impl TryFrom<RawLimits> for LimitsConfig {
     }
 }
 
-/// Gathers every value out of bounds, to name all of them at once.
-#[derive(Default)]
-struct Bounds(Vec<String>);
-
-impl Bounds {
-    fn hold(&mut self, key: &str, value: u64, bounds: RangeInclusive<u64>) {
-        if !bounds.contains(&value) {
-            self.0.push(format!("{key} must be from {} to {}, not {value}", bounds.start(), bounds.end()));
-        }
-    }
-
-    fn finish<T>(self, value: T) -> Result<T, String> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0.join("; ")) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -281,7 +248,7 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:50052");
         assert_eq!(config.carrier, CarrierConfig::Development { console: true });
         assert_eq!(config.limits.limits.cool_downs, [30, 60, 120, 300].map(Duration::from_secs));
-        assert_eq!(config.drain.0, Duration::from_secs(10));
+        assert_eq!(config.server, mesh::Limits::default());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
 
 use mesh::{
-    Limits, Stack, Threads, WebConfig,
+    Stack, Threads, WebConfig,
     process::{self, Process, Settings},
     token::Verifier,
 };
@@ -50,6 +50,5 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
 fn stack(config: &Config, process: &Process) -> Stack {
     let keyring = process.mesh_key.keyring();
     let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
-    let limits = Limits { drain: config.drain.0, ..Limits::default() };
-    Stack { verifier: Arc::new(verifier), limits, tracer: process.tracer.clone() }
+    Stack { verifier: Arc::new(verifier), limits: config.server, tracer: process.tracer.clone() }
 }

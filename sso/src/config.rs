@@ -21,8 +21,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The database; prints masked, for it may hold a password.
     pub database_url: mesh::config::Secret,
-    /// The bound on draining, in seconds.
-    pub drain_seconds: u64,
+    /// What it takes on, and how long it waits.
+    pub server: mesh::Limits,
     /// Where whoever runs it looks.
     pub admin: mesh::AdminConfig,
     /// How to log.

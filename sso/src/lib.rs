@@ -49,7 +49,7 @@ use std::{sync::Arc, time::Duration};
 
 use db::{Db, work::Tally};
 use mesh::{
-    Channel, Clock, Limits, Random, Router, Shutdown, Stack, Tracer, deadline,
+    Channel, Clock, Random, Router, Shutdown, Stack, Tracer, deadline,
     token::{Keyring, Kind, Verifier},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -138,7 +138,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         in_bounds(setting, u64::try_from(value).unwrap_or(0), 1, 1_000_000)?;
     }
     in_bounds("audit.keep_days", config.audit.keep_days, 1, 3650)?;
-    in_bounds("drain_seconds", config.drain_seconds, 1, 300)?;
     let options = db::Options {
         inline,
         faults,
@@ -168,9 +167,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         async move { issuer.load().await.ok() }
     });
     let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
-    let drain = Duration::from_secs(config.drain_seconds);
-    let limits = Limits { drain, ..Limits::default() };
-    let stack = Stack { verifier: Arc::clone(&verifier), limits, tracer };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),

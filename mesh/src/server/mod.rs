@@ -5,6 +5,7 @@ mod activity;
 mod admission;
 mod bind;
 mod body;
+mod config;
 mod connection;
 mod gate;
 mod guard;
@@ -21,7 +22,7 @@ mod serve_tests;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -29,6 +30,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::{Service, util::BoxCloneSyncService};
 
 pub use bind::{BindError, bind};
+pub use config::Limits;
 pub use health::Health;
 pub use router::Router;
 pub use serve::Port;
@@ -52,51 +54,6 @@ pub struct Stack {
     pub limits: Limits,
     /// Makes the spans of its calls.
     pub tracer: Tracer,
-}
-
-/// The bounds of a server. The defaults are those of the design.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The longest request message, in bytes before compression; longer ones are RESOURCE_EXHAUSTED. 64 KiB; at most 4 MiB,
-    /// where tonic's own limit stands.
-    pub message_bytes: u32,
-    /// The most bytes of headers in one request. 16 KiB.
-    pub header_bytes: u32,
-    /// The most connections at a time; others wait to be accepted. 4096.
-    pub connections: u32,
-    /// The most calls at a time on one connection. 1024.
-    pub streams: u32,
-    /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than half of their method's deadline; more are
-    /// RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not counted. 1024.
-    pub calls: u32,
-    /// How long a peer that connected may take over its first words: TLS apart, the 24 bytes that open HTTP/2. 10 s.
-    pub greeting: Duration,
-    /// How long a connection lives, ±10 %, until its caller is told to make another: so calls spread over replicas that came
-    /// later, and certificates change. 30 min.
-    pub age: Duration,
-    /// How long calls may go on on a connection that has reached its age or was idle; then it is cut. 60 s.
-    pub grace: Duration,
-    /// After how long without a call a connection is ended. 15 min.
-    pub idle: Duration,
-    /// How long calls may go on after [`crate::Shutdown`] has begun. 10 s.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: 64 * 1024,
-            header_bytes: 16 * 1024,
-            connections: 4096,
-            streams: 1024,
-            calls: 1024,
-            greeting: Duration::from_secs(10),
-            age: Duration::from_secs(30 * 60),
-            grace: Duration::from_secs(60),
-            idle: Duration::from_secs(15 * 60),
-            drain: Duration::from_secs(10),
-        }
-    }
 }
 
 /// Why a server was not built.
