@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,7 +16,16 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
-use tokio::{net::TcpListener, task::AbortHandle};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
@@ -23,7 +33,7 @@ use tonic::{Request, Response, Status, transport::Server};
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     kept: Kept,
-    serving: AbortHandle,
+    tasks: JoinSet<()>,
 }
 
 /// Takes each request after a while, and keeps what is in it.
@@ -31,6 +41,8 @@ pub(crate) struct Collector {
 struct Kept {
     spans: Arc<Mutex<Vec<Told>>>,
     slowness: Duration,
+    /// The `x-api-key` that it wants.
+    key: Option<&'static str>,
 }
 
 /// A span and the service that made it.
@@ -47,6 +59,9 @@ impl TraceService for Kept {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         tokio::time::sleep(self.slowness).await;
+        if self.key.is_some_and(|key| request.metadata().get("x-api-key").is_none_or(|shown| shown != key)) {
+            return Err(Status::unauthenticated("who are you?"));
+        }
         for resource in request.into_inner().resource_spans {
             let about = attributes(&resource.resource.unwrap_or_default().attributes);
             let service = about.get("service.name").cloned().unwrap_or_default();
@@ -60,12 +75,34 @@ impl TraceService for Kept {
 
 impl Collector {
     pub(crate) async fn start(slowness: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::keep(Kept { spans: Arc::default(), slowness, key: None }).await
+    }
+
+    /// One that takes spans from who has the key alone, over TLS, with the certificate that `certs` has for SSO.
+    pub(crate) async fn start_secure(certs: &Path, key: &'static str) -> Self {
+        let mut collector = Self::keep(Kept { spans: Arc::default(), slowness: Duration::ZERO, key: Some(key) }).await;
+        let (listener, acceptor, plain) = (listen("0.0.0.0:0").await, acceptor(certs), collector.address);
+        collector.address = (Ipv4Addr::LOCALHOST, listener.local_addr().expect("an address").port()).into();
+        let ending_tls = async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut near = acceptor.accept(stream).await?;
+                    copy_bidirectional(&mut near, &mut TcpStream::connect(plain).await?).await
+                });
+            }
+        };
+        collector.tasks.spawn(ending_tls);
+        collector
+    }
+
+    async fn keep(kept: Kept) -> Self {
+        let listener = listen("127.0.0.1:0").await;
         let address = listener.local_addr().expect("an address");
-        let kept = Kept { spans: Arc::default(), slowness };
         let server = Server::builder().add_service(TraceServiceServer::new(kept.clone()));
-        let serving = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener))).abort_handle();
-        Self { address, kept, serving }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("served") });
+        Self { address, kept, tasks }
     }
 
     /// What has come.
@@ -74,10 +111,18 @@ impl Collector {
     }
 }
 
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+async fn listen(address: &str) -> TcpListener {
+    TcpListener::bind(address).await.expect("a free port")
+}
+
+fn acceptor(certs: &Path) -> TlsAcceptor {
+    let chain = CertificateDer::from_pem_file(certs.join("sso.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(certs.join("sso.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let mut config = config.with_no_client_auth().with_single_cert(vec![chain], key).expect("a pair");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn attributes(all: &[KeyValue]) -> HashMap<String, String> {

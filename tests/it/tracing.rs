@@ -2,11 +2,16 @@
 
 use std::{
     collections::HashSet,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use ::tracing::subscriber;
-use mesh::{Clock, Random, Telemetry, TelemetryConfig, trace::Outsiders};
+use mesh::{
+    Clock, Random, Telemetry, TelemetryConfig,
+    config::Secret,
+    trace::{Outsiders, TelemetryError},
+};
 use onebox::Edge;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use proto::sso::v1::{ProvisioningState, auth_service_client::AuthServiceClient};
@@ -24,8 +29,17 @@ const SIGN_UP: &str = "sso.v1.AuthService/SignUp";
 
 fn telemetry(endpoint: impl std::fmt::Display, queue: usize) -> Telemetry {
     let endpoint = format!("http://{endpoint}");
-    let config = TelemetryConfig { endpoint, ratio: 1.0, queue, outsiders: Outsiders::Strip };
-    Telemetry::start(&config, Clock::system(), Random::system()).expect("the settings hold")
+    start(TelemetryConfig { endpoint, queue, ..everything() }).expect("the settings hold")
+}
+
+/// Each flow is traced.
+fn everything() -> TelemetryConfig {
+    let (endpoint, roots, headers) = Default::default();
+    TelemetryConfig { endpoint, roots, headers, ratio: 1.0, queue: 4096, outsiders: Outsiders::Strip }
+}
+
+fn start(config: TelemetryConfig) -> Result<Telemetry, TelemetryError> {
+    Telemetry::start(&config, Clock::system(), Random::system())
 }
 
 /// Takes up what databases say on this thread. Asked for once they have spoken: what another test's thread says for the first time at the very moment a
@@ -152,4 +166,43 @@ async fn a_collector_that_is_silent_slow_or_gone_costs_calls_nothing() {
         let slowest = calls(&telemetry).await;
         assert!(slowest < Duration::from_millis(200), "{name}: a call took {slowest:?}");
     }
+}
+
+/// How many spans of one refused call came to the collector.
+async fn arrived(config: TelemetryConfig, collector: &Collector) -> usize {
+    let telemetry = start(config).expect("the settings hold");
+    let edge = Edge { inline: true, telemetry: telemetry.clone(), ..Edge::system() };
+    let (world, before) = (World::start_at(edge).await, collector.spans().len());
+    world.auth().sign_up(proto::sso::v1::SignUpRequest::default()).await.expect_err("nothing in it");
+    world.stop().await;
+    collector.spans().len() - before
+}
+
+#[tokio::test]
+async fn over_tls_a_collector_is_believed_by_its_name_and_shown_a_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [certs, others] = ["certs", "others"].map(|name| {
+        let path = folder.path().join(name);
+        onebox::certs::write(&path, "plaza.local", &Clock::system()).expect("certificates");
+        path
+    });
+    let collector = Collector::start_secure(&certs, "open sesame").await;
+    let port = collector.address.port();
+    let config = |host: &str, roots: &Path, key: &str| {
+        let (endpoint, roots) = (format!("https://{host}:{port}"), roots.join(onebox::certs::ROOTS));
+        TelemetryConfig { endpoint, roots, headers: vec![Secret::new(format!("x-api-key: {key}"))], ..everything() }
+    };
+    for (host, roots, key, comes) in [
+        ("127.0.0.1", &certs, "open sesame", true),
+        ("localhost", &certs, "open sesame", true),
+        // Another key, another authority, and an address that the certificate does not have.
+        ("127.0.0.1", &certs, "open barley", false),
+        ("127.0.0.1", &others, "open sesame", false),
+        ("127.0.0.2", &certs, "open sesame", false),
+    ] {
+        let spans = Box::pin(arrived(config(host, roots, key), &collector)).await;
+        assert_eq!(spans > 0, comes, "{host} {key} under {}", roots.display());
+    }
+    let nowhere = start(config("127.0.0.1", &folder.path().join("nowhere"), "")).expect_err("no roots").to_string();
+    assert!(nowhere.contains("telemetry.roots") && nowhere.contains("nowhere"), "{nowhere}");
 }

@@ -167,6 +167,18 @@ impl Material {
     }
 }
 
+/// What a connection begins with to whoever is no service of Plaza's: believed under `roots`, by the name of its host (RFC 9525), and shown no certificate.
+///
+/// # Errors
+/// If the file cannot be read, or has no certificates in it.
+pub(crate) fn outward(path: &Path, clock: &Clock) -> Result<ClientConfig, TlsError> {
+    let (provider, time) = (Arc::new(ring::default_provider()), Arc::new(Time(clock.clone())));
+    let builder = ClientConfig::builder_with_details(provider, time).with_protocol_versions(&[&TLS13]);
+    let mut config = builder.map_err(TlsError::Pair)?.with_root_certificates(roots(path)?).with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(config)
+}
+
 fn server(
     provider: &Arc<CryptoProvider>,
     time: &Arc<Time>,

@@ -22,6 +22,7 @@ use std::{
 pub use config::{PlainText, TlsConfig};
 pub(crate) use handshake::is_refusal;
 pub use material::TlsError;
+pub(crate) use material::outward;
 
 use crate::clock::Clock;
 use config::Files;

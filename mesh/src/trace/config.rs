@@ -1,14 +1,28 @@
 //! The settings.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
-use tonic::transport::Endpoint;
+use tonic::{
+    metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
+    transport::Endpoint,
+};
+
+use crate::{config::Secret, tls::TlsError};
+
+/// The most headers that go with a request.
+const HEADERS: usize = 16;
 
 /// Whether flows are traced, and where spans go.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// A collector that takes OTLP over gRPC, `http://host:port`; empty for none, and then nothing is traced.
+    /// A collector that takes OTLP over gRPC, `http://host:port`, or `https://host:port` over TLS 1.3; empty for none, and then nothing is traced.
     pub endpoint: String,
+    /// The authorities by which a collector at `https` is believed, as PEM; read again for each connection.
+    pub roots: PathBuf,
+    /// What goes with each request to a collector at `https`, `name: value`, such as an API key; 16 at most.
+    pub headers: Vec<Secret>,
     /// The share of the flows which begin here that is traced, 0 to 1.
     pub ratio: f64,
     /// Spans that may wait to be sent, 1 to 1,000,000.
@@ -31,8 +45,20 @@ pub enum Outsiders {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// Not an address of a collector.
-    #[error("telemetry.endpoint is {0:?}; it may be empty, or http://host:port")]
+    #[error("telemetry.endpoint is {0:?}; it may be empty, http://host:port, or https://host:port")]
     Endpoint(String),
+    /// A collector at `https`, and nothing to believe it by.
+    #[error("telemetry.roots: {0}")]
+    Roots(TlsError),
+    /// No header. The text does not say what it is.
+    #[error("telemetry.headers: number {0} is not of the form \"name: value\"")]
+    Header(usize),
+    /// More than a few.
+    #[error("telemetry.headers has {0} headers; 16 are the most")]
+    Headers(usize),
+    /// Secrets in plain text.
+    #[error("telemetry.headers would go out in plain text: telemetry.endpoint has to be https://host:port")]
+    PlainHeaders,
     /// No share.
     #[error("telemetry.ratio is {0}; it may be 0 to 1")]
     Ratio(f64),
@@ -42,7 +68,7 @@ pub enum TelemetryError {
 }
 
 impl TelemetryConfig {
-    /// The collector, if there is one and all holds.
+    /// Where the collector is, if there is one and all holds.
     pub(super) fn endpoint(&self) -> Result<Option<Endpoint>, TelemetryError> {
         if !(0.0..=1.0).contains(&self.ratio) {
             return Err(TelemetryError::Ratio(self.ratio));
@@ -53,8 +79,69 @@ impl TelemetryConfig {
         if self.endpoint.is_empty() {
             return Ok(None);
         }
-        let endpoint = Endpoint::from_shared(self.endpoint.clone()).ok();
-        let endpoint = endpoint.filter(|to| to.uri().scheme_str() == Some("http") && to.uri().host().is_some());
-        endpoint.map(Some).ok_or_else(|| TelemetryError::Endpoint(self.endpoint.clone()))
+        let refused = || TelemetryError::Endpoint(self.endpoint.clone());
+        let endpoint = Endpoint::from_shared(self.endpoint.clone()).map_err(|_| refused())?;
+        match (endpoint.uri().scheme_str(), endpoint.uri().host()) {
+            (Some("http"), Some(_)) if !self.headers.is_empty() => Err(TelemetryError::PlainHeaders),
+            (Some("http" | "https"), Some(_)) => Ok(Some(endpoint)),
+            _ => Err(refused()),
+        }
+    }
+
+    /// What goes with each request.
+    pub(super) fn headers(&self) -> Result<MetadataMap, TelemetryError> {
+        if self.headers.len() > HEADERS {
+            return Err(TelemetryError::Headers(self.headers.len()));
+        }
+        let mut headers = MetadataMap::new();
+        for (number, header) in (1..).zip(&self.headers) {
+            let (name, value) = header_of(header.expose()).ok_or(TelemetryError::Header(number))?;
+            headers.append(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn header_of(line: &str) -> Option<(AsciiMetadataKey, AsciiMetadataValue)> {
+    let (name, value) = line.split_once(':')?;
+    let mut value: AsciiMetadataValue = value.trim().parse().ok()?;
+    // Neither printed nor kept in HPACK's table.
+    value.set_sensitive(true);
+    Some((name.trim().to_ascii_lowercase().parse().ok()?, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(endpoint: &str, headers: &[&str]) -> TelemetryConfig {
+        let headers = headers.iter().copied().map(Secret::new).collect();
+        let (endpoint, roots) = (endpoint.to_owned(), PathBuf::new());
+        TelemetryConfig { endpoint, roots, headers, ratio: 1.0, queue: 1, outsiders: Outsiders::Strip }
+    }
+
+    #[test]
+    fn a_collector_is_in_plain_text_or_over_tls() {
+        for endpoint in ["http://127.0.0.1:4317", "https://collector.example", "https://[::1]:4317"] {
+            assert!(config(endpoint, &[]).endpoint().expect(endpoint).is_some());
+        }
+        assert!(config("", &[]).endpoint().expect("none").is_none());
+        for endpoint in ["127.0.0.1:4317", "grpc://127.0.0.1:4317", "https://", "nonsense"] {
+            assert!(matches!(config(endpoint, &[]).endpoint(), Err(TelemetryError::Endpoint(_))), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn headers_go_out_over_tls_alone_and_are_not_told() {
+        let headers = config("https://one", &["X-Api-Key: a:b", "other:c"]).headers().expect("two");
+        assert_eq!(headers.get("x-api-key").expect("a key").to_str().expect("ascii"), "a:b");
+        assert!(!format!("{headers:?}").contains("a:b"));
+        let refused = config("http://one", &["x-api-key: a"]).endpoint().expect_err("plain text").to_string();
+        assert!(refused.contains("telemetry.headers") && refused.contains("https"), "{refused}");
+        for wrong in ["secret", "a b: secret", "a: secret\nb: c", "a-bin: secret"] {
+            let refused = config("https://one", &["x: y", wrong]).headers().expect_err(wrong).to_string();
+            assert!(refused.contains("number 2") && !refused.contains("secret"), "{refused}");
+        }
+        assert!(matches!(config("https://one", &["a: b"; 17]).headers(), Err(TelemetryError::Headers(17))));
     }
 }

@@ -15,12 +15,12 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tonic::{Code, Request, Status, client::Grpc};
-use tonic_prost::ProstCodec;
+use tonic::{Code, Status};
 
 use super::{
     Outsiders, TelemetryConfig, TelemetryError, Tracer,
-    otlp::{self, EXPORT, SCHEMA},
+    collector::Collector,
+    otlp::{self, SCHEMA},
     tracer::{Inner, resource},
 };
 use crate::{
@@ -36,7 +36,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a collector may take over one request, and how long a request is sent again before it is given up.
 const ANSWER: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
 const PAUSES: Growth = Growth { first: Duration::from_millis(500), factor: 2.0, longest: Duration::from_secs(5) };
 /// How long the end of a process waits for its last spans.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -74,17 +73,12 @@ impl Telemetry {
     /// # Errors
     /// A setting out of its bounds; the text names it.
     pub fn start(config: &TelemetryConfig, clock: Clock, random: Random) -> Result<Self, TelemetryError> {
-        let Some(endpoint) = config.endpoint()? else { return Ok(Self::off()) };
+        let Some(collector) = Collector::new(config, &clock)? else { return Ok(Self::off()) };
         let (queue, spans) = mpsc::channel(config.queue);
         let counts = || AtomicU64::new(0);
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
         let stop = Shutdown::manual();
-        let sender = Sender {
-            collector: Grpc::new(endpoint.connect_timeout(CONNECT).connect_lazy()),
-            exporter: Arc::clone(&exporter),
-            random: random.clone(),
-            failing: false,
-        };
+        let sender = Sender { collector, exporter: Arc::clone(&exporter), random: random.clone(), failing: false };
         let task = Mutex::new(Some(tokio::spawn(sender.run(spans, stop.clone()))));
         let instance = crate::uuid_v7(&clock, &random).to_string();
         Ok(Self(Some(Arc::new(Process { config: config.clone(), clock, random, instance, exporter, stop, task }))))
@@ -96,7 +90,8 @@ impl Telemetry {
         let (queue, spans) = mpsc::channel(1000);
         let counts = || AtomicU64::new(0);
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
-        let config = TelemetryConfig { endpoint: String::new(), ratio, queue: 1000, outsiders };
+        let (endpoint, roots, headers) = Default::default();
+        let config = TelemetryConfig { endpoint, roots, headers, ratio, queue: 1000, outsiders };
         let (clock, random) = (Clock::simulated(std::time::UNIX_EPOCH), Random::seeded(1));
         let (instance, stop, task) = (String::new(), Shutdown::manual(), Mutex::default());
         (
@@ -160,7 +155,7 @@ type Spans = Vec<(Arc<otlp::Resource>, otlp::Span)>;
 
 /// Sends one batch after the other.
 struct Sender {
-    collector: Grpc<tonic::transport::Channel>,
+    collector: Collector,
     exporter: Arc<Exporter>,
     random: Random,
     failing: bool,
@@ -199,7 +194,8 @@ impl Sender {
         // Once, however long it lasts.
         match (std::mem::replace(&mut self.failing, refused.is_err()), refused) {
             (false, Err(status)) => {
-                tracing::warn!(code = ?status.code(), "the collector does not take spans: they are lost")
+                let (code, reason) = (status.code(), status.message());
+                tracing::warn!(?code, reason, "the collector does not take spans: they are lost")
             }
             (true, Ok(_)) => tracing::info!("the collector takes spans again"),
             _ => {}
@@ -210,20 +206,12 @@ impl Sender {
     async fn persist(&mut self, request: otlp::Request) -> Result<u64, Status> {
         let mut pauses = Backoff::new(PAUSES);
         loop {
-            let answer = timeout(ANSWER, self.export(request.clone())).await;
+            let answer = timeout(ANSWER, self.collector.export(request.clone())).await;
             match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
                 Err(status) if may_pass(status.code()) => sleep(pauses.next(&self.random)).await,
                 answer => return answer,
             }
         }
-    }
-
-    async fn export(&mut self, request: otlp::Request) -> Result<u64, Status> {
-        self.collector.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let (path, codec) = (EXPORT.parse().map_err(|_| Status::internal("a path"))?, ProstCodec::default());
-        let answer = self.collector.unary(Request::new(request), path, codec).await?;
-        let otlp::Response { partial_success } = answer.into_inner();
-        Ok(partial_success.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)))
     }
 }
 

@@ -1,0 +1,74 @@
+//! The way to a collector: OTLP over gRPC, in plain text or over TLS. A collector is no service of Plaza's: it is believed by the name of its host, and
+//! shown no certificate.
+
+use std::{io, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Request, Status,
+    client::Grpc,
+    metadata::MetadataMap,
+    transport::{Channel, Uri},
+};
+use tonic_prost::ProstCodec;
+use tower::service_fn;
+
+use super::{
+    TelemetryConfig, TelemetryError,
+    otlp::{self, EXPORT},
+};
+use crate::{clock::Clock, failure::chain, tls};
+
+const CONNECT: Duration = Duration::from_secs(5);
+
+pub(super) struct Collector {
+    grpc: Grpc<Channel>,
+    headers: MetadataMap,
+}
+
+impl Collector {
+    /// Where `config` says; `None` if it says nowhere. It need not be there.
+    ///
+    /// # Errors
+    /// A setting that does not hold.
+    pub(super) fn new(config: &TelemetryConfig, clock: &Clock) -> Result<Option<Self>, TelemetryError> {
+        let Some(endpoint) = config.endpoint()? else { return Ok(None) };
+        let (endpoint, headers) = (endpoint.connect_timeout(CONNECT), config.headers()?);
+        if endpoint.uri().scheme_str() == Some("http") {
+            return Ok(Some(Self { grpc: Grpc::new(endpoint.connect_lazy()), headers }));
+        }
+        let (roots, clock) = (config.roots.clone(), clock.clone());
+        tls::outward(&roots, &clock).map_err(TelemetryError::Roots)?;
+        let connector = service_fn(move |uri| {
+            // Each connection believes what the file says then.
+            let config = tls::outward(&roots, &clock);
+            async move { connect(uri, config.map_err(io::Error::other)?).await }
+        });
+        Ok(Some(Self { grpc: Grpc::new(endpoint.connect_with_connector_lazy(connector)), headers }))
+    }
+
+    /// Sends a request once. Returns how many spans were rejected.
+    ///
+    /// # Errors
+    /// The collector's, or UNAVAILABLE if it cannot be reached; the text says why.
+    pub(super) async fn export(&mut self, request: otlp::Request) -> Result<u64, Status> {
+        self.grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+        let (path, codec) = (EXPORT.parse().map_err(|_| Status::internal("a path"))?, ProstCodec::default());
+        let mut request = Request::new(request);
+        request.metadata_mut().clone_from(&self.headers);
+        let answer = self.grpc.unary(request, path, codec).await?;
+        let otlp::Response { partial_success } = answer.into_inner();
+        Ok(partial_success.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)))
+    }
+}
+
+async fn connect(uri: Uri, config: ClientConfig) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    // IPv6 stands in brackets in a URI, and nowhere else.
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
+    Ok(TokioIo::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+}
