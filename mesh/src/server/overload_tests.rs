@@ -69,3 +69,31 @@ async fn ten_times_the_capacity_leaves_goodput_whole_and_is_over_soon() {
     assert_eq!(after, offered, "a second after it was over");
     assert!(began.elapsed() < Duration::from_secs(SECONDS + 5), "nothing outlives its deadline");
 }
+
+/// Whatever was late, what is in time again is taken on again.
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_for_late_calls_grows_again() {
+    let echo = Echo::unary(|request| async move {
+        sleep(Duration::from_millis(request.get_ref().parse().expect("a number"))).await;
+        Ok(request.into_inner())
+    });
+    let options = ChannelOptions { random: Random::seeded(1), ..ChannelOptions::default() };
+    let channel = Channel::in_memory(echo.router(Keys::new().stack()), None, options);
+    let refused = async |calls: usize, millis: &'static str| {
+        let call = |_| {
+            let channel = channel.clone();
+            async move { say(&channel, "Once", millis).await.err().map(|status| status.code()) }
+        };
+        calls - answered((0..calls).map(call).collect()).await
+    };
+    assert_eq!(refused(1024, "10").await, 0);
+    // Each takes over half of the 2 s that the method allows.
+    for _ in 0..4 {
+        assert_eq!(refused(1, "1500").await, 0);
+    }
+    assert_eq!(refused(1024, "10").await, 1024 - 64);
+    for _ in 0..60 {
+        assert_eq!(refused(1, "100").await, 0);
+    }
+    assert_eq!(refused(1024, "10").await, 0, "after 6 s");
+}

@@ -8,14 +8,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, time::sleep};
-use tonic::Code;
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, transport::Endpoint};
+use tonic_prost::ProstCodec;
 
-use super::{DEADLINE, Outcome, addresses, bare, connect, load, millis, only, ours, replicas};
+use super::{Control, DEADLINE, MARGIN, Outcome, addresses, bare, connect, load, millis, only, ours, replicas};
 use crate::{
     server::Limits,
     testing::{
-        Echo, Keys,
+        Echo, Keys, listen, say,
         sockets::{Proxy, serve},
     },
 };
@@ -82,9 +87,52 @@ async fn an_endpoint_that_answers_nothing_any_more_loses_no_call_that_may_be_rep
     sleep(millis(100)).await;
     proxy.freeze();
     under_load.await.expect("no panic").is_whole();
-    // What must not be repeated waits for its deadline, and no longer.
-    let outcome = load(ours(&channel, "Once"), 5).await.expect("no panic");
-    outcome.is_in_time();
-    assert!(outcome.lost.iter().all(|status| status.code() == Code::DeadlineExceeded), "{:?}", outcome.lost);
     assert_eq!(load(beside, 5).await.expect("no panic").lost_some(), only(Code::Cancelled));
+}
+
+/// The only endpoint is frozen: nobody can save the call, and nothing but its own deadline ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_not_answered_ends_at_its_deadline() {
+    let keys = Keys::new();
+    let replica = replicas(1, Duration::ZERO, &keys, Limits::default()).await.remove(0);
+    let proxy = Proxy::to(replica.address).await;
+    let channel = connect(&keys, vec![proxy.address]);
+    say(&channel, "Once", "").await.expect("answered");
+    proxy.freeze();
+    let outcome = load(ours(&channel, "Once"), 1).await.expect("no panic");
+    outcome.is_in_time();
+    assert_eq!((outcome.lost.len(), outcome.lost_some()), (12, only(Code::DeadlineExceeded)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_falls_silent_ends_at_its_deadline_and_with_plain_tonic_does_not() {
+    let keys = Keys::new();
+    let endless = Echo::stream(|| tokio_stream::once(Ok("first".to_owned())).chain(tokio_stream::pending()));
+    let replica = serve(endless, &keys, Limits::default()).await;
+    let proxy = Proxy::to(replica.address).await;
+    let channel = connect(&keys, vec![proxy.address]);
+    let plain = Endpoint::from_shared(format!("http://{}", proxy.address)).expect("a URI").connect_lazy();
+    let ours = async {
+        let (control, (items, status)) = (Control::start(), listen(&channel).await);
+        assert!(control.late().await <= MARGIN);
+        assert_eq!(
+            (items, status.map(|status| status.code())),
+            (vec!["first".to_owned()], Some(Code::DeadlineExceeded))
+        );
+    };
+    let bare = async {
+        let mut grpc = tonic::client::Grpc::new(plain);
+        grpc.ready().await.expect("ready");
+        let (path, codec) = ("/test.v1.EchoService/Stream".parse().expect("a path"), ProstCodec::default());
+        let mut request = Request::new(String::new());
+        request.set_timeout(DEADLINE);
+        let mut items = grpc.server_streaming::<_, String, _>(request, path, codec).await.expect("begun").into_inner();
+        assert_eq!(items.message().await.expect("an item").as_deref(), Some("first"));
+        assert!(timeout(DEADLINE + millis(500), items.message()).await.is_err(), "plain tonic waits on");
+    };
+    let freezing = async {
+        sleep(millis(500)).await;
+        proxy.freeze();
+    };
+    tokio::join!(ours, bare, freezing);
 }

@@ -46,3 +46,15 @@ async fn half_the_calls_failing_ejects_though_never_five_in_a_row() {
     assert_eq!(load(&channel, "Once", 1, 100).await.len(), 0);
     assert_eq!(asked.load(SeqCst), before, "judged, and out");
 }
+
+#[tokio::test(start_paused = true)]
+async fn at_most_half_are_ejected() {
+    let failing = [(); 3].map(|()| host(millis(1), Some(Code::Internal)));
+    let hosts = Hosts::of(failing.iter().map(|(host, _)| host.clone()).chain([up()]));
+    assert!(load(&channel(options(&hosts)), "Once", 1, 400).await.len() > 50);
+    let mut asked = failing.map(|(_, asked)| asked.load(SeqCst));
+    asked.sort_unstable();
+    // Two for five failures in a row; the third, for which there is no room, goes on to be asked.
+    assert_eq!(asked[..2], [5, 5]);
+    assert!(asked[2] > 50, "{asked:?}");
+}
