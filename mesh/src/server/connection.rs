@@ -1,6 +1,6 @@
 //! One HTTP/2 connection of a server.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,6 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tonic::body::Body;
+use tower::Service as _;
 
 use super::{
     Router,
@@ -54,14 +55,14 @@ where
     let activity = Activity::default();
     let calls = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let router = handler.clone();
+        let mut router = handler.clone();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(calls.begin());
         if let Some(known) = known.clone() {
             request.extensions_mut().insert(known);
         }
-        async move { Ok::<_, Infallible>(router.handle(request).await) }
+        router.call(request)
     });
     let limits = router.limits();
     let (line, greeting, returned) = Line::new(stream);

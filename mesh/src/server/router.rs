@@ -200,7 +200,9 @@ impl Inner {
         if deadline.passed() {
             return Err(Failure::late().into());
         }
-        let handled = deadline::within(deadline, guarded(self.admitted(policy, route, request)));
+        // A future within a future is moved whenever that is, until it is polled: what the handler needs is put away first.
+        let handling = Box::pin(self.admitted(policy, route, request));
+        let handled = deadline::within(deadline, guarded(handling));
         timeout_at(deadline.instant(), handled).await.unwrap_or_else(|_| Err(Failure::late().into())).flatten()
     }
 
