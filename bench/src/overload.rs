@@ -2,7 +2,7 @@
 
 use std::{error::Error, fs, sync::Arc, time::Duration};
 
-use ::mesh::{Channel, ChannelOptions, Clock, PeerIdentity, Random, Shutdown, bind, token};
+use ::mesh::{Channel, ChannelOptions, Clock, PeerIdentity, Random, Shutdown, Tracer, bind, token};
 use clap::Args;
 use tokio::{
     sync::Semaphore,
@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     mesh::{
         load::Caller,
-        service::{key, router},
+        service::{CALLEE, CALLER, authorization, key, router},
     },
     println,
 };
@@ -59,9 +59,9 @@ async fn serve() -> Result<Caller, Box<dyn Error>> {
     };
     let listener = bind("127.0.0.1:0").await?;
     let uri = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(router(&key(), work)?.serve(listener, Shutdown::manual()));
-    let identity = PeerIdentity::new("sso", key().signer(token::Kind::Peer), Clock::system(), Random::system());
-    Ok(Caller::Mesh(Channel::connect("sms", &uri, identity, ChannelOptions::default())))
+    tokio::spawn(router(work, Tracer::off())?.serve(listener, Shutdown::manual()));
+    let identity = PeerIdentity::new(CALLER, key().signer(token::Kind::Peer), Clock::system(), Random::system());
+    Ok(Caller::Mesh(Channel::connect(CALLEE, &uri, identity, ChannelOptions::default()), authorization()?))
 }
 
 /// Offers so many calls a second, whatever becomes of them, and returns how many a second were answered.

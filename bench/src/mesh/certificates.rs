@@ -12,9 +12,11 @@ use rustls::{
     version::TLS13,
 };
 
+use super::service::{CALLEE, CALLER};
+
 const DOMAIN: &str = "bench.plaza";
 
-/// Makes the files of `sso` and `sms`.
+/// Makes the files of caller and callee.
 pub(crate) fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,7 +25,7 @@ pub(crate) fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     params.distinguished_name.push(DnType::CommonName, "bench");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     fs::write(folder.join("roots.pem"), authority.pem())?;
-    for name in ["sso", "sms"] {
+    for name in [CALLER, CALLEE] {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
         params.subject_alt_names.push(SanType::URI(format!("spiffe://{DOMAIN}/{name}").try_into()?));
@@ -59,7 +61,7 @@ fn own(folder: &Path, name: &str) -> Result<Own, Box<dyn Error>> {
 
 /// A server that believes whom the authority signed.
 pub(crate) fn server(folder: &Path) -> Result<ServerConfig, Box<dyn Error>> {
-    let (chain, key, roots) = own(folder, "sms")?;
+    let (chain, key, roots) = own(folder, CALLEE)?;
     let provider = Arc::new(default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -72,7 +74,7 @@ pub(crate) fn server(folder: &Path) -> Result<ServerConfig, Box<dyn Error>> {
 
 /// Its client.
 pub(crate) fn client(folder: &Path) -> Result<ClientConfig, Box<dyn Error>> {
-    let (chain, key, roots) = own(folder, "sso")?;
+    let (chain, key, roots) = own(folder, CALLER)?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)

@@ -11,7 +11,7 @@ use std::{
 
 use clap::ValueEnum as _;
 
-use super::serve::Kind;
+use super::{serve::Kind, traces::Traces};
 
 /// A server that runs until this is dropped.
 pub(crate) struct Server {
@@ -26,7 +26,13 @@ impl Server {
     }
 
     /// Starts `bench serve`, beneath `under` if there is any.
-    pub(crate) fn start(kind: Kind, folder: &Path, one_thread: bool, under: &[&str]) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(
+        kind: Kind,
+        folder: &Path,
+        one_thread: bool,
+        traces: &Traces,
+        under: &[&str],
+    ) -> Result<Self, Box<dyn Error>> {
         let program = std::env::current_exe()?;
         let mut command = match under {
             [] => Command::new(&program),
@@ -38,6 +44,7 @@ impl Server {
         };
         let name = kind.to_possible_value().ok_or("a server without a name")?;
         command.arg("serve").arg(name.get_name()).arg(folder).args(one_thread.then_some("--one-thread"));
+        command.args(traces.arguments());
         if !under.is_empty() {
             command.stderr(Stdio::piped());
         }

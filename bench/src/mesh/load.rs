@@ -2,26 +2,39 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use proto::sms::v1::{AcknowledgeOtpRequest, otp_service_client::OtpServiceClient};
+use proto::social::v1::{UpdateProfileRequest, profile_service_client::ProfileServiceClient};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tonic::{Status, transport};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport,
+};
 
 /// How a call is made.
 #[derive(Clone)]
 pub(crate) enum Caller {
+    /// tonic's channel, as nobody.
     Tonic(transport::Channel),
-    Mesh(mesh::Channel),
+    /// The mesh's, with the token of a person.
+    Mesh(mesh::Channel, MetadataValue<Ascii>),
+    /// tonic's, with the same.
+    Person(transport::Channel, MetadataValue<Ascii>),
 }
 
 impl Caller {
     pub(crate) async fn call(&self) -> Result<(), Status> {
-        let request = AcknowledgeOtpRequest::default();
+        let mut request = Request::new(UpdateProfileRequest::default());
+        if let Self::Mesh(_, token) | Self::Person(_, token) = self {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         match self {
-            Self::Tonic(channel) => OtpServiceClient::new(channel.clone()).acknowledge_otp(request).await?,
-            Self::Mesh(channel) => OtpServiceClient::new(channel.clone()).acknowledge_otp(request).await?,
+            Self::Tonic(channel) | Self::Person(channel, _) => {
+                ProfileServiceClient::new(channel.clone()).update_profile(request).await?
+            }
+            Self::Mesh(channel, _) => ProfileServiceClient::new(channel.clone()).update_profile(request).await?,
         };
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
 
 use ::mesh::{Port, Shutdown, Threads, bind, threads};
 use clap::{Args, ValueEnum};
-use proto::sms::v1::otp_service_server::OtpServiceServer;
+use proto::social::v1::profile_service_server::ProfileServiceServer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpListener,
@@ -27,7 +27,8 @@ use tonic::transport::{
 
 use super::{
     certificates,
-    service::{Callee, key, nothing, router},
+    service::{CALLEE, Callee, nothing, router},
+    traces::Traces,
 };
 
 /// Which server.
@@ -49,6 +50,8 @@ pub(crate) struct Arguments {
     /// One thread rather than one a core
     #[arg(long)]
     one_thread: bool,
+    #[command(flatten)]
+    traces: Traces,
 }
 
 /// Prints the address, and serves until the process is told to end: on the runtime that is each server's own, or on one thread.
@@ -66,7 +69,7 @@ async fn serve(arguments: Arguments, threads: Threads) -> Result<(), Box<dyn Err
     let listener = bind("127.0.0.1:0").await?;
     crate::println(&listener.local_addr()?.to_string());
     let shutdown = Shutdown::on_signals()?;
-    let server = transport::Server::builder().add_service(OtpServiceServer::new(Callee(nothing)));
+    let server = transport::Server::builder().add_service(ProfileServiceServer::new(Callee(nothing)));
     match arguments.kind {
         Kind::Bare => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -79,9 +82,9 @@ async fn serve(arguments: Arguments, threads: Threads) -> Result<(), Box<dyn Err
             server.serve_with_incoming_shutdown(ReceiverStream::new(incoming), shutdown.begun()).await?;
         }
         Kind::Mesh => {
-            let tls = certificates::mesh(&arguments.folder, "sms")?;
+            let tls = certificates::mesh(&arguments.folder, CALLEE)?;
             let port = Port { listener, tls, threads };
-            router(&key(), nothing)?.serve(port, shutdown).await?;
+            router(nothing, arguments.traces.tracer(CALLEE)?)?.serve(port, shutdown).await?;
         }
     }
     Ok(())

@@ -13,7 +13,11 @@ use std::{
 use tokio::time::sleep;
 use tonic::transport::Endpoint;
 
-use super::{child::Server, load::Caller};
+use super::{
+    child::Server,
+    load::Caller,
+    service::{CALLEE, CALLER},
+};
 
 /// Two Envoys that run until this is dropped.
 pub(crate) struct Pair {
@@ -102,10 +106,10 @@ fn bootstrap(folder: &Path, side: Side, port: u16, next: u16) -> String {
     };
     let (downstream, upstream) = match side {
         Side::Inbound => {
-            let required = format!(r#""require_client_certificate": true, {}"#, common("sms"));
+            let required = format!(r#""require_client_certificate": true, {}"#, common(CALLEE));
             (socket("Downstream", required), String::new())
         }
-        Side::Outbound => (String::new(), socket("Upstream", format!(r#""sni": "localhost", {}"#, common("sso")))),
+        Side::Outbound => (String::new(), socket("Upstream", format!(r#""sni": "localhost", {}"#, common(CALLER)))),
     };
     let address =
         |port| format!(r#""address": {{"socket_address": {{"address": "127.0.0.1", "port_value": {port}}}}}"#);
