@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# What the release program costs when it does nothing, and how soon it answers: VmRSS in MiB, and milliseconds from exec to the first
-# answered health call; the median of several starts, on the data folder of the start before. `scripts/measure.sh [STARTS]`.
+# What the release programs cost when they do nothing, and how soon they answer: VmRSS in MiB, and milliseconds from exec to the first
+# answered health call; all four in one process, and each alone. The median of several starts, each on the data folder of the start before.
+# `scripts/measure.sh [STARTS]`.
 #
-# It builds the release program unless PLAZA_BIN names one.
+# It builds the release programs unless PLAZA_BINS names a folder of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ -z "${PLAZA_BIN:-}" ]; then
-  cargo build --locked --release --package onebox --bin plaza
-  PLAZA_BIN=${CARGO_TARGET_DIR:-target}/release/plaza
+if [ -z "${PLAZA_BINS:-}" ]; then
+  cargo build --locked --release --package onebox --package sso --package sms --package social --package blog --bins
+  PLAZA_BINS=${CARGO_TARGET_DIR:-target}/release
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-PLAZA_BIN=$(realpath "$PLAZA_BIN") python3 - "$work" "${1:-9}" <<'PYTHON'
+PLAZA_BINS=$(realpath "$PLAZA_BINS") python3 - "$work" "${1:-9}" <<'PYTHON'
 import os, re, socket, statistics, subprocess, sys, time
 
 work, starts = sys.argv[1], int(sys.argv[2])
@@ -74,25 +75,42 @@ def resident(pid):
         return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1)) / 1024
 
 
-times, sizes = [], []
-for _ in range(starts):
-    ports = free_ports(5)
-    names = ["SSO", "SMS", "SOCIAL", "BLOG"]
-    environment = {**os.environ, **{f"PLAZA_{name}__LISTEN": f"127.0.0.1:{port}" for name, port in zip(names, ports)}}
-    environment["PLAZA_ONEBOX__ADMIN__LISTEN"] = f"127.0.0.1:{ports[4]}"
-    began = time.monotonic()
-    with open(os.path.join(work, "log"), "w") as log:
-        plaza = subprocess.Popen([os.environ["PLAZA_BIN"]], cwd=work, env=environment, stdout=log, stderr=log)
-    for port in ports[:4]:
-        answered(port, began + 60)
-    times.append((time.monotonic() - began) * 1000)
-    time.sleep(2)
-    sizes.append(resident(plaza.pid))
-    plaza.terminate()
-    plaza.wait(timeout=30)
+SERVICES = ["sso", "sms", "social", "blog"]
 
-print(f"starts                                      {starts}, the first on an empty folder")
-print(f"exec to all four healthy, the first         {times[0]:.0f} ms")
-print(f"exec to all four healthy, median            {statistics.median(times):.0f} ms")
-print(f"resident memory after 2 s idle, median      {statistics.median(sizes):.1f} MiB (VmRSS)")
+
+def start(program, settings, folder, ports):
+    """Starts a program, and returns how long it took to answer on all ports, and its memory once it has settled."""
+    os.makedirs(folder, exist_ok=True)
+    began = time.monotonic()
+    with open(os.path.join(folder, "log"), "w") as log:
+        command = [os.path.join(os.environ["PLAZA_BINS"], program)]
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **settings}, stdout=log, stderr=log)
+    for port in ports:
+        answered(port, began + 60)
+    took = (time.monotonic() - began) * 1000
+    time.sleep(2)
+    size = resident(process.pid)
+    process.terminate()
+    process.wait(timeout=30)
+    return took, size
+
+
+def alone(service):
+    own, admin = free_ports(2)
+    name = f"PLAZA_{service.upper()}"
+    settings = {f"{name}__LISTEN": f"127.0.0.1:{own}", f"{name}__ADMIN__LISTEN": f"127.0.0.1:{admin}"}
+    return start(service, settings, os.path.join(work, service), [own])
+
+
+def together():
+    admin, *ports = free_ports(5)
+    settings = {f"PLAZA_{name.upper()}__LISTEN": f"127.0.0.1:{port}" for name, port in zip(SERVICES, ports)}
+    settings["PLAZA_ONEBOX__ADMIN__LISTEN"] = f"127.0.0.1:{admin}"
+    return start("plaza", settings, os.path.join(work, "plaza"), ports)
+
+
+print(f"{'':<12}{'first start ms':>16}{'start ms':>12}{'idle MiB':>12}   medians of {starts}, but for the first, on an empty folder")
+for name, measure in [("plaza", together)] + [(service, lambda service=service: alone(service)) for service in SERVICES]:
+    times, sizes = zip(*(measure() for _ in range(starts)))
+    print(f"{name:<12}{times[0]:>16.0f}{statistics.median(times):>12.0f}{statistics.median(sizes):>12.1f}")
 PYTHON
