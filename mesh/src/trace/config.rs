@@ -48,6 +48,9 @@ pub enum TelemetryError {
     #[error("telemetry.endpoint is {0:?}; it may be empty, http://host:port, or https://host:port")]
     Endpoint(String),
     /// A collector at `https`, and nothing to believe it by.
+    #[error("telemetry.roots is empty: it has to name the authorities that telemetry.endpoint is believed by")]
+    NoRoots,
+    /// The authorities cannot be read.
     #[error("telemetry.roots: {0}")]
     Roots(TlsError),
     /// No header. The text does not say what it is.
@@ -83,6 +86,7 @@ impl TelemetryConfig {
         let endpoint = Endpoint::from_shared(self.endpoint.clone()).map_err(|_| refused())?;
         match (endpoint.uri().scheme_str(), endpoint.uri().host()) {
             (Some("http"), Some(_)) if !self.headers.is_empty() => Err(TelemetryError::PlainHeaders),
+            (Some("https"), Some(_)) if self.roots.as_os_str().is_empty() => Err(TelemetryError::NoRoots),
             (Some("http" | "https"), Some(_)) => Ok(Some(endpoint)),
             _ => Err(refused()),
         }
@@ -116,7 +120,7 @@ mod tests {
 
     fn config(endpoint: &str, headers: &[&str]) -> TelemetryConfig {
         let headers = headers.iter().copied().map(Secret::new).collect();
-        let (endpoint, roots) = (endpoint.to_owned(), PathBuf::new());
+        let (endpoint, roots) = (endpoint.to_owned(), PathBuf::from("roots.pem"));
         TelemetryConfig { endpoint, roots, headers, ratio: 1.0, queue: 1, outsiders: Outsiders::Strip }
     }
 
@@ -126,6 +130,8 @@ mod tests {
             assert!(config(endpoint, &[]).endpoint().expect(endpoint).is_some());
         }
         assert!(config("", &[]).endpoint().expect("none").is_none());
+        let unproven = TelemetryConfig { roots: PathBuf::new(), ..config("https://collector.example", &[]) };
+        assert!(matches!(unproven.endpoint(), Err(TelemetryError::NoRoots)));
         for endpoint in ["127.0.0.1:4317", "grpc://127.0.0.1:4317", "https://", "nonsense"] {
             assert!(matches!(config(endpoint, &[]).endpoint(), Err(TelemetryError::Endpoint(_))), "{endpoint}");
         }
