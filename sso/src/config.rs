@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mesh::config::ConfigError;
+use mesh::config::{Bounds, ConfigError};
 use serde::Deserialize;
 
 use crate::hashing;
@@ -58,6 +58,31 @@ impl Config {
     /// An unknown key, a value of the wrong type, or a file that cannot be read; the text names it.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         mesh::config::load(crate::NAME, DEFAULT, file)
+    }
+
+    /// Whether all numbers are within their bounds.
+    ///
+    /// # Errors
+    /// All that are not, by name.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { tokens, sessions, throttle, audit, .. } = self;
+        // None of them may be negative, nor 0.
+        let times = |times: i32| u64::try_from(times).unwrap_or(0);
+        let mut bounds = Bounds::default();
+        for (key, value, within) in [
+            ("tokens.access_seconds", tokens.access_seconds, 60..=3600),
+            ("sessions.idle_days", sessions.idle_days, 1..=90),
+            ("sessions.absolute_days", sessions.absolute_days, 1..=365),
+            ("sessions.grace_seconds", sessions.grace_seconds, 0..=60),
+            ("sessions.per_user", sessions.per_user.into(), 1..=500),
+            ("throttle.account_misses", times(throttle.account_misses), 1..=1_000_000),
+            ("throttle.network_per_minute", times(throttle.network_per_minute), 1..=1_000_000),
+            ("throttle.pair_per_minute", times(throttle.pair_per_minute), 1..=1_000_000),
+            ("audit.keep_days", audit.keep_days, 1..=3650),
+        ] {
+            bounds.hold(key, value, within);
+        }
+        bounds.finish(())
     }
 }
 
@@ -139,4 +164,19 @@ pub struct Throttle {
     pub network_per_minute: i32,
     /// The same for one identifier from one network.
     pub pair_per_minute: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_out_of_bounds_is_named() {
+        let mut config = Config::load(None).expect("the defaults");
+        assert_eq!(config.check(), Ok(()));
+        (config.tokens.access_seconds, config.throttle.pair_per_minute) = (59, -1);
+        let refused = config.check().expect_err("two are wrong");
+        assert!(refused.contains("tokens.access_seconds must be from 60 to 3600, not 59"), "{refused}");
+        assert!(refused.contains("throttle.pair_per_minute must be from 1 to 1000000"), "{refused}");
+    }
 }

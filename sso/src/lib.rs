@@ -92,7 +92,7 @@ pub struct Deps {
 /// Why SSO did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting is out of its bounds.
+    /// Settings are out of their bounds.
     #[error("sso: {0}")]
     Setting(String),
     /// The database.
@@ -119,25 +119,7 @@ pub struct Service {
 /// Whatever [`StartError`] names.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, tracer, shutdown } = deps;
-    let in_bounds = |setting: &str, value: u64, low: u64, high: u64| {
-        let holds = (low..=high).contains(&value);
-        holds
-            .then_some(())
-            .ok_or_else(|| StartError::Setting(format!("{setting} is {value}; it may be {low} to {high}")))
-    };
-    in_bounds("tokens.access_seconds", config.tokens.access_seconds, 60, 3600)?;
-    in_bounds("sessions.idle_days", config.sessions.idle_days, 1, 90)?;
-    in_bounds("sessions.absolute_days", config.sessions.absolute_days, 1, 365)?;
-    in_bounds("sessions.grace_seconds", config.sessions.grace_seconds, 0, 60)?;
-    in_bounds("sessions.per_user", config.sessions.per_user.into(), 1, 500)?;
-    for (setting, value) in [
-        ("throttle.account_misses", config.throttle.account_misses),
-        ("throttle.network_per_minute", config.throttle.network_per_minute),
-        ("throttle.pair_per_minute", config.throttle.pair_per_minute),
-    ] {
-        in_bounds(setting, u64::try_from(value).unwrap_or(0), 1, 1_000_000)?;
-    }
-    in_bounds("audit.keep_days", config.audit.keep_days, 1, 3650)?;
+    config.check().map_err(StartError::Setting)?;
     let options = db::Options {
         inline,
         faults,
