@@ -59,11 +59,12 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// `grpc-timeout` for what is left, rounded down so that the callee never has longer than its caller.
+/// `grpc-timeout` for what is left, rounded down so that the callee never has longer than its caller: to milliseconds from a second on, since a value that
+/// calls share is a byte of HPACK, and one that they do not pushes out of its table what they share.
 pub(crate) fn timeout_value(left: Duration) -> HeaderValue {
     const MAX: u128 = 99_999_999;
     let (value, unit) = match left {
-        left if left.as_micros() <= MAX => (left.as_micros(), 'u'),
+        left if left < Duration::from_secs(1) => (left.as_micros(), 'u'),
         left if left.as_millis() <= MAX => (left.as_millis(), 'm'),
         left => (u128::from(left.as_secs()).min(MAX), 'S'),
     };
@@ -114,7 +115,8 @@ mod tests {
         for (left, wanted) in [
             (Duration::ZERO, "0u"),
             (Duration::from_nanos(1999), "1u"),
-            (Duration::from_millis(5000), "5000000u"),
+            (Duration::from_micros(999_999), "999999u"),
+            (Duration::from_micros(4_999_999), "4999m"),
             (Duration::from_secs(100), "100000m"),
             (Duration::from_secs(200_000), "200000S"),
             (Duration::MAX, "99999999S"),

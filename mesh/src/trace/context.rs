@@ -44,7 +44,9 @@ impl Context {
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let text = format!("00-{}-{}-{:02x}", self.trace, self.span, u8::from(self.sampled));
         // Digits and dashes are a value.
-        if let Ok(value) = HeaderValue::from_str(&text) {
+        if let Ok(mut value) = HeaderValue::from_str(&text) {
+            // No secret, but never the same twice: HPACK is not to keep it in place of what is.
+            value.set_sensitive(true);
             headers.insert(PARENT, value);
         }
         match self.state.clone() {
