@@ -78,8 +78,11 @@ impl Roster {
         let now = At(self.clock.micros());
         self.db
             .write("tell_user", move |c| {
-                store::upsert(c, &told, now)?;
-                // A row once written never goes, so there is one now: ours or the one ours did not beat.
+                if let Some(known) = store::insert(c, &told, now)? {
+                    return Ok(known.into());
+                }
+                // A row once written never goes, so there is one: ours now, or the one ours does not beat.
+                store::update(c, &told)?;
                 let known = store::find(c, Id(told.id))?.ok_or(Error::UserNotFound)?;
                 if known.deleted_at.is_some() { Err(Error::UserDeleted(known.version)) } else { Ok(known.into()) }
             })

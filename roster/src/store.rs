@@ -25,7 +25,7 @@ pub(crate) struct Row {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 struct NewRow<'a> {
     id: Id,
     version: i64,
@@ -39,11 +39,8 @@ struct NewRow<'a> {
     deleted_at: Option<At>,
 }
 
-/// Keeps what was told if it is newer than what is known. A tombstone stays, whatever is told.
-pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
-    // QueryDsl has a filter too, but none for upserts.
-    use diesel::query_dsl::methods::FilterDsl as _;
-
+/// Keeps a user who is new. `None` if one of this id is known, or was.
+pub(crate) fn insert(c: &mut Conn, told: &Told, now: At) -> QueryResult<Option<Row>> {
     let row = NewRow {
         id: Id(told.id),
         version: told.version,
@@ -59,22 +56,30 @@ pub(crate) fn upsert(c: &mut Conn, told: &Told, now: At) -> QueryResult<()> {
     on!(c => diesel::insert_into(users::table)
         .values(&row)
         .on_conflict(users::id)
-        .do_update()
-        .set((
-            users::version.eq(excluded(users::version)),
-            users::username.eq(excluded(users::username)),
-            users::username_key.eq(excluded(users::username_key)),
-            users::account_type.eq(excluded(users::account_type)),
-            users::official_tier.eq(excluded(users::official_tier)),
-        ))
-        .filter(users::version.lt(excluded(users::version)))
+        .do_nothing()
+        .returning(Row::as_returning())
+        .get_result(c)
+        .optional())
+}
+
+/// Keeps what was told of a user who is known, if it is newer. A tombstone stays, whatever is told.
+pub(crate) fn update(c: &mut Conn, told: &Told) -> QueryResult<usize> {
+    on!(c => diesel::update(users::table.find(Id(told.id)))
+        .filter(users::version.lt(told.version))
         .filter(users::deleted_at.is_null())
-        .execute(c))?;
-    Ok(())
+        .set((
+            users::version.eq(told.version),
+            users::username.eq(told.username.as_str()),
+            users::username_key.eq(told.username.key()),
+            users::account_type.eq(told.account.account_type()),
+            users::official_tier.eq(told.account.official_tier()),
+        ))
+        .execute(c))
 }
 
 /// Leaves a tombstone in place of the user, whatever version is known: so it does not matter what arrives first.
 pub(crate) fn bury(c: &mut Conn, id: Id, version: i64, now: At) -> QueryResult<()> {
+    // QueryDsl has a filter too, but none for upserts.
     use diesel::query_dsl::methods::FilterDsl as _;
 
     let row = NewRow {

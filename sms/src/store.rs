@@ -23,7 +23,7 @@ pub(crate) const APPROVED: i16 = 2;
 
 /// A verification, as it stands.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = verifications)]
+#[diesel(table_name = verifications, treat_none_as_default_value = false)]
 pub(crate) struct Verification {
     pub(crate) id: Id,
     pub(crate) user_id: Id,
@@ -42,7 +42,7 @@ pub(crate) struct Verification {
 
 /// A send: what was answered, and how to know the same request again.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = sends)]
+#[diesel(table_name = sends, treat_none_as_default_value = false)]
 pub(crate) struct Send {
     pub(crate) request_id: Id,
     pub(crate) verification_id: Id,
@@ -61,7 +61,7 @@ pub(crate) struct Send {
 
 /// A guess that was answered.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = guesses)]
+#[diesel(table_name = guesses, treat_none_as_default_value = false)]
 pub(crate) struct Guess {
     pub(crate) verification_id: Id,
     pub(crate) request_id: Id,

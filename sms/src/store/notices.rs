@@ -8,7 +8,7 @@ use crate::schema::notices;
 
 /// A notice, and how to know the same request again.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = notices)]
+#[diesel(table_name = notices, treat_none_as_default_value = false)]
 pub(crate) struct Row {
     pub(crate) id: Id,
     pub(crate) request_id: Id,

@@ -10,7 +10,7 @@ use super::at;
 use crate::{challenge::Challenge, identifier::Identifier, model::Purpose, schema::challenges};
 
 #[derive(Insertable)]
-#[diesel(table_name = challenges)]
+#[diesel(table_name = challenges, treat_none_as_default_value = false)]
 struct Row {
     id: Id,
     user_id: Option<Id>,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[derive(Insertable)]
-#[diesel(table_name = tombstones)]
+#[diesel(table_name = tombstones, treat_none_as_default_value = false)]
 struct Row {
     user_id: Id,
     version: i64,

@@ -9,7 +9,7 @@ use super::{at, time};
 use crate::schema::signing_keys;
 
 #[derive(Insertable)]
-#[diesel(table_name = signing_keys)]
+#[diesel(table_name = signing_keys, treat_none_as_default_value = false)]
 struct Row<'a> {
     id: &'a str,
     sealed_secret: &'a str,

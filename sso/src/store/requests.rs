@@ -10,7 +10,7 @@ use super::at;
 use crate::{error::Error, model::Outcome, schema::requests};
 
 #[derive(Insertable, Queryable, Selectable)]
-#[diesel(table_name = requests)]
+#[diesel(table_name = requests, treat_none_as_default_value = false)]
 struct Row {
     id: Id,
     digest: Vec<u8>,

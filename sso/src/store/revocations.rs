@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Insertable)]
-#[diesel(table_name = revocations)]
+#[diesel(table_name = revocations, treat_none_as_default_value = false)]
 struct Row {
     session_id: Id,
     revoked_at: At,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(Insertable, Queryable, Selectable)]
-#[diesel(table_name = tallies)]
+#[diesel(table_name = tallies, treat_none_as_default_value = false)]
 struct Row {
     subject: Vec<u8>,
     tries: i32,

@@ -29,7 +29,7 @@ pub(crate) struct NewUser {
 }
 
 #[derive(Insertable, Queryable, Selectable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub(super) struct UserRow {
     pub(super) id: Id,
     username: String,
@@ -45,7 +45,7 @@ pub(super) struct UserRow {
 }
 
 #[derive(Insertable, Queryable, Selectable)]
-#[diesel(table_name = identifiers)]
+#[diesel(table_name = identifiers, treat_none_as_default_value = false)]
 pub(super) struct IdentifierRow {
     pub(super) id: Id,
     pub(super) user_id: Id,

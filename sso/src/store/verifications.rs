@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Insertable)]
-#[diesel(table_name = verifications)]
+#[diesel(table_name = verifications, treat_none_as_default_value = false)]
 struct Row {
     id: Id,
     user_id: Id,
