@@ -9,9 +9,11 @@ use db::{
 };
 use mesh::{Shutdown, metrics::Gauge, uuid_v7};
 use tokio::{
+    sync::oneshot,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use uuid::Uuid;
 
 use crate::{
     carrier::{Message, Outcome},
@@ -40,7 +42,7 @@ pub(crate) const CARRIERS: [(i16, &str); 2] = [(1, "phone"), (2, "email")];
 /// What is answered to a send.
 #[derive(Debug)]
 pub(crate) struct Receipt {
-    pub(crate) verification_id: uuid::Uuid,
+    pub(crate) verification_id: Uuid,
     pub(crate) destination: Destination,
     pub(crate) sent: bool,
     pub(crate) reference: Reference,
@@ -71,13 +73,19 @@ pub(crate) fn carrier_of(destination: &str) -> i16 {
     }
 }
 
-/// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for it; the deadline
-/// of the call ends the waiting, not the task.
+/// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for what the carrier says, and not until it is
+/// written down; the deadline of the call ends the waiting, not the task.
 pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Outcome {
     let message = written(core, owed);
-    let task = tokio::spawn(mesh::trace::inherit(carry(Arc::clone(core), message, lease, By::Owner)));
+    let (core, (answer, said)) = (Arc::clone(core), oneshot::channel());
+    tokio::spawn(mesh::trace::inherit(async move {
+        let outcome = carry(&core, &message).await;
+        // A caller that has gone does not want to know.
+        let _ = answer.send(outcome);
+        note(&core, message.id, lease, outcome, By::Owner).await;
+    }));
     // A carrier that panicked has not said that it took the message.
-    task.await.unwrap_or(Outcome::Unknown)
+    said.await.unwrap_or(Outcome::Unknown)
 }
 
 /// The message of a send or a notice.
@@ -105,15 +113,20 @@ fn written(core: &Core, owed: &Owed) -> Message {
     Message { id, destination, text, code: Some((code, reference)) }
 }
 
-async fn carry(core: Arc<Core>, message: Message, lease: Lease, by: By) -> Outcome {
+async fn carry(core: &Core, message: &Message) -> Outcome {
     let begun = Instant::now();
-    let outcome = timeout(core.carrier_timeout, core.carrier.deliver(&message)).await.unwrap_or(Outcome::TimedOut);
+    let outcome = timeout(core.carrier_timeout, core.carrier.deliver(message)).await.unwrap_or(Outcome::TimedOut);
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let id = message.id;
     match outcome {
         Outcome::Sent => tracing::info!(%id, ms, "message sent"),
         other => tracing::warn!(%id, ms, outcome = ?other, "message not sent"),
     }
+    outcome
+}
+
+/// Writes down what the carrier said.
+async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
     let pause = core.random.between(work::pause(lease.attempts));
     let noted = core.write("record_outcome", move |c, now| {
         let (held, end) = if outcome.may_pass() {
@@ -133,7 +146,6 @@ async fn carry(core: Arc<Core>, message: Message, lease: Lease, by: By) -> Outco
         // The lease runs out, and the person gets the same message twice at worst.
         Err(error) => tracing::warn!(%id, %error, "what became of a message was not kept"),
     }
-    outcome
 }
 
 /// Delivers what is due and held by nobody, until `shutdown`, and ends with nothing under way.
@@ -191,7 +203,8 @@ async fn again(core: Arc<Core>, lease: Lease) {
     match found.await {
         Ok(Some(owed)) => {
             let message = written(&core, &owed);
-            carry(core, message, lease, By::Worker).await;
+            let outcome = carry(&core, &message).await;
+            note(&core, message.id, lease, outcome, By::Worker).await;
         }
         Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
         Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),

@@ -13,7 +13,7 @@ use db::{
     work::{self, By, End, Tally},
 };
 use mesh::{Clock, Deadline, Random, Shutdown, deadline, trace, uuid_v7};
-use tokio::{task::JoinSet, time};
+use tokio::{sync::oneshot, task::JoinSet, time};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -84,42 +84,42 @@ impl Provisioner {
 
     /// Settles the debts a handler has just committed with `truth`, all targets at once, and waits for them while its deadline allows. The work is a task of
     /// its own, with time of its own: a caller that goes away or is in a hurry does not stop it, and does not make a target look slow. Returns whether every
-    /// target knows by then.
+    /// target knows by then; that nothing is owed any more is written down a moment later, for nothing is lost without it.
     pub(crate) async fn settle(self: &Arc<Self>, debts: Debts, truth: Truth) -> bool {
         let left = deadline::current().map_or(LEASE / 2, Deadline::left);
         let truth = Arc::new(truth);
-        let mut attempts = JoinSet::new();
+        let mut answers = Vec::new();
         for lease in debts.held() {
-            let (this, truth) = (Arc::clone(self), Arc::clone(&truth));
-            let attempt =
-                deadline::within(Deadline::after(LEASE / 2), async move { this.at_once(lease, &truth).await });
-            attempts.spawn(trace::inherit(attempt));
+            let (this, truth, (answer, told)) = (Arc::clone(self), Arc::clone(&truth), oneshot::channel());
+            let attempt = async move { this.at_once(lease, &truth, answer).await };
+            tokio::spawn(trace::inherit(deadline::within(Deadline::after(LEASE / 2), attempt)));
+            answers.push(told);
         }
-        let mut told = 0;
         let wait = async {
-            while let Some(ended) = attempts.join_next().await {
-                told += usize::from(matches!(ended, Ok(true)));
+            let mut told = 0;
+            for answer in answers {
+                told += usize::from(answer.await == Ok(true));
             }
+            told == Target::ALL.len()
         };
-        if time::timeout(left.saturating_sub(RESERVE), wait).await.is_err() {
+        time::timeout(left.saturating_sub(RESERVE), wait).await.unwrap_or_else(|_| {
             tracing::warn!("a target takes long; the worker will see to it");
-        }
-        attempts.detach_all();
-        told == Target::ALL.len()
+            false
+        })
     }
 
-    /// Returns whether the target was told.
-    async fn at_once(&self, lease: Lease, truth: &Truth) -> bool {
+    /// Answers whether the target was told.
+    async fn at_once(&self, lease: Lease, truth: &Truth, answer: oneshot::Sender<bool>) {
         let gate = self.gates.of(Target::from_stored(lease.target));
-        match gate.fast() {
-            Some(_permit) => self.attempt(lease, truth, By::Owner).await,
-            None => {
-                let untried = Lease { attempts: 0, ..lease };
-                self.record(untried, &Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
-                gate.stir();
-                false
-            }
-        }
+        let Some(_permit) = gate.fast() else {
+            let untried = Lease { attempts: 0, ..lease };
+            self.record(untried, &Step::Postpone { due_at: Some(self.clock.now()), error: String::new() }).await;
+            return gate.stir();
+        };
+        let (lease, step) = self.call(lease, truth).await;
+        // A handler that has gone does not want to know.
+        let _ = answer.send(matches!(step, Step::Finish | Step::Bury));
+        self.conclude(lease, &step, By::Owner).await;
     }
 
     /// Settles the rows of `target` as they fall due, until `shutdown`; then waits for what is under way.
@@ -185,15 +185,18 @@ impl Provisioner {
     async fn later(&self, lease: Lease) {
         let user_id = lease.subject;
         match self.truth(user_id).await {
-            Ok(Some(truth)) => drop(self.attempt(lease, &truth, By::Worker).await),
+            Ok(Some(truth)) => {
+                let (lease, step) = self.call(lease, &truth).await;
+                self.conclude(lease, &step, By::Worker).await;
+            }
             // Deleted, and somebody else has told the last target: there is nothing left to tell.
             Ok(None) => {}
             Err(error) => tracing::warn!(%user_id, lease.target, %error, "not tried; the lease runs out"),
         }
     }
 
-    /// Calls the target once, and ends or postpones the row. Returns whether the target was told, and the row ended with it.
-    async fn attempt(&self, lease: Lease, truth: &Truth, by: By) -> bool {
+    /// Calls the target once. Returns how the row is to end, and the hold on it with the attempts it is to have then.
+    async fn call(&self, lease: Lease, truth: &Truth) -> (Lease, Step) {
         let Lease { subject: user_id, attempts, .. } = lease;
         let target = Target::from_stored(lease.target);
         let outcome = self.peers.provision(target, user_id, truth).await;
@@ -218,11 +221,13 @@ impl Provisioner {
         };
         // The row is not to blame for a target that was known to be down.
         let attempts = if was_open { attempts } else { attempts - 1 };
-        let end = self.record(Lease { attempts, ..lease }, &step).await;
-        if let Some(end) = end {
+        (Lease { attempts, ..lease }, step)
+    }
+
+    async fn conclude(&self, lease: Lease, step: &Step, by: By) {
+        if let Some(end) = self.record(lease, step).await {
             self.tally.count(lease.target, by, end);
         }
-        end == Some(End::Done) && matches!(step, Step::Finish | Step::Bury)
     }
 
     /// Tells the gate how a call ended. Returns whether the target was held to be answering before.
