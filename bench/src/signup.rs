@@ -1,7 +1,7 @@
 //! What a sign-up costs in the all-in-one besides its commits, and what an outage of Blog costs those who sign up after it.
 //!
-//! The floor is the commits alone: as many, in the same order and at once where the sign-up has them at once, of as many rows, by the same data
-//! layer, on the same disk. Rounds take turns, and of each figure the median over the rounds is shown.
+//! The floor is the commits alone: as many, in the same order and at once where the sign-up has them at once, of the same rows in the same tables, by
+//! the same data layer, on the same disk. Rounds take turns, and of each figure the median over the rounds is shown.
 
 mod floor;
 
@@ -50,6 +50,8 @@ pub(super) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The lowest that bcrypt has.
 const COST: u32 = 4;
+/// Between one and the next, so that neither side is measured while the other still writes.
+const PAUSE: Duration = Duration::from_millis(10);
 const PASSWORD: &str = "correct horse battery";
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
@@ -82,37 +84,35 @@ impl Bench {
     }
 
     async fn cost(&self, Arguments { rounds, sign_ups, .. }: &Arguments) -> Outcome<()> {
-        let (mut whole, mut floor, mut hash) = (Vec::new(), Vec::new(), Vec::new());
+        let mut medians: [Vec<Duration>; 4] = Default::default();
         for round in 0..=*rounds {
-            let (mut one, mut other, mut third) = (Vec::new(), Vec::new(), Vec::new());
+            let mut took: [Vec<Duration>; 4] = Default::default();
             for _ in 0..*sign_ups {
-                one.push(self.crowd.sign_up(true).await?);
-                other.push(self.floor.sign_up().await?);
-                third.push(hashed()?);
+                let whole = self.crowd.sign_up(true).await?;
+                // What nobody waits for is done by then, on either side.
+                sleep_until(Instant::now() + PAUSE).await;
+                let (waited, all) = self.floor.sign_up().await?;
+                sleep_until(Instant::now() + PAUSE).await;
+                for (took, one) in took.iter_mut().zip([whole, hashed()?, all, waited]) {
+                    took.push(one);
+                }
             }
             // The first warms up.
             if round > 0 {
-                whole.push(percentile(&mut one, 50));
-                floor.push(percentile(&mut other, 50));
-                hash.push(percentile(&mut third, 50));
+                medians.iter_mut().zip(&mut took).for_each(|(medians, took)| medians.push(percentile(took, 50)));
             }
         }
-        let ratios = whole
-            .iter()
-            .zip(&floor)
-            .zip(&hash)
-            .map(|((whole, floor), hash)| whole.saturating_sub(*hash).as_secs_f64() / floor.as_secs_f64());
-        let mut ratios: Vec<f64> = ratios.collect();
-        ratios.sort_by(f64::total_cmp);
-        let (whole, floor, hash) = (percentile(&mut whole, 50), percentile(&mut floor, 50), percentile(&mut hash, 50));
+        let [whole, hash, all, waited] = &mut medians;
+        let own: Vec<Duration> = whole.iter().zip(&*hash).map(|(whole, hash)| whole.saturating_sub(*hash)).collect();
+        let (beside_all, beside_waited) = (ratios(&own, all), ratios(&own, waited));
+        let [whole, hash, all, waited] = [whole, hash, all, waited].map(|medians| percentile(medians, 50));
         say(format_args!("one sign-up, to provisioned, p50   {whole:>10.1?}, of which the hash {hash:.1?}"))?;
-        say(format_args!("its commits alone, p50             {floor:>10.1?}"))?;
-        say(format_args!(
-            "ratio without the hash             {:>10.2} ({:.2} to {:.2} in {rounds} rounds)",
-            ratios[ratios.len() / 2],
-            ratios[0],
-            ratios[ratios.len() - 1]
-        ))?;
+        say(format_args!("its commits alone, p50             {all:>10.1?}, of which it waits for {waited:.1?}"))?;
+        for (what, [median, least, most]) in [("its commits", beside_all), ("those it waits for", beside_waited)] {
+            say(format_args!(
+                "without the hash, beside {what:<19} {median:>5.2} ({least:.2} to {most:.2} in {rounds} rounds)"
+            ))?;
+        }
         Ok(())
     }
 
@@ -235,6 +235,14 @@ impl Crowd {
         }
         Ok(std::mem::take(&mut *took.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+}
+
+/// The ratios of the rounds: the median, the least and the most.
+fn ratios(these: &[Duration], those: &[Duration]) -> [f64; 3] {
+    let mut ratios: Vec<f64> =
+        these.iter().zip(those).map(|(this, that)| this.as_secs_f64() / that.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    [ratios.get(ratios.len() / 2), ratios.first(), ratios.last()].map(|ratio| ratio.copied().unwrap_or(f64::NAN))
 }
 
 /// How long a hash takes, in the same round.
