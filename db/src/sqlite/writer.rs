@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use super::checkpoint::Checkpoints;
 use super::connect::Source;
 use super::group::{self, End, Member};
 use crate::figures::Figures;
@@ -16,11 +17,18 @@ pub(crate) struct Writer {
     source: Arc<Source>,
     group: usize,
     figures: Arc<Figures>,
+    /// `None` where one thread does everything.
+    checkpoints: Option<Checkpoints>,
 }
 
 impl Writer {
     pub(crate) fn new(source: Arc<Source>, conn: Conn, group: usize, figures: Arc<Figures>) -> Self {
-        Self { conn: Some(conn), source, group, figures }
+        Self { conn: Some(conn), source, group, figures, checkpoints: None }
+    }
+
+    /// The same, with a thread that makes the checkpoints.
+    pub(crate) fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
+        Self { checkpoints: Some(checkpoints), ..self }
     }
 
     fn group(&mut self, jobs: Vec<Box<dyn Job>>) {
@@ -45,6 +53,9 @@ impl Writer {
         match end {
             End::Committed => {
                 self.figures.committed(members.len());
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.committed(members.len());
+                }
                 members.into_iter().for_each(|member| member.job.answer(Ok(())));
             }
             End::Undone(error) => self.undone(members, error),

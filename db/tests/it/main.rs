@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what fails in a test fails the test")]
 
 mod both;
+mod checkpoints;
 mod groups;
 mod inline;
 mod opening;
