@@ -33,7 +33,8 @@ const CASES: u32 = 64;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Create,
+    /// Somebody comes; after so many jobs and calls SSO stops in the middle of it, if that is not negative.
+    Create(i64),
     /// Of whom, and to which tier.
     Change(usize, u8),
     /// Two changes at once.
@@ -56,13 +57,13 @@ fn step() -> impl Strategy<Value = Step> {
     let (who, target, tier) = (0..4_usize, 0..2_usize, 1..=3_u8);
     let part = prop_oneof![2 => Just(0_usize), 1 => 1..3_usize];
     prop_oneof![
-        4 => Just(Step::Create),
+        4 => prop_oneof![Just(-1), 1..5_i64].prop_map(Step::Create),
         5 => (who.clone(), tier.clone()).prop_map(|(who, tier)| Step::Change(who, tier)),
         4 => (who.clone(), [tier.clone(), tier]).prop_map(|(who, tiers)| Step::Race(who, tiers)),
         4 => who.clone().prop_map(Step::Delete),
         1 => who.prop_map(Step::Retry),
         2 => (1..40_u64).prop_map(Step::Pass),
-        5 => (target.clone(), 0..7_u8).prop_map(|(target, wrong)| Step::Weather(target, wrong)),
+        5 => (target.clone(), 0..8_u8).prop_map(|(target, wrong)| Step::Weather(target, wrong)),
         3 => (1..14_i64).prop_map(Step::Stop),
         1 => target.prop_map(Step::Reconcile),
         3 => part.clone().prop_map(Step::BackUp),
@@ -101,7 +102,10 @@ impl History {
 
     async fn take(&mut self, step: Step) {
         match step {
-            Step::Create => self.create().await,
+            Step::Create(stop) => {
+                self.weather.left.store(stop, Ordering::SeqCst);
+                self.create().await;
+            }
             Step::Change(who, tier) => self.change(who, tier).await,
             Step::Race(who, tiers) => self.race(who, tiers).await,
             Step::Delete(who) => self.delete(who).await,
