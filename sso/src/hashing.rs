@@ -1,7 +1,8 @@
 //! Password hashing on threads of its own: slow by intent, so bounded by design.
 //!
 //! A hash takes a quarter of a second of a core. Work that cannot be done before its deadline is refused when it arrives, not after it
-//! has queued; work whose caller has gone is dropped before it is begun. So a flood of sign-ins costs the flood its answers and nobody else theirs.
+//! has queued; work whose caller has gone is dropped before it is begun. Whatever else there is to do comes first. So a flood of sign-ins costs the flood its answers and
+//! nobody else theirs.
 
 use std::{
     sync::{
@@ -19,6 +20,11 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::password::Password;
+
+/// That of hashing threads above the process's. Others have the processor at once, and nine tenths of it if they want it all: the last is for sign-ins, which a flood
+/// of other calls must not starve either.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// How passwords are hashed.
 #[derive(Debug, Clone, Deserialize)]
@@ -118,19 +124,25 @@ impl Hasher {
         cost_of(stored) != Some(self.shared.cost)
     }
 
+    /// That a password which came now could be hashed before its caller's deadline. Whoever asks before they write anything has what is refused cost nothing.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED `OVERLOADED`.
+    pub(crate) fn admit(&self) -> Result<(), Failure> {
+        let needed = self.shared.time_to_finish();
+        let late = self.jobs.is_some() && deadline::current().is_some_and(|deadline| deadline.left() < needed);
+        if late { Err(Failure::overloaded(needed)) } else { Ok(()) }
+    }
+
     async fn submit(&self, work: Work) -> Result<Answer, Failure> {
         let Some(jobs) = &self.jobs else { return self.shared.run(work) };
-        let deadline = deadline::current();
-        let needed = self.shared.time_to_finish();
-        if deadline.is_some_and(|deadline| deadline.left() < needed) {
-            return Err(Failure::overloaded(needed));
-        }
+        self.admit()?;
         let (reply, answer) = oneshot::channel();
         self.shared.waiting.fetch_add(1, Relaxed);
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = jobs.try_send(Job { work, deadline, reply })
-        {
+        let job = Job { work, deadline: deadline::current(), reply };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = jobs.try_send(job) {
             self.shared.waiting.fetch_sub(1, Relaxed);
-            return Err(Failure::overloaded(needed));
+            return Err(Failure::overloaded(self.shared.time_to_finish()));
         }
         answer.await.unwrap_or_else(|_| Err(Failure::internal(Broken)))
     }
@@ -189,6 +201,7 @@ fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>>
     for number in 0..shared.threads {
         let (shared, waiting) = (Arc::clone(shared), Arc::clone(&waiting));
         thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
+            give_way();
             while let Some(job) = next(&waiting) {
                 shared.serve(job);
                 shared.waiting.fetch_sub(1, Relaxed);
@@ -196,6 +209,15 @@ fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>>
         })?;
     }
     Ok(jobs)
+}
+
+/// Lets whatever else wants this thread's core have it before: a hash takes a quarter of a second, most other calls less than a millisecond, and there is a hashing thread
+/// for each core. On Linux alone a thread has a niceness of its own; to raise it takes no privilege.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::info!(%error, "hashing competes with other calls for the processor");
+    }
 }
 
 /// The next job; `None` when no hasher is left.
@@ -214,6 +236,8 @@ mod tests {
     use mesh::{clock::Random, deadline};
     use tonic::Code;
 
+    #[cfg(target_os = "linux")]
+    use super::NICENESS;
     use super::{Config, Hasher};
     use crate::password::Password;
 
@@ -262,7 +286,28 @@ mod tests {
         let deadline = deadline::Deadline::after(Duration::from_millis(100));
         let refused = deadline::within(deadline, hasher.hash(&password("correct horse"))).await.unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert!(deadline::within(deadline, async { hasher.admit() }).await.is_err(), "and said so before");
+        assert!(hasher.admit().is_ok(), "whoever has time may wait");
         assert!(begun.elapsed() < Duration::from_millis(50), "hashed before it refused");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_to_everything_else() {
+        let hasher = hasher(4, 2, 8);
+        hasher.hash(&password("correct horse")).await.unwrap();
+        // A thread's 19th field is its niceness, the 17th after its name (proc_pid_stat(5)).
+        let niceness = |stat: String| -> Option<(bool, i32)> {
+            let (name, fields) = stat.rsplit_once(") ")?;
+            Some((name.contains("(hash-"), fields.split(' ').nth(16)?.parse().ok()?))
+        };
+        let stats = std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.ok().and_then(niceness)
+        });
+        let (hashing, others): (Vec<_>, Vec<_>) = stats.partition(|(hashes, _)| *hashes);
+        let usual = others.iter().map(|(_, niceness)| *niceness).min().unwrap();
+        assert!(hashing.contains(&(true, (usual + NICENESS).min(19))), "{hashing:?} beside {usual}");
     }
 
     #[tokio::test]

@@ -38,6 +38,8 @@ pub(crate) enum SignedIn {
 /// # Errors
 /// [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], overload; [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Error> {
+    // What there is no time for is refused before it costs anything.
+    sso.hasher.admit()?;
     let identifier = ask.identifier.clone();
     // Before anything is known of the identifier, and counted before it is compared.
     let ticket = throttle::take(sso, &Who::Identifier(identifier), ask.origin.address).await?;
