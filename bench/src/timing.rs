@@ -102,9 +102,10 @@ fn reset(person: &Person) -> StartPasswordResetRequest {
     StartPasswordResetRequest { request_id: id(), identifier: Some(Identifier::Email(person.address.clone())) }
 }
 
-/// One of each kind, then the next of each.
+/// One of each kind, then the next of each; each time another kind is first.
 fn turns(crowd: &Crowd) -> impl Iterator<Item = (usize, &Person)> {
-    (0..crowd[0].len()).flat_map(|at| crowd.iter().enumerate().map(move |(kind, people)| (kind, &people[at])))
+    let kinds = |at| (at..at + KINDS.len()).map(|kind| kind % KINDS.len());
+    (0..crowd[0].len()).flat_map(move |at| kinds(at).map(move |kind| (kind, &crowd[kind][at])))
 }
 
 /// How long calls took, by kind, in microseconds.
