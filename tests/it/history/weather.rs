@@ -59,7 +59,7 @@ impl Weather {
                 // One is answered late, and those that come meanwhile not at all.
                 6 if calls.calls.fetch_add(1, Ordering::SeqCst) % 6 == 0 => Fate::Delay(Duration::from_millis(700)),
                 6 => Fate::Refuse(Code::Internal),
-                // One is overtaken by those that come after it.
+                // One is answered after those that come later.
                 7 if calls.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 => Fate::Delay(Duration::from_millis(700)),
                 _ => Fate::Pass,
             }
