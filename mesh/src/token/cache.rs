@@ -27,7 +27,7 @@ pub(super) type TokenDigest = [u8; SHA256_OUTPUT_LEN];
 pub(super) struct Cache(Mutex<HashMap<TokenDigest, Arc<Verified>>>);
 
 impl Cache {
-    /// SHA-256, by ring: on processors without instructions for it, its assembly takes a third of what sha2 takes, and this is most of what a token costs.
+    /// SHA-256, by ring: on processors without instructions for it, its assembly takes two thirds of what sha2 takes, and this is most of what a token costs.
     pub(super) fn digest(token: &str) -> TokenDigest {
         let digest = digest(&SHA256, token.as_bytes());
         digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
