@@ -1,6 +1,6 @@
 //! The threads that serve: one for each core, each with a runtime of its own. A connection stays where it was put, and with it TLS, HTTP/2 and the handlers
 //! of its calls: nothing of a call moves between cores, or waits for a lock that another core holds. One runtime over all cores costs a busy
-//! server about twice as much (`bench -- mesh`).
+//! server half as much again, or more (`bench -- mesh`: bare tonic on both).
 
 use std::{
     io,
