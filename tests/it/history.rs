@@ -37,8 +37,8 @@ enum Step {
     Create(i64),
     /// Of whom, and to which tier.
     Change(usize, u8),
-    /// Two changes at once.
-    Race(usize, [u8; 2]),
+    /// Two changes at once; if so, what a target is told of the first is overtaken by the second.
+    Race(usize, [u8; 2], bool),
     Delete(usize),
     Retry(usize),
     /// Seconds, in which leases and pauses run out.
@@ -59,7 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => prop_oneof![Just(-1), 1..5_i64].prop_map(Step::Create),
         5 => (who.clone(), tier.clone()).prop_map(|(who, tier)| Step::Change(who, tier)),
-        4 => (who.clone(), [tier.clone(), tier]).prop_map(|(who, tiers)| Step::Race(who, tiers)),
+        4 => (who.clone(), [tier.clone(), tier], any::<bool>()).prop_map(|(who, tiers, late)| Step::Race(who, tiers, late)),
         4 => who.clone().prop_map(Step::Delete),
         1 => who.prop_map(Step::Retry),
         2 => (1..40_u64).prop_map(Step::Pass),
@@ -107,7 +107,12 @@ impl History {
                 self.create().await;
             }
             Step::Change(who, tier) => self.change(who, tier).await,
-            Step::Race(who, tiers) => self.race(who, tiers).await,
+            Step::Race(who, tiers, late) => {
+                if late {
+                    self.weather.hold_next();
+                }
+                self.race(who, tiers).await;
+            }
             Step::Delete(who) => self.delete(who).await,
             Step::Retry(who) => self.retry(who).await,
             Step::Pass(seconds) => self.pass(Duration::from_secs(seconds)).await,

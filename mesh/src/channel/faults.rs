@@ -22,6 +22,8 @@ pub enum Fate {
     ActAndHang,
     /// The service acts, and its answer is on its way for so long.
     Delay(Duration),
+    /// It is on its way for so long, and calls that are made meanwhile come before it; then the service acts.
+    Late(Duration),
 }
 
 type Decide = dyn Fn(&str) -> Fate + Send + Sync;
@@ -53,6 +55,10 @@ impl Faults {
             Fate::ActAndHang => {
                 router.handle(request).await;
                 pending().await
+            }
+            Fate::Late(time) => {
+                sleep(time).await;
+                Ok(router.handle(request).await)
             }
             Fate::Delay(time) => {
                 let answer = router.handle(request).await;

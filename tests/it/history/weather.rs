@@ -31,6 +31,12 @@ impl Weather {
         self.left.store(-1, Ordering::SeqCst);
     }
 
+    /// From now on some calls are overtaken, the very next one first of all.
+    pub(super) fn hold_next(&self) {
+        self.wrong.iter().for_each(|wrong| wrong.store(7, Ordering::SeqCst));
+        self.calls.store(0, Ordering::SeqCst);
+    }
+
     pub(super) fn has_stopped(&self) -> bool {
         self.left.load(Ordering::SeqCst) == 0
     }
@@ -59,8 +65,8 @@ impl Weather {
                 // One is answered late, and those that come meanwhile not at all.
                 6 if calls.calls.fetch_add(1, Ordering::SeqCst) % 6 == 0 => Fate::Delay(Duration::from_millis(700)),
                 6 => Fate::Refuse(Code::Internal),
-                // One is answered after those that come later.
-                7 if calls.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 => Fate::Delay(Duration::from_millis(700)),
+                // One is overtaken by those that are sent later.
+                7 if calls.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 => Fate::Late(Duration::from_millis(700)),
                 _ => Fate::Pass,
             }
         };
