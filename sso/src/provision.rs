@@ -117,9 +117,14 @@ impl Provisioner {
             return gate.stir();
         };
         let (lease, step) = self.call(lease, truth).await;
-        // A handler that has gone does not want to know.
-        let _ = answer.send(matches!(step, Step::Finish | Step::Bury));
-        self.conclude(lease, &step, By::Owner).await;
+        // How far an attempt in vain came is read from its record, so that has to be there; a handler that has gone does not want to know either way.
+        if matches!(step, Step::Finish | Step::Bury) {
+            let _ = answer.send(true);
+            self.conclude(lease, &step, By::Owner).await;
+        } else {
+            self.conclude(lease, &step, By::Owner).await;
+            let _ = answer.send(false);
+        }
     }
 
     /// Settles the rows of `target` as they fall due, until `shutdown`; then waits for what is under way.

@@ -47,6 +47,19 @@ async fn a_target_that_is_down_leaves_it_pending_and_learns_of_it_later() {
     assert_eq!(profile.into_inner().profile.expect("a profile").username, "anna");
 }
 
+// On threads of its own, for an answer that overtakes its record is a matter of those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_answer_says_of_an_attempt_in_vain_is_what_came_of_it() {
+    let world = World::start().await;
+    [Part::Social, Part::Blog].map(|part| world.plaza().withdraw(part));
+    let sign_up = async |name| world.sign_up(&Person::with_email(name)).await.expect("signs up all the same");
+    let answers = tokio::join!(sign_up("anna"), sign_up("ben"), sign_up("cleo"), sign_up("dora"));
+    for signed_up in <[_; 4]>::from(answers) {
+        let came: Vec<_> = signed_up.provisioning.iter().map(|one| (one.attempts, one.last_error.as_str())).collect();
+        assert_eq!(came, [(1, "UNAVAILABLE"); 2]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_survives_a_restart() {
     let mut world = World::start().await;
