@@ -51,7 +51,9 @@ async fn a_target_that_is_down_leaves_it_pending_and_learns_of_it_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_answer_says_of_an_attempt_in_vain_is_what_came_of_it() {
     let world = World::start().await;
-    [Part::Social, Part::Blog].map(|part| world.plaza().withdraw(part));
+    for part in [Part::Social, Part::Blog] {
+        world.plaza().withdraw(part);
+    }
     let sign_up = async |name| world.sign_up(&Person::with_email(name)).await.expect("signs up all the same");
     let answers = tokio::join!(sign_up("anna"), sign_up("ben"), sign_up("cleo"), sign_up("dora"));
     for signed_up in <[_; 4]>::from(answers) {
