@@ -59,7 +59,7 @@ pub(crate) async fn start(
     address: Option<IpAddr>,
 ) -> Result<Pending, Error> {
     let Start { request_id, identifier } = ask;
-    throttle::take(sso, &Who::Code(identifier.clone(), purpose), address).await?;
+    throttle::take(sso, &Who::Code(identifier.clone(), refusal(purpose)), address).await?;
     let (label, kind): (&[u8], _) = match purpose {
         Purpose::SignIn => (b"start_code_sign_in", Kind::CodeSignInStarted),
         Purpose::ResetPassword | Purpose::VerifyIdentifier | Purpose::ChangeIdentifier => {
@@ -111,16 +111,16 @@ pub(crate) async fn given(sso: &Sso, id: Uuid, purpose: Purpose) -> Result<Chall
     }
 }
 
-/// Has a code checked. Right is whoever's it was; a decoy's never is.
-///
-/// # Errors
-/// A limit of SMS, or that SMS does not answer.
-pub(crate) async fn check(
-    sso: &Sso,
-    request_id: Uuid,
-    challenge: &Challenge,
-    code: &str,
-) -> Result<Result<Uuid, Verdict>, Error> {
+/// What is recorded when the network had too much of it.
+fn refusal(purpose: Purpose) -> Kind {
+    match purpose {
+        Purpose::ResetPassword => Kind::ResetRefused,
+        Purpose::SignIn => Kind::SignInRefused,
+        Purpose::VerifyIdentifier | Purpose::ChangeIdentifier => Kind::CodeRefused,
+    }
+}
+
+async fn check(sso: &Sso, request_id: Uuid, challenge: &Challenge, code: &str) -> Result<Result<Uuid, Verdict>, Error> {
     let (verification, _) = challenge.clone().verification();
     let verdict = otp::check(sso, request_id, &verification, challenge.user_id, code).await?;
     Ok(match (verdict, challenge.user_id) {
@@ -129,11 +129,11 @@ pub(crate) async fn check(
     })
 }
 
-/// The same of a code that somebody gives who is not signed in: it is counted with their network before it is compared. The right one comes with that count, which
-/// the caller takes back.
+/// Has a code checked, which is counted with the caller's network before it is compared. The right one, never a decoy's, comes with that count, which the caller
+/// takes back, and with whose it was.
 ///
 /// # Errors
-/// [`Error::Limited`], or that SMS does not answer.
+/// [`Error::Limited`], also by SMS, or that SMS does not answer.
 pub(crate) async fn guess(
     sso: &Sso,
     request_id: Uuid,
@@ -141,7 +141,7 @@ pub(crate) async fn guess(
     code: &str,
     address: Option<IpAddr>,
 ) -> Result<Result<(Uuid, Ticket), Verdict>, Error> {
-    let who = Who::Code(challenge.identifier.clone(), challenge.purpose);
+    let who = Who::Code(challenge.identifier.clone(), refusal(challenge.purpose));
     let ticket = throttle::take(sso, &who, address).await?;
     let checked = ticket.settle(sso, check(sso, request_id, challenge, code).await).await?;
     Ok(checked.map(|user_id| (user_id, ticket)))

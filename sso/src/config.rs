@@ -43,7 +43,7 @@ pub struct Config {
     pub sessions: Sessions,
     /// How persons may sign in.
     pub sign_in: SignIn,
-    /// How often passwords and codes may be tried.
+    /// How often passwords and codes may be tried, and how many may sign up.
     pub throttle: Throttle,
     /// What is kept of what was decided.
     pub audit: Audit,
@@ -78,6 +78,7 @@ impl Config {
             ("throttle.account_misses", times(throttle.account_misses), 1..=1_000_000),
             ("throttle.network_per_minute", times(throttle.network_per_minute), 1..=1_000_000),
             ("throttle.pair_per_minute", times(throttle.pair_per_minute), 1..=1_000_000),
+            ("throttle.sign_ups_per_hour", times(throttle.sign_ups_per_hour), 1..=1_000_000),
             ("audit.keep_days", audit.keep_days, 1..=3650),
         ] {
             bounds.hold(key, value, within);
@@ -154,7 +155,7 @@ pub struct SignIn {
     pub by_code: bool,
 }
 
-/// How often passwords and codes may be tried. Each 1 to 1,000,000.
+/// How often passwords and codes may be tried, and how many may sign up. Each 1 to 1,000,000.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Throttle {
@@ -164,6 +165,8 @@ pub struct Throttle {
     pub network_per_minute: i32,
     /// The same for one identifier from one network.
     pub pair_per_minute: i32,
+    /// Sign-ups from one network, an hour.
+    pub sign_ups_per_hour: i32,
 }
 
 #[cfg(test)]

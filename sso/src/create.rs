@@ -12,6 +12,7 @@ use crate::{
     password::Password,
     sso::Sso,
     store::{self, provisioning::Debts, users::NewUser},
+    throttle::SignUps,
     username::Username,
 };
 
@@ -55,33 +56,46 @@ pub(crate) struct Fresh {
     pub(crate) verification: Option<(Verification, bool)>,
 }
 
-/// Creates the user, or finds what the request id came to before. `event` is what is recorded of it.
+/// Creates the user, or finds what the request id came to before. `event` is what is recorded of it, `sign_ups` those of whoever asks.
 ///
 /// # Errors
-/// [`Error::UsernameTaken`], [`Error::RequestIdReused`]; for an operator [`Error::IdentifierTaken`] if somebody else has verified it; overload.
-pub(crate) async fn create(sso: &Arc<Sso>, ask: Create, event: Event) -> Result<Created, Error> {
+/// [`Error::UsernameTaken`], [`Error::RequestIdReused`], [`Error::Limited`]; for an operator [`Error::IdentifierTaken`] if somebody else has verified it; overload.
+pub(crate) async fn create(
+    sso: &Arc<Sso>,
+    ask: Create,
+    event: Event,
+    sign_ups: Option<SignUps>,
+) -> Result<Created, Error> {
     let digest = ask.digest(&sso.digest_key);
     let (request_id, username, identifier, by) = (ask.request_id, ask.username.clone(), ask.identifier.clone(), ask.by);
     // Before the hash, which costs a thousand times as much. The commit below decides.
     let before = sso
         .db
-        .read("create_user_before", move |c| match store::requests::find(c, request_id, &digest)? {
-            None if store::users::username_taken(c, &username)? => Err(Error::UsernameTaken),
-            None if by != By::Person && store::users::owner(c, &identifier)?.is_some() => Err(Error::IdentifierTaken),
-            outcome => Ok(outcome),
+        .read("create_user_before", move |c| {
+            if let Some(outcome) = store::requests::find(c, request_id, &digest)? {
+                return Ok(Some(outcome));
+            }
+            sign_ups.map_or(Ok(()), |all| all.look(c))?;
+            if store::users::username_taken(c, &username)? {
+                return Err(Error::UsernameTaken);
+            }
+            if by != By::Person && store::users::owner(c, &identifier)?.is_some() {
+                return Err(Error::IdentifierTaken);
+            }
+            Ok(None)
         })
         .await?;
     if let Some(outcome) = before {
         return Ok(Created::replayed(outcome));
     }
     let password_hash = sso.hasher.hash(&ask.password).await?;
-    commit(sso, ask, event, digest, password_hash).await
+    commit(sso, ask, (event, sign_ups), digest, password_hash).await
 }
 
 async fn commit(
     sso: &Arc<Sso>,
     ask: Create,
-    event: Event,
+    (event, sign_ups): (Event, Option<SignUps>),
     digest: [u8; 32],
     password_hash: String,
 ) -> Result<Created, Error> {
@@ -106,6 +120,7 @@ async fn commit(
             if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
                 return Ok(Created::replayed(first));
             }
+            sign_ups.map_or(Ok(()), |all| all.count(c))?;
             let user = store::users::insert(c, &new)?;
             let verification = match verification_id {
                 Some(id) => Some(open(c, id, &new)?),

@@ -47,7 +47,7 @@ pub(crate) enum Error {
     /// The settings let nobody sign in by a code.
     #[error("signing in by a code is switched off")]
     CodeSignInOff,
-    /// SMS refused to send or to check, for a time.
+    /// Too much was asked for, of SMS or here, for a time.
     #[error("{reason:?}")]
     Limited {
         /// Which limit.
@@ -124,6 +124,7 @@ fn limit(reason: ErrorReason) -> &'static str {
     match reason {
         ErrorReason::OtpResendTooSoon => "a code was sent a moment ago",
         ErrorReason::SignInThrottled => "too many passwords or codes were tried",
+        ErrorReason::SignUpThrottled => "too many signed up from this network",
         ErrorReason::OtpSendLimit => "no more codes are sent for now",
         _ => "too many codes were guessed",
     }

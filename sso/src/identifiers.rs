@@ -25,6 +25,7 @@ use crate::{
     session,
     sso::{DAY, Sso},
     store,
+    throttle::{self, Ticket, Who},
 };
 
 /// An identifier, and whatever proves that it is the person who asks.
@@ -44,10 +45,14 @@ pub(crate) struct Confirm {
 /// Opens the change and sends its first code, or a notice to whoever has the identifier.
 ///
 /// # Errors
-/// Those of [`fresh::prove`]; INVALID_FIELDS if it is the caller's already; [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
+/// Those of [`fresh::prove`]; INVALID_FIELDS if it is the caller's already; [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does
+/// not answer.
 pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Option<IpAddr>) -> Result<Pending, Error> {
     let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
     let Ask { request_id, identifier, .. } = ask;
+    // With one account there are messages to as many addresses as one can name.
+    let asked = throttle::take(sso, &Who::Code(identifier.clone(), Kind::CodeNotSent), address).await;
+    ticket.settle(sso, asked).await?;
     let Person { user_id, session_id } = person;
     let parts: [&[u8]; 3] = [b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()];
     let digest = keyed(&sso.digest_key, &parts);
@@ -89,8 +94,13 @@ fn theirs_already(identifier: &Identifier) -> Error {
 /// Has the code checked, and makes the identifier the caller's if it was right.
 ///
 /// # Errors
-/// [`Error::SessionEnded`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer.
-pub(crate) async fn confirm(sso: &Arc<Sso>, person: Person, ask: Confirm) -> Result<Result<User, Verdict>, Error> {
+/// [`Error::SessionEnded`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does not answer.
+pub(crate) async fn confirm(
+    sso: &Arc<Sso>,
+    person: Person,
+    ask: Confirm,
+    address: Option<IpAddr>,
+) -> Result<Result<User, Verdict>, Error> {
     let Confirm { request_id, verification_id, code } = ask;
     let Person { user_id, .. } = person;
     let parts: [&[u8]; 4] =
@@ -106,11 +116,12 @@ pub(crate) async fn confirm(sso: &Arc<Sso>, person: Person, ask: Confirm) -> Res
         if change.user_id.is_some_and(|owner| owner != user_id) {
             return Err(otp::unknown(sso, Kind::CodeRefused));
         }
-        if let Err(verdict) = challenge::check(sso, request_id, &change, &code).await? {
-            return Ok(Err(verdict));
-        }
-        let changed = change_to(sso, person, request_id, digest, change).await;
-        changed.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
+        let ticket = match challenge::guess(sso, request_id, &change, &code, address).await? {
+            Ok((_, ticket)) => ticket,
+            Err(verdict) => return Ok(Err(verdict)),
+        };
+        let changed = change_to(sso, person, (request_id, digest), change, ticket.clone()).await;
+        ticket.settle(sso, changed).await.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
         otp::acknowledge(sso, verification_id);
     }
     account::get(sso, person).await.map(Ok)
@@ -120,9 +131,9 @@ pub(crate) async fn confirm(sso: &Arc<Sso>, person: Person, ask: Confirm) -> Res
 async fn change_to(
     sso: &Sso,
     person: Person,
-    request_id: Uuid,
-    digest: [u8; 32],
+    (request_id, digest): (Uuid, [u8; 32]),
     change: Challenge,
+    ticket: Ticket,
 ) -> Result<(), Error> {
     let (limits, now, id) = (sso.sessions, sso.clock.now(), sso.id());
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
@@ -150,7 +161,7 @@ async fn change_to(
         create::drop_rivals(c, &audit, user_id, &change.identifier)?;
         end_codes(c, user_id)?;
         audit.record(c, Event::new(kind).of(user_id).session(session_id))?;
-        Ok(())
+        ticket.right(c, now)
     });
     match done.await {
         // Somebody else was faster to prove it, so this change is over.

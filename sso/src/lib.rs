@@ -41,9 +41,11 @@ mod signup;
 mod sso;
 mod step;
 mod store;
+mod tally;
 mod throttle;
 mod tokens;
 mod username;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,21 +1,20 @@
 //! Codes, as far as SSO knows them: it asks SMS to send and to check, and never sees one but on its way through.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
     audit::{Event, Kind, Reason},
-    challenge, create,
+    challenge,
     error::Error,
     identifier::Identifier,
-    model::{Outcome, Purpose, User, Verification},
-    origin::Origin,
+    model::{Purpose, Verification},
     peers::{self, Sent, Verdict},
-    session::{self, Session, Tokens},
     sso::{DAY, Sso},
     store,
+    throttle::{self, Who},
 };
 
 /// Guesses of a verification that has had no send yet.
@@ -29,12 +28,6 @@ pub(crate) struct Pending {
     pub(crate) sent: Option<Sent>,
     pub(crate) resend_after: SystemTime,
     pub(crate) guesses_left: i32,
-}
-
-/// What came of a guess.
-pub(crate) enum Checked {
-    Verified { user: User, tokens: Tokens },
-    Failed(Verdict),
 }
 
 impl Pending {
@@ -88,11 +81,16 @@ fn ended(sso: &Sso, id: Uuid) -> Pending {
     Pending { id, masked_destination: String::new(), sent: None, resend_after: sso.clock.now(), guesses_left: 0 }
 }
 
-/// Sends a code: the first of the verification, or another in its place.
+/// Sends a code: the first of the verification, or another in its place. Each that is asked for counts with the caller's network.
 ///
 /// # Errors
-/// [`Error::VerificationNotFound`], a limit of SMS, or that SMS does not answer.
-pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid) -> Result<Pending, Error> {
+/// [`Error::VerificationNotFound`], [`Error::Limited`], also by SMS, or that SMS does not answer.
+pub(crate) async fn send(
+    sso: &Arc<Sso>,
+    request_id: Uuid,
+    verification_id: Uuid,
+    address: Option<IpAddr>,
+) -> Result<Pending, Error> {
     let (verification, decoy) = match find(sso, verification_id).await {
         Ok((verification, owner)) if owner == Some(verification.user_id) => return Err(Error::VerificationNotFound),
         Ok((verification, owner)) => (verification, owner.is_some()),
@@ -102,13 +100,14 @@ pub(crate) async fn send(sso: &Arc<Sso>, request_id: Uuid, verification_id: Uuid
         },
         Err(error) => return Err(error),
     };
+    throttle::take(sso, &Who::Code(verification.identifier.clone(), Kind::CodeNotSent), address).await?;
     deliver(sso, request_id, &verification, decoy).await
 }
 
 /// Has SMS send a code: the first of the verification, or another in its place.
 ///
 /// # Errors
-/// As [`send`].
+/// [`Error::VerificationNotFound`], a limit of SMS, or that SMS does not answer.
 pub(crate) async fn deliver(
     sso: &Arc<Sso>,
     request_id: Uuid,
@@ -148,7 +147,7 @@ pub(crate) fn unknown(sso: &Sso, kind: Kind) -> Error {
 }
 
 /// Counts a code that was not accepted.
-pub(crate) fn tell_refused(sso: &Sso, verdict: Verdict, user_id: Option<Uuid>) {
+fn tell_refused(sso: &Sso, verdict: Verdict, user_id: Option<Uuid>) {
     let reason = match verdict {
         Verdict::WrongCode { .. } => Reason::CodeWrong,
         Verdict::Expired { .. } => Reason::CodeExpired,
@@ -188,75 +187,6 @@ fn resend_id(sso: &Sso, request_id: Uuid) -> Uuid {
     uuid::Builder::from_custom_bytes(std::array::from_fn(|at| digest[at])).into_uuid()
 }
 
-/// A code to be checked, and where it comes from.
-pub(crate) struct Guess {
-    pub(crate) request_id: Uuid,
-    pub(crate) verification_id: Uuid,
-    pub(crate) code: String,
-    pub(crate) origin: Origin,
-}
-
-/// Has a code checked. The right one verifies the user and opens a session; a repeat of the request gets tokens of that session again.
-///
-/// # Errors
-/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], a limit of SMS, or that SMS does not answer;
-/// [`Error::SessionEnded`] on a repeat after the session has.
-pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Error> {
-    let Guess { request_id, verification_id, code, origin } = guess;
-    let parts: [&[u8]; 4] = [b"verify", verification_id.as_bytes(), code.as_bytes(), origin.device_label.as_bytes()];
-    let digest = crate::digest::keyed(&sso.digest_key, &parts);
-    if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
-        return signed_in(sso, outcome).await;
-    }
-    let (verification, _) = match find(sso, verification_id).await {
-        Err(Error::VerificationNotFound) => return Err(unknown(sso, Kind::CodeRefused)),
-        found => found?,
-    };
-    match check(sso, request_id, &verification, Some(verification.user_id), &code).await? {
-        Verdict::Approved => {
-            let outcome = approve(sso, request_id, digest, &verification, &origin).await?;
-            acknowledge(sso, verification_id);
-            signed_in(sso, outcome).await
-        }
-        verdict => Ok(Checked::Failed(verdict)),
-    }
-}
-
-/// Makes the approval so: the identifier is the user's, the user is verified, nobody else's claim lives on.
-async fn approve(
-    sso: &Sso,
-    request_id: Uuid,
-    digest: [u8; 32],
-    verification: &Verification,
-    origin: &Origin,
-) -> Result<Outcome, Error> {
-    let (now, verification, limits) = (sso.clock.now(), verification.clone(), sso.sessions);
-    let session = Session::begin(sso.id(), verification.user_id, origin, now);
-    let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(session.id) };
-    let (audit, user_id, address) = (sso.audit.clone(), verification.user_id, origin.address);
-    let accepted = Event::new(Kind::CodeAccepted).of(user_id).session(session.id).from(address);
-    let made = sso.db.write("verify_user", move |c| {
-        if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
-            return Ok(first);
-        }
-        // It may have been ended while the code was on its way: by a rival, or by a change of the password.
-        store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
-        store::users::verify(c, verification.user_id, &verification.identifier, now)?;
-        create::drop_rivals(c, &audit, verification.user_id, &verification.identifier)?;
-        session::open(c, &session, &limits, &audit)?;
-        audit.record(c, accepted.clone())?;
-        Ok(outcome.clone())
-    });
-    match made.await {
-        // Somebody else was faster to prove it, so this verification is over.
-        Err(Error::IdentifierTaken | Error::CredentialsInvalid | Error::VerificationNotFound) => {
-            sso.audit.count(Event::new(Kind::CodeRefused).because(Reason::Overtaken).of(user_id).from(address));
-            Err(Error::VerificationNotFound)
-        }
-        made => made,
-    }
-}
-
 /// Tells SMS in a task of its own: nobody waits for it, and if it is lost SMS forgets at the end of the day.
 pub(crate) fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
     let sso = Arc::clone(sso);
@@ -267,22 +197,8 @@ pub(crate) fn acknowledge(sso: &Arc<Sso>, verification_id: Uuid) {
     }));
 }
 
-async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
-    let Outcome { user_id, session_id, .. } = outcome;
-    let session_id = session_id.ok_or(Error::RequestIdReused)?;
-    let (limits, now) = (sso.sessions, sso.clock.now());
-    let (user, session) = sso
-        .db
-        .read("signed_in", move |c| {
-            let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
-            Ok::<_, Error>((user, session::alive(c, session_id, &limits, now)?))
-        })
-        .await?;
-    Ok(Checked::Verified { user, tokens: session::tokens(sso, &session) })
-}
-
 /// A verification that has not ended, and who has its identifier verified.
-async fn find(sso: &Sso, id: Uuid) -> Result<(Verification, Option<Uuid>), Error> {
+pub(crate) async fn find(sso: &Sso, id: Uuid) -> Result<(Verification, Option<Uuid>), Error> {
     let since = sso.clock.now() - DAY;
     sso.db
         .read("verification", move |c| {

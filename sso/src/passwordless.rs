@@ -11,12 +11,13 @@ use crate::{
     error::Error,
     model::{Outcome, Purpose},
     origin::Origin,
-    otp::{self, Guess, Pending},
+    otp::{self, Pending},
     peers::Verdict,
     session::{self, Session, Tokens},
     sso::Sso,
     store,
     throttle::{self, Ticket},
+    verify::Guess,
 };
 
 /// Sends a code that signs in.

@@ -9,6 +9,7 @@ use crate::{
     model::{Provisioning, User},
     otp::{self, Pending},
     sso::Sso,
+    throttle::SignUps,
 };
 
 /// What came of a sign-up.
@@ -24,9 +25,13 @@ pub(crate) struct SignedUp {
 /// As [`create::create`]. A target or SMS that is down is no error: the answer says so.
 pub(crate) async fn sign_up(sso: &Arc<Sso>, ask: Create, address: Option<IpAddr>) -> Result<SignedUp, Error> {
     let request_id = ask.request_id;
-    let created = create::create(sso, ask, Event::new(Kind::SignedUp).from(address)).await.inspect_err(|error| {
-        if matches!(error, Error::UsernameTaken) {
-            sso.audit.count(Event::new(Kind::SignUpRefused).because(Reason::UsernameTaken).from(address));
+    let (event, sign_ups) = (Event::new(Kind::SignedUp).from(address), SignUps::from(sso, address));
+    let created = create::create(sso, ask, event, sign_ups).await.inspect_err(|error| {
+        let refused = |reason| sso.audit.count(Event::new(Kind::SignUpRefused).because(reason).from(address));
+        match error {
+            Error::UsernameTaken => refused(Reason::UsernameTaken),
+            Error::Limited { .. } => refused(Reason::Throttled),
+            _ => {}
         }
     })?;
     let Created { user_id, verification_id, fresh } = created;
@@ -52,7 +57,7 @@ pub(crate) async fn create_user(sso: &Arc<Sso>, ask: Create, operator: &str) -> 
     let vouched = ask.by == By::Operator { vouches: true };
     let vouched = if vouched { Reason::Vouched } else { Reason::Unspecified };
     let event = Event::new(Kind::UserCreated).because(vouched).by(operator);
-    let created = create::create(sso, ask, event).await.inspect_err(|error| {
+    let created = create::create(sso, ask, event, None).await.inspect_err(|error| {
         let refused = |reason| sso.audit.count(Event::new(Kind::UserCreationRefused).because(reason).by(operator));
         match error {
             Error::UsernameTaken => refused(Reason::UsernameTaken),

@@ -1,5 +1,5 @@
-//! How often passwords may be tried, and codes that sign in. A try is counted before anything is compared, so that guesses at once are no more than
-//! guesses in turn; what is right takes its count back, whatever becomes of the call, and so does a try that was never compared.
+//! How often passwords and codes may be tried, and how many may sign up. A try is counted before anything is compared, so that guesses at once are no more
+//! than guesses in turn; what is right takes its count back, whatever becomes of the call, and so does a try that was never compared.
 //!
 //! Three rules, all of them over with time alone: for whom (after five misses 1, 2, 4, 8, 15 minutes), from which network, and both. Who is tried is
 //! an identifier as it was typed, whether it has an account or not. An owner who signed in from a network before has a tally of their own
@@ -7,7 +7,7 @@
 
 use std::{
     net::IpAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use db::Conn;
@@ -20,73 +20,17 @@ use crate::{
     digest::keyed,
     error::Error,
     identifier::Identifier,
-    model::Purpose,
-    sso::{DAY, Sso},
+    sso::Sso,
     store,
+    tally::{Rule, Subject, Tally, network},
 };
 
-/// Pauses after the fifth miss, the sixth and so on, in minutes; the last is that of all further ones.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 /// The window of the other two rules.
-const WINDOW: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
+/// That of sign-ups.
+const HOUR: Duration = Duration::from_secs(3600);
 /// How long a network where an owner signed in is known as theirs.
 const FAMILIAR: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Whom or what a tally is of: a keyed digest, so that no table holds who came from where.
-pub(crate) type Subject = [u8; 32];
-
-/// Tries so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) tries: i32,
-    /// When the window began; for an account, the last try.
-    pub(crate) since: SystemTime,
-    /// When the next try is free.
-    pub(crate) free_at: SystemTime,
-}
-
-/// What a tally is held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    /// So many misses before the pauses.
-    Account(i32),
-    /// So many tries a minute.
-    Window(i32),
-}
-
-impl Rule {
-    /// The tally with one more try; or how long to wait for one.
-    fn take(self, tally: Tally, now: SystemTime) -> Result<Tally, Duration> {
-        if let Ok(wait) = tally.free_at.duration_since(now)
-            && !wait.is_zero()
-        {
-            return Err(wait);
-        }
-        match self {
-            Self::Account(free) => {
-                let tries = if tally.since + DAY <= now { 1 } else { tally.tries.saturating_add(1) };
-                let pause = usize::try_from(tries - free).map(|over| PAUSES[over.min(PAUSES.len() - 1)]);
-                let free_at = pause.map_or(UNIX_EPOCH, |minutes| now + Duration::from_secs(minutes * 60));
-                Ok(Tally { tries, since: now, free_at })
-            }
-            Self::Window(most) => {
-                let fresh = tally.since + WINDOW <= now;
-                let (tries, since) = if fresh { (1, now) } else { (tally.tries + 1, tally.since) };
-                let free_at = if tries >= most { since + WINDOW } else { UNIX_EPOCH };
-                Ok(Tally { tries, since, free_at })
-            }
-        }
-    }
-
-    /// The tally as if a try had not been.
-    fn give_back(tally: Tally) -> Tally {
-        Tally { tries: (tally.tries - 1).max(0), free_at: UNIX_EPOCH, ..tally }
-    }
-
-    fn kept_until(self, tally: &Tally) -> SystemTime {
-        tally.since + if matches!(self, Self::Account(_)) { DAY } else { WINDOW }
-    }
-}
 
 /// For whom something is tried.
 #[derive(Debug, Clone)]
@@ -95,16 +39,17 @@ pub(crate) enum Who {
     Identifier(Identifier),
     /// A user who is signed in already.
     User(Uuid),
-    /// An identifier for which a code is asked, or given, and what the code is for. SMS counts what was wrong for it: here its networks alone are counted.
-    Code(Identifier, Purpose),
+    /// An identifier for which a code is asked, or given, and what is recorded if it is refused. SMS counts what was sent to it, and what was wrong: here its
+    /// networks alone are counted.
+    Code(Identifier, Kind),
 }
 
 impl Who {
     /// What is recorded of a try that is refused. Whose identifier it is was not looked up.
     fn refused(&self) -> Event {
         match self {
-            Self::Code(_, Purpose::ResetPassword) => Event::new(Kind::ResetRefused),
-            Self::Identifier(_) | Self::Code(..) => Event::new(Kind::SignInRefused),
+            Self::Code(_, kind) => Event::new(*kind),
+            Self::Identifier(_) => Event::new(Kind::SignInRefused),
             Self::User(id) => Event::new(Kind::PasswordRefused).of(*id),
         }
     }
@@ -130,6 +75,9 @@ pub(crate) struct Ticket {
 /// # Errors
 /// [`Error::Limited`] if it is one too many: then nothing is counted.
 pub(crate) async fn take(sso: &Sso, who: &Who, address: Option<IpAddr>) -> Result<Ticket, Error> {
+    if matches!(who, Who::Code(..)) && address.is_none() {
+        return Ok(Ticket::default());
+    }
     let desk = Desk { key: sso.throttle_key, settings: sso.throttle.clone(), now: sso.clock.now() };
     let event = who.refused().because(Reason::Throttled).from(address);
     let (who, place) = (who.clone(), address.map(network));
@@ -161,8 +109,10 @@ impl Desk {
         };
         let mut windows = Vec::new();
         if let Some(place) = place {
-            windows.push((Rule::Window(self.settings.network_per_minute), keyed(&self.key, &[b"network", place])));
-            windows.push((Rule::Window(self.settings.pair_per_minute), keyed(&self.key, &[b"pair", who, place])));
+            windows
+                .push((Rule::Window(self.settings.network_per_minute, MINUTE), keyed(&self.key, &[b"network", place])));
+            windows
+                .push((Rule::Window(self.settings.pair_per_minute, MINUTE), keyed(&self.key, &[b"pair", who, place])));
         }
         let account = by_password.then_some(account);
         let rule = Rule::Account(self.settings.account_misses);
@@ -224,61 +174,47 @@ impl Ticket {
     }
 }
 
+/// The sign-ups of one network. Each is counted in its own commit, so that a repeat is none; one too many is refused before its password is hashed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignUps {
+    rule: Rule,
+    subject: Subject,
+    now: SystemTime,
+}
+
+impl SignUps {
+    /// Those from where an address is; of calls in memory nothing is counted.
+    pub(crate) fn from(sso: &Sso, address: Option<IpAddr>) -> Option<Self> {
+        let subject = keyed(&sso.throttle_key, &[b"sign_ups", &network(address?)]);
+        Some(Self { rule: Rule::Window(sso.throttle.sign_ups_per_hour, HOUR), subject, now: sso.clock.now() })
+    }
+
+    /// Looks whether there may be another.
+    ///
+    /// # Errors
+    /// [`Error::Limited`].
+    pub(crate) fn look(&self, c: &mut Conn) -> Result<(), Error> {
+        store::tallies::find(c, &self.subject)?.map_or(Ok(()), |tally| self.next(tally).map(drop))
+    }
+
+    /// Counts another.
+    ///
+    /// # Errors
+    /// [`Error::Limited`] if it is one too many.
+    pub(crate) fn count(&self, c: &mut Conn) -> Result<(), Error> {
+        let tally = self.next(store::tallies::lock(c, &self.subject)?)?;
+        store::tallies::keep(c, &self.subject, &tally, self.rule.kept_until(&tally))?;
+        Ok(())
+    }
+
+    fn next(&self, tally: Tally) -> Result<Tally, Error> {
+        let limited = |wait| Error::Limited { reason: ErrorReason::SignUpThrottled, retry_after: Some(wait) };
+        self.rule.take(tally, self.now).map_err(limited)
+    }
+}
+
 /// Forgets what was missed for an identifier whose owner has just proven to be it.
 pub(crate) fn forgive(c: &mut Conn, key: &[u8; 32], identifier: &Identifier) -> Result<(), Error> {
     store::tallies::remove(c, &keyed(key, &[b"account", identifier.value().as_bytes()]))?;
     Ok(())
-}
-
-/// A whole IPv4 address, but the first half of an IPv6 one: its owner has all of the second to choose from.
-fn network(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets()[..8].to_vec(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NONE: Tally = Tally { tries: 0, since: UNIX_EPOCH, free_at: UNIX_EPOCH };
-
-    fn minutes(count: u64) -> Duration {
-        Duration::from_secs(count * 60)
-    }
-
-    #[test]
-    fn misses_of_an_account_cost_ever_longer_pauses() {
-        let (rule, mut now, mut tally) = (Rule::Account(5), UNIX_EPOCH + 100 * DAY, NONE);
-        for _ in 0..5 {
-            tally = rule.take(tally, now).unwrap();
-        }
-        for pause in [1, 2, 4, 8, 15, 15, 15] {
-            assert_eq!(rule.take(tally, now), Err(minutes(pause)));
-            assert_eq!(rule.take(tally, now + minutes(pause) - Duration::from_secs(1)), Err(Duration::from_secs(1)));
-            now += minutes(pause);
-            tally = rule.take(tally, now).unwrap();
-        }
-        assert_eq!(rule.take(tally, now + DAY).unwrap().tries, 1, "a day without a try forgives");
-    }
-
-    #[test]
-    fn a_window_lets_so_many_through_and_begins_anew() {
-        let (rule, now, mut tally) = (Rule::Window(3), UNIX_EPOCH + 100 * DAY, NONE);
-        for second in 0..3 {
-            tally = rule.take(tally, now + Duration::from_secs(second)).unwrap();
-        }
-        assert_eq!(rule.take(tally, now + Duration::from_secs(10)), Err(Duration::from_secs(50)));
-        assert_eq!(rule.take(tally, now + minutes(1)).unwrap().tries, 1);
-        assert_eq!(rule.take(Rule::give_back(tally), now + Duration::from_secs(10)).unwrap().tries, 3);
-    }
-
-    #[test]
-    fn an_ipv6_network_is_its_first_half() {
-        let same = |a: &str, b: &str| network(a.parse().unwrap()) == network(b.parse().unwrap());
-        assert!(same("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:ffff::1"));
-        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
-        assert!(!same("203.0.113.1", "203.0.113.2"));
-    }
 }

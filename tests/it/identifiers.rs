@@ -29,7 +29,7 @@ pub(crate) fn change_to(address: &str, password: &str) -> StartIdentifierChangeR
     StartIdentifierChangeRequest { request_id, identifier: Some(identifier), password }
 }
 
-fn confirmation(pending: &Verification, code: &str) -> ConfirmIdentifierChangeRequest {
+pub(crate) fn confirmation(pending: &Verification, code: &str) -> ConfirmIdentifierChangeRequest {
     let (verification_id, code) = (pending.verification_id.clone(), code.to_owned());
     ConfirmIdentifierChangeRequest { request_id: id(), verification_id, code }
 }

@@ -14,6 +14,7 @@ mod history;
 mod identifiers;
 mod keys;
 mod metrics;
+mod networks;
 mod notices;
 mod operators;
 mod otp;

@@ -1,11 +1,13 @@
 //! What was refused, and what was done to users whom nobody asked, as operators read it.
 
-use std::time::Duration;
+use std::{sync::Barrier, time::Duration};
 
 use proto::sso::v1::{
     AuditEventKind as Kind, AuditReason as Reason, ChangePasswordRequest, ChangeUsernameRequest, DeleteAccountRequest,
     ListAuditEventsRequest, UpdateUserRequest,
 };
+
+use tokio::task::JoinSet;
 
 use crate::{
     audit::{list, sorted, trail},
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// All events of these kinds, as kind, reason, operator and count.
-async fn told(world: &World, kinds: &[Kind]) -> Vec<(Kind, Reason, String, i64)> {
+pub(crate) async fn told(world: &World, kinds: &[Kind]) -> Vec<(Kind, Reason, String, i64)> {
     let kinds = kinds.iter().map(|kind| i32::from(*kind)).collect();
     let page = list(world, ListAuditEventsRequest { kinds, ..Default::default() }).await.expect("a page");
     let mut told: Vec<_> =
@@ -53,6 +55,36 @@ async fn what_a_person_may_not_change_is_told_with_its_reason() {
             (Kind::PasswordRefused, Reason::PasswordWrong),
             (Kind::PasswordRefused, Reason::Throttled),
         ])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_of_the_password_that_was_overtaken_is_told() {
+    // Neither is committed before both have found the old password right.
+    let both = Barrier::new(2);
+    let meet = move |job| {
+        if job == "change_password" {
+            both.wait();
+        }
+        db::Fate::Run
+    };
+    let faults = onebox::Faults { sso_database: db::Faults::new(meet), ..Default::default() };
+    let world = World::start_at(onebox::Edge { faults, ..onebox::Edge::system() }).await;
+    let anna = Person::with_email("anna");
+    let (_, tokens) = world.join(&anna).await;
+    let mut racing = JoinSet::new();
+    for new in ["a whole new password", "another new password"] {
+        let (mut account, old_password, new_password) = (world.account(), anna.password.clone(), new.to_owned());
+        let request = ChangePasswordRequest { request_id: id(), old_password, new_password };
+        let request = bearer(request, &tokens.access_token);
+        racing.spawn(async move { account.change_password(request).await.map_err(|status| reason(&status)).err() });
+    }
+    let mut refused = racing.join_all().await;
+    refused.sort();
+    assert_eq!(refused, [None, Some("CREDENTIALS_INVALID".to_owned())]);
+    assert_eq!(
+        told(&world, &[Kind::PasswordRefused]).await,
+        [(Kind::PasswordRefused, Reason::Overtaken, String::new(), 1)]
     );
 }
 

@@ -25,9 +25,11 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("sms/src/limits.rs", "the_eleventh_send_of_a_day_waits_for_the_first_to_be_a_day_old"),
             ("tests/it/otp.rs", "sends_cool_down_and_say_until_when"),
+            ("tests/it/networks.rs", "a_network_has_so_many_sign_ups_an_hour"),
+            ("tests/it/networks.rs", "of_sign_ups_at_once_a_network_has_no_more"),
         ],
     ),
-    ("V4.1.3", "no forged forwarding headers", &[("tests/it/throttle.rs", "a_forwarding_header_moves_nobody")]),
+    ("V4.1.3", "no forged forwarding headers", &[("tests/it/networks.rs", "a_forwarding_header_moves_nobody")]),
     ("V6.2.1", "passwords of 8 characters", &[("sso/src/password.rs", "lengths_are_counted_in_characters")]),
     (
         "V6.2.2, V6.2.3",
@@ -50,8 +52,11 @@ const RULES: &[(&str, &str, &[Test])] = &[
         "guesses are bounded, however they come",
         &[
             ("tests/it/throttle.rs", "fifty_guesses_at_once_are_five"),
-            ("tests/it/throttle.rs", "codes_that_sign_in_count_with_a_networks_misses"),
-            ("tests/it/throttle.rs", "resets_count_with_a_networks_misses"),
+            ("tests/it/networks/codes.rs", "codes_that_sign_in_count_with_a_networks_misses"),
+            ("tests/it/networks/codes.rs", "codes_that_verify_count_with_a_networks_misses"),
+            ("tests/it/networks/codes.rs", "codes_for_another_identifier_count_with_a_networks_misses"),
+            ("tests/it/networks.rs", "passwords_of_those_who_are_signed_in_count_with_a_networks_misses"),
+            ("tests/it/networks/codes.rs", "resets_count_with_a_networks_misses"),
             ("tests/it/otp.rs", "five_wrong_guesses_are_all_there_are"),
             ("sms/tests/flows/races.rs", "of_fifty_wrong_guesses_five_are_compared"),
         ],

@@ -143,9 +143,14 @@ impl World {
         Self { plaza: Some(plaza), settings, storage, trace }
     }
 
+    /// A world where nobody has signed up, with settings other than the usual.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Self::start_with(settings, edge(1)).await
+    }
+
     /// A world where persons may sign in by a code.
     pub(crate) async fn by_code() -> Self {
-        Self::start_with(by_code, edge(1)).await
+        Self::with(by_code).await
     }
 
     /// What was logged so far.

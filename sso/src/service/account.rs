@@ -107,7 +107,7 @@ impl AccountService for Account {
         request: Request<ConfirmIdentifierChangeRequest>,
     ) -> Result<Response<ConfirmIdentifierChangeResponse>, Status> {
         let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let outcome = identifiers::confirm(&self.0, person, request.into_inner().try_into()?).await;
+        let outcome = identifiers::confirm(&self.0, person, request.into_inner().try_into()?, address).await;
         Ok(Response::new(confirmed(session::told(&self.0, person, address, outcome)?)))
     }
 

@@ -13,7 +13,9 @@ use proto::sso::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{parse, render};
-use crate::{challenge, model::Purpose, otp, passwordless, recovery, refresh, session, signin, signup, sso::Sso};
+use crate::{
+    challenge, model::Purpose, otp, passwordless, recovery, refresh, session, signin, signup, sso::Sso, verify,
+};
 
 pub(super) struct Auth(pub(super) Arc<Sso>);
 
@@ -30,16 +32,17 @@ impl AuthService for Auth {
     }
 
     async fn send_otp(&self, request: Request<SendOtpRequest>) -> Result<Response<SendOtpResponse>, Status> {
+        let address = client_address(&request);
         let ask: parse::SendOtp = request.into_inner().try_into()?;
-        let pending = otp::send(&self.0, ask.request_id, ask.verification_id).await?;
+        let pending = otp::send(&self.0, ask.request_id, ask.verification_id, address).await?;
         Ok(Response::new(SendOtpResponse { verification: Some(render::verification(pending)) }))
     }
 
     async fn verify_otp(&self, request: Request<VerifyOtpRequest>) -> Result<Response<VerifyOtpResponse>, Status> {
         let address = client_address(&request);
-        let mut guess: otp::Guess = request.into_inner().try_into()?;
+        let mut guess: verify::Guess = request.into_inner().try_into()?;
         guess.origin.address = address;
-        let checked = otp::verify(&self.0, guess).await?;
+        let checked = verify::verify(&self.0, guess).await?;
         Ok(Response::new(render::checked(checked)))
     }
 
@@ -97,7 +100,7 @@ impl AuthService for Auth {
         request: Request<CompleteCodeSignInRequest>,
     ) -> Result<Response<CompleteCodeSignInResponse>, Status> {
         let address = client_address(&request);
-        let mut guess: otp::Guess = request.into_inner().try_into()?;
+        let mut guess: verify::Guess = request.into_inner().try_into()?;
         guess.origin.address = address;
         Ok(Response::new(render::code_sign_in(passwordless::complete(&self.0, guess).await?)))
     }

@@ -17,11 +17,11 @@ use crate::{
     identifier::Identifier,
     model::{AccountKind, Tier},
     origin::{Origin, device_label},
-    otp::Guess,
     password::Password,
     recovery,
     signin::SignIn,
     username::Username,
+    verify::Guess,
 };
 
 /// A code that is asked for.

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use crate::{
     identifier::Identifier,
     model::{Claim, Provisioning, ProvisioningState, Target, User},
-    otp::{Checked, Pending},
+    otp::Pending,
     peers::Verdict,
     revocations::{News, Revocation},
     session::{Session, Tokens},
     signin::SignedIn,
+    verify::Checked,
 };
 
 pub(super) fn user(user: &User) -> pb::User {

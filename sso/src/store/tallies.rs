@@ -1,4 +1,4 @@
-//! How often passwords were tried.
+//! How often something was tried.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use diesel::{QueryResult, prelude::*};
 use super::{at, time};
 use crate::{
     schema::tallies,
-    throttle::{Subject, Tally},
+    tally::{Subject, Tally},
 };
 
 #[derive(Insertable, Queryable, Selectable)]
@@ -21,6 +21,12 @@ struct Row {
     kept_until: At,
 }
 
+impl From<Row> for Tally {
+    fn from(row: Row) -> Self {
+        Self { tries: row.tries, since: time(row.since), free_at: time(row.free_at) }
+    }
+}
+
 /// The tally of a subject, which nobody else changes before this transaction is over. Lock several in the order of their bytes.
 pub(crate) fn lock(c: &mut Conn, subject: &Subject) -> QueryResult<Tally> {
     let none = Row { subject: subject.to_vec(), tries: 0, since: At(0), free_at: At(0), kept_until: At(0) };
@@ -29,7 +35,14 @@ pub(crate) fn lock(c: &mut Conn, subject: &Subject) -> QueryResult<Tally> {
         Conn::Sqlite(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).first(c),
         Conn::Postgres(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).for_update().first(c),
     }?;
-    Ok(Tally { tries: row.tries, since: time(row.since), free_at: time(row.free_at) })
+    Ok(row.into())
+}
+
+/// The tally of a subject as it is now, if there is one.
+pub(crate) fn find(c: &mut Conn, subject: &Subject) -> QueryResult<Option<Tally>> {
+    let row: Option<Row> =
+        on!(c => tallies::table.find(subject.as_slice()).select(Row::as_select()).first(c).optional())?;
+    Ok(row.map(Tally::from))
 }
 
 /// Keeps a tally that was locked.

@@ -1,0 +1,113 @@
+//! A code is given back: the right one verifies the user and signs them in.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    audit::{Event, Kind, Reason},
+    create,
+    error::Error,
+    model::{Outcome, User, Verification},
+    origin::Origin,
+    otp,
+    peers::Verdict,
+    session::{self, Session, Tokens},
+    sso::{DAY, Sso},
+    store,
+    throttle::{self, Ticket, Who},
+};
+
+/// What came of a guess.
+pub(crate) enum Checked {
+    Verified { user: User, tokens: Tokens },
+    Failed(Verdict),
+}
+
+/// A code to be checked, and where it comes from.
+pub(crate) struct Guess {
+    pub(crate) request_id: Uuid,
+    pub(crate) verification_id: Uuid,
+    pub(crate) code: String,
+    pub(crate) origin: Origin,
+}
+
+/// Has a code checked. The right one verifies the user and opens a session; a repeat of the request gets tokens of that session again.
+///
+/// # Errors
+/// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does not answer;
+/// [`Error::SessionEnded`] on a repeat after the session has.
+pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Error> {
+    let Guess { request_id, verification_id, code, origin } = guess;
+    let parts: [&[u8]; 4] = [b"verify", verification_id.as_bytes(), code.as_bytes(), origin.device_label.as_bytes()];
+    let digest = crate::digest::keyed(&sso.digest_key, &parts);
+    if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
+        return signed_in(sso, outcome).await;
+    }
+    let (verification, _) = match otp::find(sso, verification_id).await {
+        Err(Error::VerificationNotFound) => return Err(otp::unknown(sso, Kind::CodeRefused)),
+        found => found?,
+    };
+    let who = Who::Code(verification.identifier.clone(), Kind::CodeRefused);
+    let ticket = throttle::take(sso, &who, origin.address).await?;
+    let checked = otp::check(sso, request_id, &verification, Some(verification.user_id), &code).await;
+    match ticket.settle(sso, checked).await? {
+        Verdict::Approved => {
+            let approved = approve(sso, (request_id, digest), &verification, &origin, ticket.clone()).await;
+            let outcome = ticket.settle(sso, approved).await?;
+            otp::acknowledge(sso, verification_id);
+            signed_in(sso, outcome).await
+        }
+        verdict => Ok(Checked::Failed(verdict)),
+    }
+}
+
+/// Makes the approval so: the identifier is the user's, the user is verified, nobody else's claim lives on.
+async fn approve(
+    sso: &Sso,
+    (request_id, digest): (Uuid, [u8; 32]),
+    verification: &Verification,
+    origin: &Origin,
+    ticket: Ticket,
+) -> Result<Outcome, Error> {
+    let (now, verification, limits) = (sso.clock.now(), verification.clone(), sso.sessions);
+    let session = Session::begin(sso.id(), verification.user_id, origin, now);
+    let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(session.id) };
+    let (audit, user_id, address) = (sso.audit.clone(), verification.user_id, origin.address);
+    let accepted = Event::new(Kind::CodeAccepted).of(user_id).session(session.id).from(address);
+    let made = sso.db.write("verify_user", move |c| {
+        if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            return Ok(first);
+        }
+        // It may have been ended while the code was on its way: by a rival, or by a change of the password.
+        store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
+        store::users::verify(c, verification.user_id, &verification.identifier, now)?;
+        create::drop_rivals(c, &audit, verification.user_id, &verification.identifier)?;
+        session::open(c, &session, &limits, &audit)?;
+        ticket.right(c, now)?;
+        audit.record(c, accepted.clone())?;
+        Ok(outcome.clone())
+    });
+    match made.await {
+        // Somebody else was faster to prove it, so this verification is over.
+        Err(Error::IdentifierTaken | Error::CredentialsInvalid | Error::VerificationNotFound) => {
+            sso.audit.count(Event::new(Kind::CodeRefused).because(Reason::Overtaken).of(user_id).from(address));
+            Err(Error::VerificationNotFound)
+        }
+        made => made,
+    }
+}
+
+async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
+    let Outcome { user_id, session_id, .. } = outcome;
+    let session_id = session_id.ok_or(Error::RequestIdReused)?;
+    let (limits, now) = (sso.sessions, sso.clock.now());
+    let (user, session) = sso
+        .db
+        .read("signed_in", move |c| {
+            let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
+            Ok::<_, Error>((user, session::alive(c, session_id, &limits, now)?))
+        })
+        .await?;
+    Ok(Checked::Verified { user, tokens: session::tokens(sso, &session) })
+}
