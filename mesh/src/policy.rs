@@ -34,6 +34,11 @@ impl Contracts {
         self.policies.get(path).copied()
     }
 
+    /// Whether a method of `service` (`package.Service`) is in them. Then all are, for a build in which one has no policy fails.
+    pub(crate) fn know(&self, service: &str) -> bool {
+        self.paths().any(|path| path[1..].split_once('/').is_some_and(|(name, _)| name == service))
+    }
+
     /// The paths of all methods.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
         self.policies.keys().copied()

@@ -24,8 +24,6 @@ mod tests;
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::{body::Body, server::NamedService};
 use tower::{Service, util::BoxCloneSyncService};
 
@@ -59,18 +57,12 @@ pub struct Stack {
 /// Why a server was not built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The service stands in no contract.
-    #[error("{0} is not in the descriptor set")]
+    /// The service stands in no contract, so nobody may call it.
+    #[error("no contract names a method of {0}")]
     Unknown(&'static str),
-    /// The method has no policy, so nobody may call it.
-    #[error("{0} has no (mesh.v1.policy)")]
-    NoPolicy(String),
     /// The service was added twice.
     #[error("{0} was added twice")]
     Twice(&'static str),
-    /// A descriptor set cannot be read.
-    #[error("the descriptor set cannot be read: {0}")]
-    Descriptor(String),
 }
 
 /// Gathers generated servers into a [`Router`].
@@ -135,12 +127,15 @@ impl Server {
     /// The router of all that was added, with health and reflection.
     ///
     /// # Errors
-    /// A service without a contract, a method without a policy, a service added twice.
+    /// A service without a contract, a service added twice.
     pub fn build(self) -> Result<Router, BuildError> {
         let names: Vec<_> = self.added.iter().map(|(name, _)| *name).collect();
-        self.complete(&names)?;
+        if let Some(unknown) = names.iter().find(|name| !self.contracts.know(name)) {
+            return Err(BuildError::Unknown(unknown));
+        }
         let health = Health::serving(&names);
-        let (v1, v1alpha) = (reflection::v1(&self.contracts, &names)?, reflection::v1alpha(&self.contracts, &names)?);
+        let v1 = reflection::v1(self.contracts, names.clone());
+        let v1alpha = reflection::v1alpha(self.contracts, names);
         let whole = self.add(health.server()).add(v1).add(v1alpha);
         let mut routes = HashMap::new();
         for (name, route) in whole.added {
@@ -149,24 +144,5 @@ impl Server {
             }
         }
         Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health, (whole.checks, whole.gauges)))
-    }
-
-    /// Every method of every service has a policy.
-    fn complete(&self, names: &[&'static str]) -> Result<(), BuildError> {
-        let set = FileDescriptorSet::decode(self.contracts.descriptor);
-        let set = set.map_err(|error| BuildError::Descriptor(error.to_string()))?;
-        for name in names {
-            let mut services = set.file.iter().flat_map(|file| {
-                file.service.iter().filter(move |service| *name == format!("{}.{}", file.package(), service.name()))
-            });
-            let service = services.next().ok_or(BuildError::Unknown(name))?;
-            for method in &service.method {
-                let path = format!("/{name}/{}", method.name());
-                if self.contracts.find(&path).is_none() {
-                    return Err(BuildError::NoPolicy(path));
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use network::{Host, Hosts};
 pub(crate) const DEPLOYMENT: &str = "test";
 pub(crate) const AUDIENCE: &str = "plaza";
 
-/// The methods of `test.v1.EchoService`, with their policies. `Missing` has none.
+/// The methods of `test.v1.EchoService`, with their policies. `Missing` is in the descriptor, and has none.
 const METHODS: &[MethodPolicy] = &[
     method("/test.v1.EchoService/Public", Access::Public, &[], true),
     method("/test.v1.EchoService/Once", Access::Public, &[], false),
@@ -53,16 +53,11 @@ const fn method(
 /// The contract of the test service.
 pub(crate) fn contracts() -> Contracts {
     static CONTRACTS: OnceLock<Contracts> = OnceLock::new();
-    *CONTRACTS.get_or_init(|| Contracts::of(descriptor(&[]), METHODS))
+    *CONTRACTS.get_or_init(|| Contracts::of(descriptor(), METHODS))
 }
 
-/// The contract with a method that nobody gave a policy.
-pub(crate) fn contracts_without_a_policy() -> Contracts {
-    Contracts::of(descriptor(&["Missing"]), METHODS)
-}
-
-fn descriptor(more: &[&str]) -> &'static [u8] {
-    let names = METHODS.iter().filter_map(|method| method.path.rsplit('/').next()).chain(more.iter().copied());
+fn descriptor() -> &'static [u8] {
+    let names = METHODS.iter().filter_map(|method| method.path.rsplit('/').next()).chain(["Missing"]);
     let service = ServiceDescriptorProto {
         name: Some("EchoService".to_owned()),
         method: names.map(|name| MethodDescriptorProto { name: Some(name.to_owned()), ..Default::default() }).collect(),
