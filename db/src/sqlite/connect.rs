@@ -8,8 +8,8 @@ use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query, s
 use std::path::{Path, PathBuf};
 
 /// For every connection. Full synchronisation costs nothing once commits are grouped, and is what makes an answer
-/// durable. Memory mapping stays off: reports blame it for making corruption worse. The writer moves the journal into the file itself (`checkpoint`) only
-/// when it has grown to 64 MiB, as under a load that leaves no pause.
+/// durable. Memory mapping stays off: reports blame it for making corruption worse. The writer moves the last of the journal into the file itself
+/// (`checkpoint`) only when it has grown to 64 MiB, as under a load that leaves no pause.
 const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384;";
 
