@@ -1,7 +1,8 @@
 //! Many jobs, one commit.
 //!
-//! Each job has a savepoint of its own, so a refusal undoes that job alone. A job sees what earlier ones of its group
-//! wrote before it is durable; that is sound because nobody is answered before the commit, and all commit or none.
+//! Each job has a savepoint of its own, so a refusal undoes that job alone; a job without company is undone with its transaction, and
+//! SQLite need not keep what each page was before. A job sees what earlier ones of its group wrote before it is durable; that is sound
+//! because nobody is answered before the commit, and all commit or none.
 
 use super::connect::execute;
 use crate::job::{Access, Job, Ran};
@@ -41,12 +42,16 @@ pub(crate) fn run(conn: &mut Conn, members: &mut [Member]) -> End {
         tracing::error!(%error, "cannot begin a transaction");
         return End::Undone(error);
     }
+    let alone = members.len() == 1;
     for member in members.iter_mut() {
-        if let Err(error) = step(conn, member) {
+        if let Err(error) = step(conn, member, alone) {
             tracing::error!(%error, operation = member.job.name(), "a transaction was ended by SQLite");
             member.torn = true;
             return undone(conn, error);
         }
+    }
+    if alone && members.iter().all(|member| member.ran != Some(Ran::Done)) {
+        return End::Committed;
     }
     match transaction::commit(conn) {
         Ok(()) => End::Committed,
@@ -66,17 +71,23 @@ fn undone(conn: &mut Conn, error: DieselError) -> End {
     End::Undone(error)
 }
 
-/// Runs one member in its savepoint. An error means that the whole transaction is gone.
-fn step(conn: &mut Conn, member: &mut Member) -> Result<(), DieselError> {
-    transaction::savepoint(conn)?;
+/// Runs one member in its savepoint, or `alone` in the transaction itself. An error means that the whole transaction is gone.
+fn step(conn: &mut Conn, member: &mut Member, alone: bool) -> Result<(), DieselError> {
+    if !alone {
+        transaction::savepoint(conn)?;
+    }
     let ran = match member.job.access() {
         Access::Write => member.job.run(conn),
         Access::Read => reading(conn, member)?,
     };
     member.ran = Some(ran);
     // What the closure left open, by a panic or by hand.
-    transaction::rollback_to(conn, 2)?;
-    if ran == Ran::Done { transaction::commit(conn) } else { transaction::rollback(conn) }
+    transaction::rollback_to(conn, if alone { 1 } else { 2 })?;
+    match ran {
+        Ran::Done if alone => Ok(()),
+        Ran::Done => transaction::commit(conn),
+        Ran::Refused | Ran::Panicked => transaction::rollback(conn),
+    }
 }
 
 /// A read that shares the writing connection is held to reading, as it is anywhere else.
