@@ -7,9 +7,12 @@ use std::{
     ffi::{CStr, CString, c_int},
     path::Path,
     ptr,
+    sync::mpsc,
+    thread,
 };
 
 use libsqlite3_sys as sqlite;
+use tokio::sync::oneshot;
 
 use super::store::{FIND, INSERT};
 
@@ -18,6 +21,30 @@ const SETTINGS: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON";
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// A database on a thread of its own, as ours are. What it costs more is the hop.
+pub(super) struct Away(mpsc::Sender<Job>);
+
+type Job = Box<dyn FnOnce(&Floor) + Send>;
+
+impl Away {
+    /// Opens a file that has the tables, on a thread that ends with the value.
+    pub(super) fn open(path: &Path) -> Self {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let path = path.to_owned();
+        thread::spawn(move || {
+            let Ok(floor) = Floor::open(&path) else { return };
+            jobs.into_iter().for_each(|job| job(&floor));
+        });
+        Self(sender)
+    }
+
+    pub(super) async fn run(&self, work: impl FnOnce(&Floor) -> Outcome + Send + 'static) -> Outcome {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Box::new(move |floor| _ = answer.send(work(floor)))).map_err(|_| "the file cannot be opened")?;
+        answered.await?
+    }
+}
 
 /// An open database.
 pub(super) struct Floor {

@@ -123,9 +123,13 @@ async fn crowd(db: &Db, time: Duration, write: fn(&mut Conn, Id, At) -> diesel::
         took.extend(ended??);
     }
     let seconds = began.elapsed().as_secs_f64();
+    Ok(Rate { per_second: took.len() as f64 / seconds, p99: p99(took) })
+}
+
+/// In milliseconds.
+fn p99(mut took: Vec<Duration>) -> f64 {
     took.sort_unstable();
-    let p99 = took.get(took.len() * 99 / 100).copied().unwrap_or_default();
-    Ok(Rate { per_second: took.len() as f64 / seconds, p99: p99.as_secs_f64() * 1e3 })
+    took.get(took.len() * 99 / 100).copied().unwrap_or_default().as_secs_f64() * 1e3
 }
 
 /// Any moment.
