@@ -11,7 +11,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 
 use mesh::{
-    Channel, ChannelOptions, Clock, Limits, PeerIdentity, Port, Random, Router, Shutdown, Stack, Telemetry, Tls,
+    Channel, ChannelOptions, Clock, PeerIdentity, Port, Random, Router, Shutdown, Stack, Telemetry, Tls,
     token::{Kind, MeshKey, Verifier},
 };
 use onebox::Config;
@@ -204,7 +204,7 @@ async fn routers(
         clock: clock.clone(),
         random: random.clone(),
         master_key: [7; 32],
-        stack: Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer: telemetry.tracer("sms") },
+        stack: Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer: telemetry.tracer("sms") },
         carrier: None,
         inline: false,
         shutdown: shutdown.clone(),

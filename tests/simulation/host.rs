@@ -13,7 +13,7 @@ use std::{
 };
 
 use mesh::{
-    Channel, ChannelOptions, Clock, Limits, Network, PeerIdentity, Random, Router, Shutdown, Stack, Tracer,
+    Channel, ChannelOptions, Clock, Network, PeerIdentity, Random, Router, Shutdown, Stack, Tracer,
     token::{Kind, MeshKey, Verifier},
 };
 use onebox::{Config, Part};
@@ -98,7 +98,7 @@ impl Life {
                 let tokens = &config.sso.tokens;
                 let verifier =
                     Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
-                let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer };
+                let stack = Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer };
                 let (random, master_key) = (self.random.clone(), [9; 32]);
                 let deps = sms::Deps { clock, random, master_key, stack, carrier: None, inline: true, shutdown };
                 let service = Box::pin(sms::build(config.sms.clone(), deps)).await?;
