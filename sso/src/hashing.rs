@@ -4,6 +4,9 @@
 //! has queued; work whose caller has gone is dropped before it is begun. Whatever else there is to do comes first. So a flood of sign-ins costs the flood its answers and
 //! nobody else theirs.
 
+#[cfg(target_os = "linux")]
+mod priority;
+
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,11 +23,6 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::password::Password;
-
-/// That of hashing threads above the process's. Others have the processor at once, and nine tenths of it if they want it all: the last is for sign-ins, which a flood
-/// of other calls must not starve either.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 /// How passwords are hashed.
 #[derive(Debug, Clone, Deserialize)]
@@ -201,7 +199,8 @@ fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>>
     for number in 0..shared.threads {
         let (shared, waiting) = (Arc::clone(shared), Arc::clone(&waiting));
         thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
-            give_way();
+            #[cfg(target_os = "linux")]
+            priority::give_way(number);
             while let Some(job) = next(&waiting) {
                 shared.serve(job);
                 shared.waiting.fetch_sub(1, Relaxed);
@@ -209,15 +208,6 @@ fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>>
         })?;
     }
     Ok(jobs)
-}
-
-/// Lets whatever else wants this thread's core have it before: a hash takes a quarter of a second, most other calls less than a millisecond, and there is a hashing thread
-/// for each core. On Linux alone a thread has a niceness of its own; to raise it takes no privilege.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::info!(%error, "hashing competes with other calls for the processor");
-    }
 }
 
 /// The next job; `None` when no hasher is left.
@@ -236,8 +226,6 @@ mod tests {
     use mesh::{clock::Random, deadline};
     use tonic::Code;
 
-    #[cfg(target_os = "linux")]
-    use super::NICENESS;
     use super::{Config, Hasher};
     use crate::password::Password;
 
@@ -289,25 +277,6 @@ mod tests {
         assert!(deadline::within(deadline, async { hasher.admit() }).await.is_err(), "and said so before");
         assert!(hasher.admit().is_ok(), "whoever has time may wait");
         assert!(begun.elapsed() < Duration::from_millis(50), "hashed before it refused");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn hashing_gives_way_to_everything_else() {
-        let hasher = hasher(4, 2, 8);
-        hasher.hash(&password("correct horse")).await.unwrap();
-        // A thread's 19th field is its niceness, the 17th after its name (proc_pid_stat(5)).
-        let niceness = |stat: String| -> Option<(bool, i32)> {
-            let (name, fields) = stat.rsplit_once(") ")?;
-            Some((name.contains("(hash-"), fields.split(' ').nth(16)?.parse().ok()?))
-        };
-        let stats = std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
-            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
-            stat.ok().and_then(niceness)
-        });
-        let (hashing, others): (Vec<_>, Vec<_>) = stats.partition(|(hashes, _)| *hashes);
-        let usual = others.iter().map(|(_, niceness)| *niceness).min().unwrap();
-        assert!(hashing.contains(&(true, (usual + NICENESS).min(19))), "{hashing:?} beside {usual}");
     }
 
     #[tokio::test]
