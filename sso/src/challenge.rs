@@ -99,12 +99,13 @@ pub(crate) async fn find(sso: &Sso, id: Uuid) -> Result<Challenge, Error> {
     found.filter(|one| may_sign_in || one.purpose != Purpose::SignIn).ok_or(Error::VerificationNotFound)
 }
 
-/// A challenge for `purpose` to which a code is given.
+/// The challenge that was found for a code, if it is for `purpose`. Find it before the request: another call with the same request id may be faster, and what
+/// ends the challenge says what the request came to.
 ///
 /// # Errors
 /// [`Error::VerificationNotFound`], which is counted as a refusal.
-pub(crate) async fn given(sso: &Sso, id: Uuid, purpose: Purpose) -> Result<Challenge, Error> {
-    match find(sso, id).await {
+pub(crate) fn given(sso: &Sso, found: Result<Challenge, Error>, purpose: Purpose) -> Result<Challenge, Error> {
+    match found {
         Ok(challenge) if challenge.purpose == purpose => Ok(challenge),
         Ok(_) | Err(Error::VerificationNotFound) => Err(otp::unknown(sso, Kind::CodeRefused)),
         Err(error) => Err(error),

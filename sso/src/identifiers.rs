@@ -107,12 +107,13 @@ pub(crate) async fn confirm(
         [b"confirm_identifier_change", user_id.as_bytes(), verification_id.as_bytes(), code.as_bytes()];
     let digest = keyed(&sso.digest_key, &parts);
     let (limits, now) = (sso.sessions, sso.clock.now());
+    let found = challenge::find(sso, verification_id).await;
     let before = sso.db.read("confirm_identifier_change_before", move |c| {
         session::require(c, person, &limits, now)?;
         store::requests::find(c, request_id, &digest)
     });
     if before.await?.is_none() {
-        let change = challenge::given(sso, verification_id, Purpose::ChangeIdentifier).await?;
+        let change = challenge::given(sso, found, Purpose::ChangeIdentifier)?;
         if change.user_id.is_some_and(|owner| owner != user_id) {
             return Err(otp::unknown(sso, Kind::CodeRefused));
         }

@@ -40,11 +40,12 @@ pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Toke
     let label = origin.device_label.as_bytes();
     let digest =
         keyed(&sso.digest_key, &[b"complete_code_sign_in", verification_id.as_bytes(), code.as_bytes(), label]);
+    let found = challenge::find(sso, verification_id).await;
     let before = sso.db.read("code_sign_in_before", move |c| store::requests::find(c, request_id, &digest)).await?;
     if let Some(outcome) = before {
         return tokens(sso, outcome).await.map(Ok);
     }
-    let challenge = challenge::given(sso, verification_id, Purpose::SignIn).await?;
+    let challenge = challenge::given(sso, found, Purpose::SignIn)?;
     let (user_id, ticket) = match challenge::guess(sso, request_id, &challenge, &code, origin.address).await? {
         Ok(right) => right,
         Err(verdict) => return Ok(Err(verdict)),

@@ -40,11 +40,12 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete, address: Option<IpAd
     let Complete { request_id, verification_id, code, password } = ask;
     let parts: [&[u8]; 4] = [b"complete_reset", verification_id.as_bytes(), code.as_bytes(), password.bytes()];
     let digest = keyed(&sso.digest_key, &parts);
+    let found = challenge::find(sso, verification_id).await;
     let before = sso.db.read("reset_before", move |c| store::requests::find(c, request_id, &digest)).await?;
     if before.is_some() {
         return Ok(None);
     }
-    let reset = challenge::given(sso, verification_id, Purpose::ResetPassword).await?;
+    let reset = challenge::given(sso, found, Purpose::ResetPassword)?;
     let (user_id, ticket) = match challenge::guess(sso, request_id, &reset, &code, address).await? {
         Ok(right) => right,
         Err(verdict) => return Ok(Some(verdict)),
