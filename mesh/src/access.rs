@@ -53,8 +53,8 @@ pub fn person<T>(request: &Request<T>) -> Result<Person, Failure> {
     }
 }
 
-/// The network address a call came from: the other end of its socket, and never what a header says, for anybody can write one. In the extensions
-/// of a request that came over a socket.
+/// The network address a call came from: the other end of its socket, and not what a header says, for anybody can write one; unless that end is a proxy that
+/// is listed ([`crate::Proxies`]). In the extensions of a request that came over a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 

@@ -19,6 +19,8 @@ pub const DEFAULT: &str = include_str!("../default.toml");
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Proxies that are believed when they say whom a call is from.
+    pub proxies: mesh::Proxies,
     /// The database; prints masked, for it may hold a password.
     pub database_url: mesh::config::Secret,
     /// What it takes on, and how long it waits.

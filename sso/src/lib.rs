@@ -189,7 +189,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         ended: watch::Sender::new(()),
         shutdown: shutdown.clone(),
     });
-    let router = service::router(&sso, stack)?;
+    let router = service::router(&sso, stack, config.proxies)?;
     let mut workers = JoinSet::new();
     for target in model::Target::ALL {
         workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));

@@ -12,7 +12,7 @@ use std::{
 use mesh::{Router, access::ClientAddress};
 use onebox::Part;
 use proto::sso::v1::{
-    AuditEventKind as Kind, AuditReason as Reason, DeleteAccountRequest, SignInResponse,
+    AuditEventKind as Kind, AuditReason as Reason, DeleteAccountRequest, ListAuditEventsRequest, SignInResponse,
     account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient,
 };
 use tokio::task::JoinSet;
@@ -23,6 +23,8 @@ use tonic::{
 };
 
 use crate::{
+    audit::list,
+    recovery::forgot,
     refusals::told,
     throttle::{guess, is_in, missed, throttled},
     world::{Person, World, bearer, id, reason},
@@ -166,6 +168,51 @@ async fn a_network_has_so_many_sign_ups_an_hour() {
     assert!(told(&world, &[Kind::SignUpRefused]).await.contains(&throttled));
     world.pass(refused[0].0.1).await;
     sign_up("2001:db8:1:2::1", Person::with_email("person7").sign_up()).await.expect("an hour later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_proxy_says_whom_it_speaks_for() {
+    let world = World::with(|config| {
+        config.sso.throttle.network_per_minute = 6;
+        config.sso.proxies = vec!["10.0.0.0/8".to_owned()].try_into().expect("a network");
+    })
+    .await;
+    let anna = Person::with_email("anna");
+    world.join(&anna).await;
+    let by_proxy = async |header: &str, person: &Person| {
+        let mut request = tonic::Request::new(person.sign_in());
+        request.metadata_mut().insert("x-forwarded-for", header.parse().expect("ASCII"));
+        from(&world, "10.1.2.3").sign_in(request).await.map(tonic::Response::into_inner)
+    };
+    for at in 0..6 {
+        // Whoever calls writes what they like before the proxy does.
+        missed(by_proxy(&format!("203.0.113.{at}, 192.0.2.1"), &Person::with_email(&format!("p{at}"))).await);
+    }
+    throttled(by_proxy("203.0.113.9, 192.0.2.1", &anna).await);
+    throttled(sign_in(&world, "192.0.2.1", &anna).await);
+    is_in(by_proxy("192.0.2.2", &anna).await);
+    let signed_in = list(&world, ListAuditEventsRequest { kinds: vec![Kind::SignedIn.into()], ..Default::default() });
+    assert_eq!(signed_in.await.expect("a page").events[0].network, "192.0.2.0/24");
+}
+
+/// OWASP ASVS 5.0, 16.5.3: where a try cannot be counted, nothing is compared and nothing is sent.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_counted_is_not_tried() {
+    let fate = |job| if job == "count_try" { db::Fate::Refuse } else { db::Fate::Run };
+    let faults = onebox::Faults { sso_database: db::Faults::new(fate), ..Default::default() };
+    let world = World::with_faults(faults).await;
+    let anna = Person::with_email("anna");
+    world.join(&anna).await;
+    world.pass(Duration::from_secs(60)).await;
+    let before = (world.messages(&anna.address).await.len(), world.trace().text().len());
+    let address = "192.0.2.1";
+    let signed_in = sign_in(&world, address, &anna).await.expect_err("with the right password");
+    let reset = from(&world, address).start_password_reset(forgot(&anna.address)).await.expect_err("no code");
+    for status in [signed_in, reset] {
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    }
+    assert_eq!(world.messages(&anna.address).await.len(), before.0);
+    assert!(!world.trace().text()[before.1..].contains("a password is hashed"));
 }
 
 /// The count in the commit (`SignUps::count`): all of them found that there is room.

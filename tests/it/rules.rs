@@ -25,12 +25,25 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("sms/src/limits.rs", "the_eleventh_send_of_a_day_waits_for_the_first_to_be_a_day_old"),
             ("tests/it/otp.rs", "sends_cool_down_and_say_until_when"),
+            ("sms/tests/flows/races.rs", "of_eight_sends_to_one_destination_one_goes_out"),
             ("tests/it/networks.rs", "a_network_has_so_many_sign_ups_an_hour"),
             ("tests/it/networks.rs", "of_sign_ups_at_once_a_network_has_no_more"),
         ],
     ),
-    ("V4.1.3", "no forged forwarding headers", &[("tests/it/networks.rs", "a_forwarding_header_moves_nobody")]),
-    ("V6.2.1", "passwords of 8 characters", &[("sso/src/password.rs", "lengths_are_counted_in_characters")]),
+    (
+        "V4.1.3",
+        "no forged forwarding headers",
+        &[
+            ("tests/it/networks.rs", "a_forwarding_header_moves_nobody"),
+            ("tests/it/networks.rs", "a_listed_proxy_says_whom_it_speaks_for"),
+            ("mesh/src/proxies.rs", "what_the_client_wrote_before_the_proxy_did_is_not_looked_at"),
+        ],
+    ),
+    (
+        "V6.2.1, V6.2.9",
+        "passwords of 8 characters and more, and of 64 and more",
+        &[("sso/src/password.rs", "lengths_are_counted_in_characters")],
+    ),
     (
         "V6.2.2, V6.2.3",
         "a person changes the password with the old one",
@@ -44,9 +57,11 @@ const RULES: &[(&str, &str, &[Test])] = &[
     (
         "V6.2.5, V6.2.8, N-5.1.1.2",
         "any characters, compared as they were given",
-        &[("sso/src/password.rs", "composed_and_decomposed_are_one_password")],
+        &[
+            ("sso/src/password.rs", "composed_and_decomposed_are_one_password"),
+            ("sso/src/password.rs", "length_beyond_72_bytes_counts"),
+        ],
     ),
-    ("V6.2.9", "64 characters and more", &[("sso/src/password.rs", "lengths_are_counted_in_characters")]),
     (
         "V6.3.1, V6.6.3, N-5.2.2",
         "guesses are bounded, however they come",
@@ -88,13 +103,18 @@ const RULES: &[(&str, &str, &[Test])] = &[
     ),
     (
         "V6.4.3, V7.4.3",
-        "a reset ends all sessions and signs nobody in",
-        &[("tests/it/recovery.rs", "a_code_sets_a_new_password_and_ends_all_sessions")],
+        "a reset ends all sessions and signs nobody in, and before that ends nothing",
+        &[
+            ("tests/it/recovery.rs", "a_code_sets_a_new_password_and_ends_all_sessions"),
+            ("tests/it/recovery.rs", "of_changes_at_once_one_wins_and_no_old_session_survives"),
+            ("tests/it/throttle.rs", "a_throttled_owner_gets_in_by_a_reset_and_a_restart_forgets_nothing"),
+        ],
     ),
     (
         "V6.5.1",
         "a code works once",
         &[
+            ("sms/tests/flows/races.rs", "of_eight_right_guesses_one_is_approved"),
             ("tests/it/otp.rs", "eight_right_codes_at_once_have_one_winner"),
             ("tests/it/passwordless.rs", "of_eight_right_codes_at_once_one_signs_in"),
         ],
@@ -120,7 +140,10 @@ const RULES: &[(&str, &str, &[Test])] = &[
     (
         "V7.2.3, V9.1.1",
         "tokens that cannot be made or changed",
-        &[("sso/src/refresh.rs", "no_bit_of_a_token_may_change")],
+        &[
+            ("sso/src/refresh.rs", "no_bit_of_a_token_may_change"),
+            ("mesh/src/token/vectors.rs", "signed_tokens_open_and_are_made_alike"),
+        ],
     ),
     ("V7.2.4", "each sign-in begins a session", &[("tests/it/signin.rs", "a_repeated_sign_in_is_the_same_session")]),
     (
@@ -153,6 +176,8 @@ const RULES: &[(&str, &str, &[Test])] = &[
         "V9.1.2, V9.1.3, V9.2.1-V9.2.4",
         "one kind of token, one issuer, one audience, one time",
         &[
+            ("mesh/src/token/tests.rs", "only_v4_public_is_looked_at"),
+            ("tests/it/sessions.rs", "what_is_no_refresh_token_is_refused_and_ends_nothing"),
             ("mesh/src/token/tests.rs", "the_footer_is_a_key_id_and_nothing_else"),
             ("mesh/src/token/tests.rs", "claims_are_whole_and_single"),
             ("mesh/src/token/tests.rs", "a_token_is_for_one_issuer_audience_deployment_and_kind"),
@@ -180,7 +205,10 @@ const RULES: &[(&str, &str, &[Test])] = &[
     (
         "V16.5.3",
         "what fails, fails shut",
-        &[("tests/it/signup.rs", "sms_down_at_sign_up_creates_the_user_and_the_code_comes_later")],
+        &[
+            ("tests/it/signup.rs", "sms_down_at_sign_up_creates_the_user_and_the_code_comes_later"),
+            ("tests/it/networks.rs", "what_cannot_be_counted_is_not_tried"),
+        ],
     ),
 ];
 

@@ -163,7 +163,7 @@ async fn a_collector_that_is_silent_slow_or_gone_costs_calls_nothing() {
     for (name, address) in [("silent", hole.local_addr().expect("an address")), ("gone", gone), ("slow", slow.address)]
     {
         let telemetry = telemetry(address, 64);
-        let slowest = calls(&telemetry).await;
+        let slowest = Box::pin(calls(&telemetry)).await;
         assert!(slowest < Duration::from_millis(200), "{name}: a call took {slowest:?}");
     }
 }

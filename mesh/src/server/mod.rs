@@ -37,6 +37,7 @@ use crate::{
     admin::Check,
     metrics::{Gauge, Gauges},
     policy::Contracts,
+    proxies::Proxies,
     token::Verifier,
     trace::Tracer,
 };
@@ -73,18 +74,33 @@ pub struct Server {
     added: Vec<(&'static str, Route)>,
     checks: Vec<Check>,
     gauges: Vec<Gauges>,
+    proxies: Proxies,
 }
 
 impl Server {
     /// A server without methods, for the service `name` (`sso`): the audience of the tokens its peers show.
     pub fn new(name: &'static str, stack: Stack) -> Self {
-        Self { name, stack, contracts: Contracts::plaza(), added: Vec::new(), checks: Vec::new(), gauges: Vec::new() }
+        Self {
+            name,
+            stack,
+            contracts: Contracts::plaza(),
+            added: Vec::new(),
+            checks: Vec::new(),
+            gauges: Vec::new(),
+            proxies: Proxies::default(),
+        }
     }
 
     /// The same on other contracts than Plaza's.
     #[must_use]
     pub fn with_contracts(self, contracts: Contracts) -> Self {
         Self { contracts, ..self }
+    }
+
+    /// Has these believed when they say where a call comes from: [`crate::access::client_address`].
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Adds a generated server. Reflection lists it and health reports it by this alone.
@@ -143,6 +159,7 @@ impl Server {
                 return Err(BuildError::Twice(name));
             }
         }
-        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health, (whole.checks, whole.gauges)))
+        let told = (whole.checks, whole.gauges);
+        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health, told, whole.proxies))
     }
 }

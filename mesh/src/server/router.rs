@@ -23,13 +23,14 @@ use super::{
     limit::Limited, record::Record,
 };
 use crate::{
-    access::Known,
+    access::{ClientAddress, Known},
     admin::Check,
     deadline,
     deadline::Deadline,
     failure::Failure,
     metrics::{Calls, Gauges, Page, Side},
     policy::{Access, Contracts},
+    proxies::Proxies,
     shutdown::Shutdown,
     trace::{self, Context as TraceContext, Traced, Tracer},
     wire,
@@ -50,6 +51,7 @@ struct Inner {
     connections: AtomicU32,
     tracer: Tracer,
     told: Told,
+    proxies: Proxies,
 }
 
 /// What the admin port tells of a service.
@@ -68,6 +70,7 @@ impl Router {
         routes: HashMap<&'static str, Route>,
         health: Health,
         (checks, gauges): (Vec<Check>, Vec<Gauges>),
+        proxies: Proxies,
     ) -> Self {
         let gate = Gate::new(name, stack.verifier);
         let stopping = Shutdown::manual();
@@ -87,6 +90,7 @@ impl Router {
             connections,
             tracer,
             told,
+            proxies,
         }))
     }
 
@@ -216,6 +220,10 @@ impl Inner {
         let caller = self.gate.admit(policy, request.headers(), known).await?;
         let mut request = request.map(|body| Body::new(Limited::new(body, self.limits.message_bytes)));
         request.extensions_mut().insert(caller);
+        if let Some(ClientAddress(peer)) = request.extensions().get().copied() {
+            let client = self.proxies.client(peer, request.headers());
+            request.extensions_mut().insert(ClientAddress(client));
+        }
         // Generated servers are always ready.
         route.call(request).await.map_err(|never| match never {})
     }

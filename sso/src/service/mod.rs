@@ -13,7 +13,7 @@ mod user;
 
 use std::sync::Arc;
 
-use mesh::{Router, Server, Stack, server::BuildError};
+use mesh::{Proxies, Router, Server, Stack, server::BuildError};
 use proto::sso::v1::{
     account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
     token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
@@ -22,9 +22,10 @@ use proto::sso::v1::{
 use crate::sso::Sso;
 
 /// SSO's four services behind the mesh's server stack.
-pub(crate) fn router(sso: &Arc<Sso>, stack: Stack) -> Result<Router, BuildError> {
+pub(crate) fn router(sso: &Arc<Sso>, stack: Stack, proxies: Proxies) -> Result<Router, BuildError> {
     let (db, counted) = (sso.db.clone(), Arc::clone(sso));
     Server::new(crate::NAME, stack)
+        .behind(proxies)
         .add(AuthServiceServer::new(auth::Auth(Arc::clone(sso))))
         .add(AccountServiceServer::new(account::Account(Arc::clone(sso))))
         .add(UserServiceServer::new(user::Users(Arc::clone(sso))))
