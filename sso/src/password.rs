@@ -14,6 +14,9 @@ const SHORTEST: usize = 8;
 /// OWASP ASVS 5.0, 6.2.9 wants 64 at least; the bound keeps what is normalised small.
 const LONGEST: usize = 128;
 
+/// The name of the service, which is as easy to guess as the user's own (ASVS 6.2.11).
+const SERVICE: &str = "plaza";
+
 /// The commonest passwords, lower case (OWASP ASVS 5.0, 6.2.4).
 static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     include_str!("../data/common_passwords.txt").lines().filter(|line| !line.starts_with('#')).collect()
@@ -24,7 +27,7 @@ static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 pub(crate) struct Password(String);
 
 impl Password {
-    /// Reads a password to be set: 8 to 128 characters, no composition rules (ASVS 6.2.5), not common, not made of the username (6.2.11).
+    /// Reads a password to be set: 8 to 128 characters, no composition rules (ASVS 6.2.5), not common, not made of the username or the name of the service (6.2.11).
     ///
     /// # Errors
     /// What is wrong with it, in words for the caller.
@@ -35,6 +38,9 @@ impl Password {
         }
         if COMMON.contains(password.0.to_lowercase().as_str()) {
             return Err("is one of the commonest passwords");
+        }
+        if password.is_made_of(SERVICE) {
+            return Err("is made of the name of this service");
         }
         match username {
             Some(name) => password.other_than(name),
@@ -47,9 +53,13 @@ impl Password {
     /// # Errors
     /// What is wrong with it, in words for the caller.
     pub(crate) fn other_than(self, name: &Username) -> Result<Self, &'static str> {
+        if self.is_made_of(name.folded()) { Err("is made of the username") } else { Ok(self) }
+    }
+
+    /// Whether the password is too short without a word that is in it.
+    fn is_made_of(&self, word: &str) -> bool {
         let lower = self.0.to_lowercase();
-        let rest = lower.chars().count() - name.folded().chars().count().min(lower.chars().count());
-        if lower.contains(name.folded()) && rest < SHORTEST { Err("is made of the username") } else { Ok(self) }
+        lower.contains(word) && lower.chars().count() < word.chars().count() + SHORTEST
     }
 
     /// Reads a password to be compared: 1 to 128 characters, whatever the rules were when it was set.
@@ -93,7 +103,7 @@ impl fmt::Debug for Password {
 
 #[cfg(test)]
 mod tests {
-    use super::{Password, Username};
+    use super::{COMMON, HashSet, Password, SHORTEST, Username};
 
     #[test]
     fn lengths_are_counted_in_characters() {
@@ -120,17 +130,27 @@ mod tests {
 
     #[test]
     fn length_beyond_72_bytes_counts() {
-        let form = |n: usize| Password::new(&"é".repeat(n), None).unwrap().peppered(&[1; 32]);
-        assert_ne!(form(100), form(101));
+        let form = |text: &str| Password::new(text, None).unwrap().peppered(&[1; 32]);
+        // bcrypt alone reads 72 bytes, one of which may be its own NUL, and stops at a NUL.
+        let pasted: HashSet<_> = (70..=74).map(|bytes| form(&"x".repeat(bytes))).collect();
+        assert_eq!(pasted.len(), 5);
+        assert_ne!(form(&"é".repeat(100)), form(&"é".repeat(101)));
+        assert_ne!(form("correct\0horse"), form("correct\0house"));
     }
 
     #[test]
     fn common_ones_and_the_own_name_are_refused() {
         let name = Username::parse("wintermute").unwrap();
-        for text in ["password", "PassWord", "12345678", "iloveyou", "wintermute1", "Wintermute!"] {
+        for text in
+            ["password", "PassWord", "12345678", "iloveyou", "wintermute1", "Wintermute!", "plaza2026", "MyPlaza!"]
+        {
             assert!(Password::new(text, Some(&name)).is_err(), "{text}");
         }
         assert!(Password::new("wintermute and seven dwarfs", Some(&name)).is_ok());
+        assert!(Password::new("on the plaza at noon", Some(&name)).is_ok());
+        let long: Vec<_> = COMMON.iter().filter(|text| text.chars().count() >= SHORTEST).collect();
+        assert!(long.len() >= 3000, "ASVS asks for as many that would be long enough, not {}", long.len());
+        assert!(long.iter().all(|text| Password::new(&text.to_uppercase(), None).is_err()));
     }
 
     #[test]

@@ -62,6 +62,7 @@ async fn only_v4_public_is_looked_at() {
         String::new(),
         "v4.public.".to_owned(),
         local.expect("encrypts"),
+        token.replace("v4.", "v1."),
         token.replace("v4.", "v2."),
         token.replace("v4.", "v3."),
         token.replace("public", "local"),
@@ -78,13 +79,16 @@ async fn only_v4_public_is_looked_at() {
 async fn the_footer_is_a_key_id_and_nothing_else() {
     let keys = Keys::new();
     let verifier = keys.verifier();
-    let kid = keys.sso.public().kid();
+    let (kid, embedded) = (keys.sso.public().kid(), keys.sso.public().paserk());
     let refused = [
         "{}".to_owned(),
         kid.to_owned(),
         format!(r#"{{"kid":"{kid}","x":1}}"#),
         format!(r#"{{"kid":"{kid}","kid":"{kid}"}}"#),
         format!(r#"{{"kid":["{kid}"]}}"#),
+        // A key that the token brings along itself.
+        format!(r#"{{"kid":"{kid}","key":"{embedded}"}}"#),
+        format!(r#"{{"key":"{embedded}"}}"#),
         format!(r#"{{"kid":"{kid}"}}{}"#, " ".repeat(256)),
     ];
     for footer in refused {
@@ -93,8 +97,10 @@ async fn the_footer_is_a_key_id_and_nothing_else() {
     let token = keys.token(Kind::Access);
     let (bare, _) = token.rsplit_once('.').expect("a footer");
     assert_eq!(verifier.verify(bare), Err(TokenError::Footer));
-    let foreign = forged(&keys, &payload(&keys), r#"{"kid":"k4.pid.unknown"}"#);
-    assert_eq!(verifier.verify(&foreign), Err(TokenError::UnknownKey));
+    for unknown in ["k4.pid.unknown", &embedded] {
+        let foreign = forged(&keys, &payload(&keys), &format!(r#"{{"kid":"{unknown}"}}"#));
+        assert_eq!(verifier.verify(&foreign), Err(TokenError::UnknownKey), "{unknown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
