@@ -83,23 +83,23 @@ impl Sides {
         Ok(())
     }
 
-    /// Microseconds a durable insert, one after the other.
+    /// Microseconds a durable insert, one after the other, and in turns: the disk is not the same from one moment to the next.
     async fn alone(&self, random: &Random, figures: &mut Figures) -> Outcome {
-        let began = Instant::now();
-        for id in some_new(ALONE, random) {
+        let [mut floor, mut hop, mut ours] = [Duration::ZERO; 3];
+        for _ in 0..ALONE {
+            let (id, began) = (fresh(random), Instant::now());
             insert_one(&self.floor, id)?;
-        }
-        figures.note("floor, durable insert", each(began.elapsed(), ALONE));
-        let began = Instant::now();
-        for id in some_new(ALONE, random) {
+            floor += began.elapsed();
+            let (id, began) = (fresh(random), Instant::now());
             self.away.run(move |floor| insert_one(floor, id)).await?;
-        }
-        figures.note("floor behind a hop, durable insert", each(began.elapsed(), ALONE));
-        let began = Instant::now();
-        for id in some_new(ALONE, random) {
+            hop += began.elapsed();
+            let (id, began) = (fresh(random), Instant::now());
             self.db.write("insert", move |c| Ok::<_, Error>(store::insert(c, id, AT)?)).await?;
+            ours += began.elapsed();
         }
-        figures.note("ours, durable insert", each(began.elapsed(), ALONE));
+        figures.note("floor, durable insert", each(floor, ALONE));
+        figures.note("floor behind a hop, durable insert", each(hop, ALONE));
+        figures.note("ours, durable insert", each(ours, ALONE));
         Ok(())
     }
 
