@@ -52,9 +52,9 @@ async fn of_eight_that_open_a_fresh_file_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn eight_replicas_migrate_one_after_the_other() {
+async fn ten_replicas_migrate_one_after_the_other() {
     let Some(url) = empty_postgres().await else { return };
-    let openers: Vec<_> = (0..8)
+    let openers: Vec<_> = (0..10)
         .map(|_| {
             let url = url.clone();
             tokio::spawn(async move { open(&url).await })
