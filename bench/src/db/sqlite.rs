@@ -103,24 +103,23 @@ impl Sides {
         Ok(())
     }
 
-    /// Microseconds a point read, each in a transaction of its own.
+    /// Microseconds a point read, each in a transaction of its own, and in turns.
     async fn reads(&self, people: &[Id], random: &Random, figures: &mut Figures) -> Outcome {
-        let ids = some(people, random);
-        let began = Instant::now();
-        for id in &ids {
+        let [mut floor, mut hop, mut ours] = [Duration::ZERO; 3];
+        for id in some(people, random) {
+            let began = Instant::now();
             self.reader.find(id.0.as_bytes())?;
-        }
-        figures.note("floor, read", each(began.elapsed(), BATCH));
-        let began = Instant::now();
-        for id in ids.clone() {
+            floor += began.elapsed();
+            let began = Instant::now();
             self.away_reader.run(move |floor| floor.find(id.0.as_bytes()).map(drop)).await?;
-        }
-        figures.note("floor behind a hop, read", each(began.elapsed(), BATCH));
-        let began = Instant::now();
-        for id in ids {
+            hop += began.elapsed();
+            let began = Instant::now();
             self.db.read("find", move |c| Ok::<_, Error>(store::find(c, id)?)).await?;
+            ours += began.elapsed();
         }
-        figures.note("ours, read", each(began.elapsed(), BATCH));
+        figures.note("floor, read", each(floor, BATCH));
+        figures.note("floor behind a hop, read", each(hop, BATCH));
+        figures.note("ours, read", each(ours, BATCH));
         Ok(())
     }
 
