@@ -75,18 +75,17 @@ fn parse(value: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     (dashes && fits && trace != [0; 16] && span != [0; 8]).then_some((TraceId(trace), SpanId(span), flags))
 }
 
-/// Bytes written as lower-case hexadecimal digits.
+/// Bytes written as lower-case hexadecimal digits. All are looked at before any is judged: a branch for each would cost what an untraced call has to spare.
 fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => u8::MAX,
     };
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    let pairs: &[[u8; 2]; N] = text.as_chunks().0.try_into().ok()?;
+    let bytes = pairs.map(|pair| pair.map(digit));
+    let is_wrong = bytes.iter().flatten().fold(0, |seen, digit| seen | digit) > 0xf;
+    (!is_wrong).then(|| bytes.map(|[high, low]| high << 4 | low))
 }
 
 /// All of `tracestate`; several headers are one list (section 3.3).
