@@ -1,7 +1,10 @@
 //! What every contract must say, whoever wrote it.
 
 use prost::Message as _;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::{FileDescriptorProto, FileDescriptorSet, method_options::IdempotencyLevel};
+use proto::mesh::v1::Access;
+
+use crate::faults;
 
 /// The packages of Plaza in the descriptor set, without Google's.
 fn files() -> Vec<FileDescriptorProto> {
@@ -35,6 +38,31 @@ fn every_method_says_whether_it_may_be_repeated() {
             }
         }
     }
+}
+
+/// One statement, the same at each repeat, in a database where nothing else hangs on it.
+const SINGLE: [&str; 2] = ["/blog.v1.AuthorService/UpdateAuthor", "/social.v1.ProfileService/UpdateProfile"];
+
+/// What peers call is a step of the flows.
+#[test]
+fn every_method_that_changes_something_is_broken_at_each_of_its_steps() {
+    let mut changing = Vec::new();
+    for file in files() {
+        for service in &file.service {
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                let policy = proto::POLICIES.iter().find(|policy| policy.path == path).expect("a policy");
+                let level = method.options.as_ref().map(|options| options.idempotency_level());
+                if level != Some(IdempotencyLevel::NoSideEffects) && policy.access != Access::Peer {
+                    changing.push(path);
+                }
+            }
+        }
+    }
+    changing.sort();
+    let mut broken: Vec<_> = faults::METHODS.iter().chain(&SINGLE).map(|path| (*path).to_owned()).collect();
+    broken.sort();
+    assert_eq!(broken, changing);
 }
 
 /// Paths into a file's descriptor that need a comment: messages and fields, enums and values, services and methods (descriptor.proto).

@@ -138,7 +138,7 @@ impl History {
 
     async fn create(&mut self) {
         let person = Person::with_email(&format!("person{}", self.everybody.len()));
-        let request = crate::faults::create(&person);
+        let request = person.create();
         let answer = self
             .until_answered(async |world| {
                 world.users().create_user(world.as_operator(request.clone())).await.map(tonic::Response::into_inner)

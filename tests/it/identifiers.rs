@@ -7,7 +7,7 @@ use proto::sso::v1::{
     ChangePasswordRequest, ConfirmIdentifierChangeRequest, GetAccountRequest, LockUserRequest, RefreshTokenRequest,
     RemoveIdentifierRequest, StartIdentifierChangeRequest, Tokens, User, Verification, VerifyOtpFailure,
     VerifyOtpFailureReason as Why, confirm_identifier_change_response::Outcome, identifier::Value,
-    remove_identifier_request, sign_in_response, start_identifier_change_request::Identifier,
+    remove_identifier_request, start_identifier_change_request::Identifier,
 };
 use tonic::{Code, Status};
 
@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) const CHANGED: &str = "Plaza: an address or number that you sign in with was replaced";
 const ADDED: &str = "Plaza: another address or number was added";
-const REMOVED: &str = "Plaza: an address or number that you sign in with was taken away";
+pub(crate) const REMOVED: &str = "Plaza: an address or number that you sign in with was taken away";
 const NUMBER: &str = "+84912345678";
 /// After which a session is not fresh any more.
 const STALE: Duration = Duration::from_secs(301);
@@ -50,7 +50,7 @@ impl World {
         Ok(self.account().start_identifier_change(request).await?.into_inner().verification.expect("a verification"))
     }
 
-    async fn confirm_change(
+    pub(crate) async fn confirm_change(
         &self,
         tokens: &Tokens,
         request: ConfirmIdentifierChangeRequest,
@@ -74,17 +74,9 @@ impl World {
         let answer = self.account().remove_identifier(bearer(request, &tokens.access_token)).await?;
         Ok(answer.into_inner().user.expect("a user"))
     }
-
-    /// Signs in, and is let in.
-    async fn let_in(&self, person: &Person) -> Tokens {
-        match self.sign_in(person).await.expect("signs in").outcome {
-            Some(sign_in_response::Outcome::Tokens(tokens)) => tokens,
-            other => panic!("no tokens: {other:?}"),
-        }
-    }
 }
 
-fn changed(outcome: Outcome) -> User {
+pub(crate) fn changed(outcome: Outcome) -> User {
     match outcome {
         Outcome::Success(success) => success.user.expect("a user"),
         Outcome::Failure(failure) => panic!("refused: {failure:?}"),

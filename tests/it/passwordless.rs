@@ -12,12 +12,9 @@ use proto::sso::v1::{
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::{
-    faults::create,
-    world::{Person, World, bearer, by_code, id, nobody, reason, wrong},
-};
+use crate::world::{Person, World, bearer, by_code, id, nobody, reason, wrong};
 
-fn asked(address: &str) -> StartCodeSignInRequest {
+pub(crate) fn asked(address: &str) -> StartCodeSignInRequest {
     let address = address.to_owned();
     let identifier = if address.contains('@') { Identifier::Email(address) } else { Identifier::PhoneNumber(address) };
     StartCodeSignInRequest { request_id: id(), identifier: Some(identifier) }
@@ -27,7 +24,7 @@ async fn start(world: &World, address: &str) -> Result<Verification, Status> {
     Ok(world.auth().start_code_sign_in(asked(address)).await?.into_inner().verification.expect("a verification"))
 }
 
-fn completion(pending: &Verification, code: &str) -> CompleteCodeSignInRequest {
+pub(crate) fn completion(pending: &Verification, code: &str) -> CompleteCodeSignInRequest {
     CompleteCodeSignInRequest {
         request_id: id(),
         verification_id: pending.verification_id.clone(),
@@ -55,14 +52,14 @@ pub(crate) async fn sign_in(world: &World, request: &CompleteCodeSignInRequest) 
 
 /// Somebody who joined gets a code; what gives it back.
 pub(crate) async fn prepared(world: &World, person: &Person) -> CompleteCodeSignInRequest {
-    world.pass(Duration::from_secs(60)).await;
+    world.leap(Duration::from_secs(60)).await;
     let pending = start(world, &person.address).await.expect("a code");
     completion(&pending, &world.code(&person.address).await)
 }
 
 /// A user whose address an operator vouched for, so that no message has gone there.
 async fn vouched(world: &World, person: &Person) -> User {
-    let created = world.users().create_user(world.as_operator(create(person))).await.expect("created");
+    let created = world.users().create_user(world.as_operator(person.create())).await.expect("created");
     created.into_inner().user.expect("a user")
 }
 
@@ -140,7 +137,7 @@ async fn a_sign_in_by_code_looks_the_same_whoever_asks_for_whatever() {
     let (anna, ben, cleo) = (Person::with_email("anna"), Person::with_email("ben"), Person::with_email("cleo"));
     vouched(&world, &anna).await;
     lock(&world, &vouched(&world, &ben).await).await;
-    let unverified = proto::sso::v1::CreateUserRequest { vouch_identifier: false, ..create(&cleo) };
+    let unverified = proto::sso::v1::CreateUserRequest { vouch_identifier: false, ..cleo.create() };
     world.users().create_user(world.as_operator(unverified)).await.expect("created");
     let mut seen = Vec::new();
     for address in [&anna.address, &ben.address, &cleo.address, "nobody@example.com"] {

@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 
 use crate::{
     audit::{list, sorted, trail},
-    faults::create,
     recovery::{self, forgot},
     world::{Person, World, bearer, id, reason},
 };
@@ -97,7 +96,7 @@ async fn what_an_operator_may_not_do_is_told_with_its_reason() {
     let namesake = Person { address: "other@example.com".to_owned(), ..anna.clone() };
     let rival = Person { username: "rival".to_owned(), ..anna };
     for person in [&namesake, &rival] {
-        world.users().create_user(world.as_operator(create(person))).await.expect_err("taken");
+        world.users().create_user(world.as_operator(person.create())).await.expect_err("taken");
     }
     for (username, etag) in [("ben", user.etag.as_str()), ("another", "stale")] {
         let update_mask = Some(prost_types::FieldMask { paths: vec!["username".to_owned()] });

@@ -13,10 +13,11 @@ use proto::{
     sms::v1::{self as sms, inbox_service_client::InboxServiceClient},
     social::v1::profile_service_client::ProfileServiceClient,
     sso::v1::{
-        self as sso, AccountType, Provisioning, ProvisioningState, SendOtpRequest, SendOtpResponse, SignInRequest,
-        SignInResponse, SignUpRequest, SignUpResponse, Target, Tokens, VerifyOtpRequest, VerifyOtpResponse,
-        account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient, sign_in_request,
-        sign_up_request, user_service_client::UserServiceClient, verify_otp_response::Outcome,
+        self as sso, AccountType, CreateUserRequest, Provisioning, ProvisioningState, SendOtpRequest, SendOtpResponse,
+        SignInRequest, SignInResponse, SignUpRequest, SignUpResponse, Target, Tokens, VerifyOtpRequest,
+        VerifyOtpResponse, account_service_client::AccountServiceClient, auth_service_client::AuthServiceClient,
+        create_user_request, sign_in_request, sign_up_request, user_service_client::UserServiceClient,
+        verify_otp_response::Outcome,
     },
 };
 use tonic::{Request, Status, metadata::MetadataMap};
@@ -90,6 +91,19 @@ impl Person {
             password: self.password.clone(),
             username: self.username.clone(),
             account_type: self.account_type.into(),
+        }
+    }
+
+    /// The request of an operator who creates them and vouches for the address, with a fresh id.
+    pub(crate) fn create(&self) -> CreateUserRequest {
+        CreateUserRequest {
+            request_id: id(),
+            identifier: Some(create_user_request::Identifier::Email(self.address.clone())),
+            password: self.password.clone(),
+            username: self.username.clone(),
+            account_type: self.account_type.into(),
+            vouch_identifier: true,
+            ..CreateUserRequest::default()
         }
     }
 

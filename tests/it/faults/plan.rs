@@ -15,6 +15,16 @@ pub(super) enum Step {
     Call(String),
 }
 
+impl Step {
+    /// The name of the job, or the path of the call.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Job(name) => name,
+            Self::Call(path) => path,
+        }
+    }
+}
+
 /// What goes wrong there, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
