@@ -102,10 +102,10 @@ async fn keep(
             return Err(Error::CredentialsInvalid);
         }
         session::require(c, person, &limits, now)?;
-        ticket.right(c, now)?;
         audit.record(c, Event::new(Kind::PasswordChanged).of(user_id).session(session_id))?;
         notices.owe(c, user_id, Notice::PasswordChanged, now)?;
-        recovery::replace(c, user_id, &new, Some(session_id), limits.ending(now))
+        recovery::replace(c, user_id, &new, Some(session_id), limits.ending(now))?;
+        ticket.right(c, now)
     });
     done.await?;
     sso.notices.stir();

@@ -120,7 +120,6 @@ async fn commit(
             if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
                 return Ok(Created::replayed(first));
             }
-            sign_ups.map_or(Ok(()), |all| all.count(c))?;
             let user = store::users::insert(c, &new)?;
             let verification = match verification_id {
                 Some(id) => Some(open(c, id, &new)?),
@@ -131,6 +130,7 @@ async fn commit(
             };
             debts.owe(c, now)?;
             audit.record(c, event.clone())?;
+            sign_ups.map_or(Ok(()), |all| all.count(c))?;
             let fresh = Fresh { user, debts: debts.clone(), verification };
             Ok(Created { user_id: new.id, verification_id, fresh: Some(fresh) })
         })

@@ -59,22 +59,23 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
     let (id, now) = (sso.opaque_id(), sso.clock.now());
     let proven = ticket.clone();
     let opened = sso.db.write("start_identifier_change", move |c| {
-        proven.right(c, now)?;
         let owner = store::users::owner(c, &identifier)?;
         let outcome = Outcome { user_id, verification_id: Some(id), session_id: None };
-        match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+        let challenge = match store::requests::claim(c, request_id, &digest, &outcome, now)? {
             Some(Outcome { verification_id: Some(first), .. }) => {
-                store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)
+                store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)?
             }
-            Some(_) => Err(Error::RequestIdReused),
-            None if owner == Some(user_id) => Err(theirs_already(&identifier)),
+            Some(_) => return Err(Error::RequestIdReused),
+            None if owner == Some(user_id) => return Err(theirs_already(&identifier)),
             None => {
                 let (user_id, purpose) = (owner.is_none().then_some(user_id), Purpose::ChangeIdentifier);
                 let challenge = Challenge { id, user_id, identifier: identifier.clone(), purpose };
                 store::challenges::insert(c, &challenge, now)?;
-                Ok(challenge)
+                challenge
             }
-        }
+        };
+        proven.right(c, now)?;
+        Ok(challenge)
     });
     let (verification, decoy) = ticket.settle(sso, opened.await).await?.verification();
     let reason = if decoy { Reason::Decoy } else { Reason::Unspecified };
@@ -188,17 +189,16 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
     let proven = ticket.clone();
     let removed = sso.db.write("remove_identifier", move |c| {
-        proven.right(c, now)?;
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
         if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
-            return Ok(());
+            return proven.right(c, now);
         }
         // Of two removals at once the second finds one left.
         store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
         session::require(c, person, &limits, now)?;
         let verified = store::identifiers::verified(c, user_id)?;
         if !verified.contains(&identifier) {
-            return Ok(());
+            return proven.right(c, now);
         }
         if verified.len() == 1 {
             return Err(Error::LastIdentifier);
@@ -207,7 +207,7 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
         store::identifiers::remove(c, user_id, &identifier, now)?;
         end_codes(c, user_id)?;
         audit.record(c, Event::new(Kind::IdentifierRemoved).of(user_id).session(session_id))?;
-        Ok(())
+        proven.right(c, now)
     });
     ticket.settle(sso, removed.await).await.inspect_err(|error| {
         if matches!(error, Error::LastIdentifier) {

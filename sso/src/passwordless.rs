@@ -16,7 +16,7 @@ use crate::{
     session::{self, Session, Tokens},
     sso::Sso,
     store,
-    throttle::{self, Ticket},
+    throttle::Ticket,
     verify::Guess,
 };
 
@@ -87,9 +87,8 @@ async fn begin(
             }
             challenge::end(c, &challenge, user_id)?;
             session::open(c, &session, &limits, &audit)?;
-            throttle::forgive(c, &key, &challenge.identifier)?;
-            ticket.right(c, now)?;
             audit.record(c, signed_in.clone())?;
+            ticket.forgiving(&key, &challenge.identifier).right(c, now)?;
             Ok(outcome.clone())
         })
         .await

@@ -18,7 +18,7 @@ use crate::{
     session::Ending,
     sso::Sso,
     store,
-    throttle::{self, Ticket},
+    throttle::Ticket,
     username::Username,
 };
 
@@ -90,8 +90,7 @@ async fn set(
         notices.owe(c, user_id, Notice::PasswordReset, now)?;
         replace(c, user_id, &hash, None, limits.ending(now))?;
         audit.record(c, Event::new(Kind::PasswordReset).of(user_id))?;
-        ticket.right(c, now)?;
-        throttle::forgive(c, &key, &reset.identifier)
+        ticket.forgiving(&key, &reset.identifier).right(c, now)
     });
     done.await?;
     sso.notices.stir();

@@ -104,7 +104,6 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
             if store::users::lock(c, user_id)? != Some(Some(hash.clone())) {
                 return Err(Error::CredentialsInvalid);
             }
-            ticket.right(c, now)?;
             let user = store::users::find(c, user_id)?.ok_or(Error::CredentialsInvalid)?;
             let claim = user.identifiers.iter().find(|claim| claim.identifier == identifier);
             let claim = claim.ok_or(Error::CredentialsInvalid)?;
@@ -114,15 +113,16 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
                 verification_id: (!is_verified).then_some(verification_id),
                 session_id: is_verified.then_some(session.id),
             };
-            match store::requests::claim(c, request_id, &digest, &outcome, now)? {
-                None if is_verified => {
-                    session::open(c, &session, &limits, &audit)?;
-                    audit.record(c, Event::new(Kind::SignedIn).of(user_id).session(session.id).from(address))?;
-                }
-                None => drop(store::verifications::insert(c, verification_id, user_id, claim.id, now)?),
-                Some(first) => return first.begun(c, &limits, now),
+            let first = store::requests::claim(c, request_id, &digest, &outcome, now)?;
+            if first.is_none() && is_verified {
+                session::open(c, &session, &limits, &audit)?;
+                audit.record(c, Event::new(Kind::SignedIn).of(user_id).session(session.id).from(address))?;
+            } else if first.is_none() {
+                store::verifications::insert(c, verification_id, user_id, claim.id, now)?;
             }
-            outcome.begun(c, &limits, now)
+            let begun = first.unwrap_or(outcome).begun(c, &limits, now)?;
+            ticket.right(c, now)?;
+            Ok(begun)
         })
         .await
 }

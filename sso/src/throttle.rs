@@ -134,16 +134,19 @@ impl Desk {
 }
 
 impl Ticket {
-    /// Password or code was right: the account's misses are forgotten, the network's count is given back, and is the owner's from now on.
+    /// Password or code was right: the account's misses are forgotten, the network's count is given back, and is the owner's from now on. The last
+    /// thing in its transaction, for tallies are locked after all else.
     pub(crate) fn right(&self, c: &mut Conn, now: SystemTime) -> Result<(), Error> {
-        if let Some(account) = &self.account {
-            store::tallies::remove(c, account)?;
-        }
-        self.give_back(c, None)?;
-        if let Some(familiar) = &self.familiar {
-            store::tallies::note(c, familiar, now + FAMILIAR)?;
-        }
-        Ok(())
+        let mut changes: Vec<_> =
+            self.windows.iter().map(|(rule, subject)| (*subject, Change::GiveBack(*rule))).collect();
+        changes.extend(self.account.map(|subject| (subject, Change::Forget)));
+        changes.extend(self.familiar.map(|subject| (subject, Change::Note(now + FAMILIAR))));
+        Change::make(c, changes)
+    }
+
+    /// The same ticket, for a code that proves an identifier without a password: what was missed for the identifier is forgotten, too.
+    pub(crate) fn forgiving(&self, key: &[u8; 32], identifier: &Identifier) -> Self {
+        Self { account: Some(keyed(key, &[b"account", identifier.value().as_bytes()])), ..self.clone() }
     }
 
     /// What the try was made for. If it came to nothing, because nothing was compared, or because what was right was refused for something else, it is as if it had
@@ -154,7 +157,7 @@ impl Ticket {
     pub(crate) async fn settle<T>(&self, sso: &Sso, done: Result<T, Error>) -> Result<T, Error> {
         if done.is_err() && !(self.windows.is_empty() && self.account.is_none()) {
             let ticket = self.clone();
-            let given = sso.db.write("uncount_try", move |c| ticket.give_back(c, ticket.account));
+            let given = sso.db.write("uncount_try", move |c| ticket.give_back(c));
             if let Err(error) = given.await {
                 tracing::info!(%error, "a try that came to nothing stays counted");
             }
@@ -162,13 +165,33 @@ impl Ticket {
         done
     }
 
-    fn give_back(&self, c: &mut Conn, account: Option<Subject>) -> Result<(), Error> {
-        let account = account.map(|subject| (Rule::Account(0), subject));
-        let mut all: Vec<_> = self.windows.iter().copied().chain(account).collect();
-        all.sort_by_key(|(_, subject)| *subject);
-        for (rule, subject) in all {
-            let tally = Rule::give_back(store::tallies::lock(c, &subject)?);
-            store::tallies::keep(c, &subject, &tally, rule.kept_until(&tally))?;
+    fn give_back(&self, c: &mut Conn) -> Result<(), Error> {
+        let account = self.account.map(|subject| (Rule::Account(0), subject));
+        let all = self.windows.iter().copied().chain(account);
+        Change::make(c, all.map(|(rule, subject)| (subject, Change::GiveBack(rule))).collect())
+    }
+}
+
+/// What becomes of a tally after a try.
+enum Change {
+    GiveBack(Rule),
+    Forget,
+    Note(SystemTime),
+}
+
+impl Change {
+    /// In the order of the subjects' bytes, the same for everybody: so no two wait for each other.
+    fn make(c: &mut Conn, mut changes: Vec<(Subject, Self)>) -> Result<(), Error> {
+        changes.sort_by_key(|(subject, _)| *subject);
+        for (subject, change) in changes {
+            match change {
+                Self::GiveBack(rule) => {
+                    let tally = Rule::give_back(store::tallies::lock(c, &subject)?);
+                    store::tallies::keep(c, &subject, &tally, rule.kept_until(&tally))?;
+                }
+                Self::Forget => drop(store::tallies::remove(c, &subject)?),
+                Self::Note(until) => store::tallies::note(c, &subject, until)?,
+            }
         }
         Ok(())
     }
@@ -213,8 +236,5 @@ impl SignUps {
     }
 }
 
-/// Forgets what was missed for an identifier whose owner has just proven to be it.
-pub(crate) fn forgive(c: &mut Conn, key: &[u8; 32], identifier: &Identifier) -> Result<(), Error> {
-    store::tallies::remove(c, &keyed(key, &[b"account", identifier.value().as_bytes()]))?;
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -86,8 +86,8 @@ async fn approve(
         store::users::verify(c, verification.user_id, &verification.identifier, now)?;
         create::drop_rivals(c, &audit, verification.user_id, &verification.identifier)?;
         session::open(c, &session, &limits, &audit)?;
-        ticket.right(c, now)?;
         audit.record(c, accepted.clone())?;
+        ticket.right(c, now)?;
         Ok(outcome.clone())
     });
     match made.await {

@@ -3,6 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod challenges;
 pub(crate) mod deletion;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod identifiers;
 pub(crate) mod keys;
 pub(crate) mod listing;

@@ -27,14 +27,18 @@ impl From<Row> for Tally {
     }
 }
 
-/// The tally of a subject, which nobody else changes before this transaction is over. Lock several in the order of their bytes.
+/// The tally of a subject, which nobody else changes before this transaction is over. Lock several in the order of their bytes, and after all else: a
+/// network's is everybody's behind it, and whoever holds it is to wait for nobody.
 pub(crate) fn lock(c: &mut Conn, subject: &Subject) -> QueryResult<Tally> {
     let none = Row { subject: subject.to_vec(), tries: 0, since: At(0), free_at: At(0), kept_until: At(0) };
-    on!(c => diesel::insert_into(tallies::table).values(&none).on_conflict_do_nothing().execute(c))?;
-    let row: Row = match c {
-        Conn::Sqlite(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).first(c),
-        Conn::Postgres(c) => tallies::table.find(subject.as_slice()).select(Row::as_select()).for_update().first(c),
-    }?;
+    // One statement: between two, whoever held the row before may take it away.
+    let row: Row = on!(c => diesel::insert_into(tallies::table)
+        .values(&none)
+        .on_conflict(tallies::subject)
+        .do_update()
+        .set(tallies::tries.eq(tallies::tries))
+        .returning(Row::as_select())
+        .get_result(c))?;
     Ok(row.into())
 }
 
@@ -79,3 +83,6 @@ pub(crate) fn remove(c: &mut Conn, subject: &Subject) -> QueryResult<usize> {
 pub(crate) fn forget(c: &mut Conn, now: SystemTime) -> QueryResult<usize> {
     on!(c => diesel::delete(tallies::table).filter(tallies::kept_until.le(at(now))).execute(c))
 }
+
+#[cfg(test)]
+mod tests;

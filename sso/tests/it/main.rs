@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod revocations;
+mod waits;
 mod world;

@@ -1,11 +1,15 @@
 //! Two replicas of SSO, alone in the world: SMS, Social and Blog are down.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
     time::Duration,
 };
 
-use diesel::{Connection as _, connection::SimpleConnection as _};
+use diesel::{Connection as _, RunQueryDsl as _, connection::SimpleConnection as _, sql_types::BigInt};
 use mesh::{
     Channel, ChannelOptions, Clock, Local, Random, Shutdown,
     config::Secret,
@@ -21,7 +25,8 @@ use tonic::Request;
 use uuid::Uuid;
 
 const DEPLOYMENT: &str = "development";
-const PASSWORD: &str = "correct horse battery";
+/// Everybody's.
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// The replicas, on one database.
 pub(crate) struct World {
@@ -47,10 +52,9 @@ impl World {
 
     /// Signs in at the first replica somebody whom an operator has vouched for.
     pub(crate) async fn signed_in(&self, name: &str) -> Tokens {
-        let email = format!("{name}@example.com");
         let mut request = Request::new(CreateUserRequest {
             request_id: id(),
-            identifier: Some(create_user_request::Identifier::Email(email.clone())),
+            identifier: Some(create_user_request::Identifier::Email(email(name))),
             password: PASSWORD.to_owned(),
             username: name.to_owned(),
             account_type: AccountType::Customer.into(),
@@ -59,13 +63,7 @@ impl World {
         });
         request.metadata_mut().insert("authorization", format!("Bearer {}", self.operator()).parse().unwrap());
         UserServiceClient::new(self.client(0)).create_user(request).await.unwrap();
-        let request = SignInRequest {
-            request_id: id(),
-            identifier: Some(sign_in_request::Identifier::Email(email)),
-            password: PASSWORD.to_owned(),
-            ..Default::default()
-        };
-        match AuthServiceClient::new(self.client(0)).sign_in(request).await.unwrap().into_inner().outcome {
+        match AuthServiceClient::new(self.client(0)).sign_in(sign_in(name)).await.unwrap().into_inner().outcome {
             Some(Outcome::Tokens(tokens)) => tokens,
             other => panic!("no tokens: {other:?}"),
         }
@@ -83,6 +81,33 @@ impl World {
     /// Runs a statement beside the replicas.
     pub(crate) fn execute(&self, sql: String) {
         on_a_thread(self.url.clone(), vec![sql]);
+    }
+
+    /// Runs a statement beside the replicas, in a transaction that ends with the value.
+    pub(crate) fn hold(&self, sql: &'static str) -> Held {
+        let ((go, may_go), (arrived, has_arrived)) = (mpsc::channel::<()>(), mpsc::channel());
+        let url = self.url.clone();
+        let thread = std::thread::spawn(move || {
+            let mut connection = db::PgConn::establish(&url).unwrap();
+            connection.batch_execute(&format!("BEGIN; {sql}")).unwrap();
+            arrived.send(()).unwrap();
+            let _ = may_go.recv();
+            connection.batch_execute("COMMIT").unwrap();
+        });
+        has_arrived.recv().unwrap();
+        Held { go: Some(go), thread: Some(thread) }
+    }
+
+    /// Whether one session of the database waits for another.
+    pub(crate) fn somebody_waits(&self) -> bool {
+        let url = self.url.clone();
+        let ask = move || {
+            let sql = "SELECT COUNT(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let mut connection = db::PgConn::establish(&url).unwrap();
+            diesel::dsl::sql::<BigInt>(sql).get_result::<i64>(&mut connection).unwrap() > 0
+        };
+        std::thread::spawn(ask).join().unwrap()
     }
 
     pub(crate) async fn stop(self) {
@@ -107,6 +132,33 @@ impl World {
             expires_at: now + Duration::from_secs(60),
         })
     }
+}
+
+/// A transaction that is open until this is dropped.
+pub(crate) struct Held {
+    go: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.go = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A sign-in of somebody who is there, with a fresh id.
+pub(crate) fn sign_in(name: &str) -> SignInRequest {
+    SignInRequest {
+        request_id: id(),
+        identifier: Some(sign_in_request::Identifier::Email(email(name))),
+        password: PASSWORD.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn email(name: &str) -> String {
+    format!("{name}@example.com")
 }
 
 /// A fresh request id.

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use db::{Db, Lease, Options};
-use diesel::{Connection as _, connection::SimpleConnection as _};
-use tempfile::TempDir;
+use db::{Db, Lease};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -16,7 +14,10 @@ use crate::{
     error::Error,
     identifier::Identifier,
     model::{AccountKind, Target},
-    store::{MIGRATIONS, users::NewUser},
+    store::{
+        fixture::{postgres, sqlite},
+        users::NewUser,
+    },
     username::Username,
 };
 
@@ -24,30 +25,6 @@ const USER: Uuid = Uuid::from_u128(1);
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_900_000_000)
-}
-
-async fn sqlite(folder: &TempDir) -> Db {
-    let url = format!("sqlite:{}", folder.path().join("sso.db").display());
-    Db::open(Options::new(url), MIGRATIONS).await.expect("a database")
-}
-
-#[allow(clippy::disallowed_methods, reason = "the edge of the tests")]
-fn server() -> Option<String> {
-    std::env::var("PLAZA_TEST_POSTGRES").ok()
-}
-
-async fn postgres(server: String) -> Db {
-    let name = format!("plaza_sso_{}", std::process::id());
-    let base = server.rsplit_once('/').filter(|(head, _)| !head.ends_with('/')).map_or(&*server, |(head, _)| head);
-    let url = format!("{base}/{name}");
-    // The connection brings a runtime of its own, which has no place in the one of the test.
-    let create = move || {
-        let mut connection = db::PgConn::establish(&server).expect("the server");
-        let sql = format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}");
-        sql.split(';').for_each(|sql| connection.batch_execute(sql).expect("a new database"));
-    };
-    tokio::task::spawn_blocking(create).await.expect("created");
-    Db::open(Options::new(url), MIGRATIONS).await.expect("a database")
 }
 
 /// Someone who signed up and has verified nothing.
@@ -94,8 +71,7 @@ async fn whoever_signed_up_again_since_the_reaper_looked_is_left_alone() {
 /// On SQLite there is one writer, and nothing to show.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_targets_that_answer_at_once_the_second_takes_the_tombstone_away() {
-    let Some(server) = server() else { return };
-    let db = postgres(server).await;
+    let Some(db) = postgres().await else { return };
     let leases = Target::ALL.map(|target| Lease::held(USER, target as i16, Uuid::from_u128(7)));
     db.write("delete", move |c| {
         bury(c, USER, 2, now())?;
