@@ -1,18 +1,24 @@
 //! Forgets what nobody may ask for any more.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use db::{Db, Old};
 use mesh::Shutdown;
 use tokio::time;
 
 use crate::{
     error::Error,
     sso::{DAY, Sso},
-    store,
+    store::{self, at},
 };
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(600);
+/// Rows that it deletes in one transaction: what waits behind it must not notice, and a backlog must not be too much for one.
+const PAGE: i64 = 500;
 
 /// Deletes request ids, verifications and challenges that are older than a day, sessions that have ended, revocations that hold for nobody, tries that no rule looks at
 /// any more and decisions that were kept for long enough, every ten minutes, until `shutdown`.
@@ -22,20 +28,116 @@ pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
             () = time::sleep(PERIOD) => {}
             () = shutdown.begun() => return,
         }
-        let now = sso.clock.now();
-        let (until, idle, begun) = (now - DAY, now - sso.sessions.idle, now - sso.sessions.absolute);
-        let decided = now - sso.audit_kept;
-        let forgotten = sso.db.write("forget", move |c| {
-            let sessions = store::sessions::forget(c, idle, begun)?;
-            let rest = store::challenges::forget(c, until)? + store::tallies::forget(c, now)?;
-            let rest = rest + store::audit::forget(c, decided)? + store::revocations::forget(c, now)?;
-            Ok::<_, Error>(
-                sessions + rest + store::requests::forget(c, until)? + store::verifications::forget(c, until)?,
-            )
-        });
-        match forgotten.await {
-            Ok(rows) => tracing::debug!(rows, "forgotten"),
-            Err(error) => tracing::warn!(%error, "what is old could not be forgotten"),
+        for (old, until) in over(&sso) {
+            match forget(&sso.db, old, until, &shutdown).await {
+                Ok(rows) => tracing::debug!(?old, rows, "forgotten"),
+                Err(error) => tracing::warn!(?old, %error, "what is old could not be forgotten"),
+            }
         }
+    }
+}
+
+/// What is over, and since when.
+fn over(sso: &Sso) -> [(Old, SystemTime); 8] {
+    let now = sso.clock.now();
+    [
+        (store::requests::OLD, now - DAY),
+        (store::verifications::OLD, now - DAY),
+        (store::challenges::OLD, now - DAY),
+        (store::sessions::IDLE, now - sso.sessions.idle),
+        (store::sessions::AGED, now - sso.sessions.absolute),
+        (store::revocations::OLD, now),
+        (store::tallies::OLD, now),
+        (store::audit::OLD, now - sso.audit_kept),
+    ]
+}
+
+async fn forget(db: &Db, old: Old, until: SystemTime, shutdown: &Shutdown) -> Result<usize, Error> {
+    let mut rows = 0;
+    while !shutdown.is_begun() {
+        let page = db.write("forget", move |c| Ok::<_, Error>(old.forget(c, at(until), PAGE)?)).await?;
+        rows += page;
+        if i64::try_from(page) != Ok(PAGE) {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::UNIX_EPOCH,
+    };
+
+    use db::{Fate, Faults, Options};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        model::Outcome,
+        store::{MIGRATIONS, fixture::postgres},
+    };
+
+    /// Notes so many request ids, each a microsecond after the one before, and one that is not old.
+    async fn backlog(db: &Db, rows: u32) -> SystemTime {
+        let last = UNIX_EPOCH + Duration::from_micros(u64::from(rows));
+        let note = move |c: &mut db::Conn| {
+            for number in 1..=rows + 1 {
+                let id = Uuid::from_u128(number.into());
+                let outcome = Outcome { user_id: id, verification_id: None, session_id: None };
+                let noted = UNIX_EPOCH + Duration::from_micros(number.into());
+                store::requests::claim(c, id, &[0; 32], &outcome, noted)?;
+            }
+            Ok::<_, Error>(())
+        };
+        db.write("note", note).await.expect("noted");
+        last
+    }
+
+    /// The pages: what one transaction could not do before its deadline would never be done, and be more each time.
+    #[tokio::test]
+    async fn a_backlog_goes_page_by_page_and_what_went_stays_gone() {
+        let (folder, pages) = (tempfile::tempdir().expect("a folder"), Arc::new(AtomicU32::new(0)));
+        let third_fails = move |job: &str| match job {
+            "forget" if pages.fetch_add(1, Ordering::Relaxed) == 2 => Fate::Refuse,
+            _ => Fate::Run,
+        };
+        let url = format!("sqlite:{}", folder.path().join("sso.db").display());
+        let options = Options { faults: Faults::new(third_fails), ..Options::new(url) };
+        let db = Db::open(options, MIGRATIONS).await.expect("a database");
+        let (until, shutdown) = (backlog(&db, 1700).await, Shutdown::manual());
+        forget(&db, store::requests::OLD, until, &shutdown).await.expect_err("the third page fails");
+        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 700);
+        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 0);
+        let young = UNIX_EPOCH + Duration::from_secs(1);
+        assert_eq!(forget(&db, store::requests::OLD, young, &shutdown).await.expect("forgotten"), 1);
+    }
+
+    /// The SKIP LOCKED of [`Old::forget`]: a janitor that waited for a row would hold those that it has deleted meanwhile, against whoever has the row.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_row_that_somebody_holds_is_left_for_the_next_time() {
+        let Some(db) = postgres().await else { return };
+        let until = backlog(&db, 2).await;
+        let ((arrived, has_arrived), (go, may_go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let other = db.clone();
+        let holds = tokio::spawn(async move {
+            let hold = move |c: &mut db::Conn| {
+                store::requests::OLD.forget(c, at(UNIX_EPOCH + Duration::from_micros(1)), PAGE)?;
+                let _ = arrived.send(());
+                let _ = may_go.recv();
+                // It comes to nothing, so that the row is there still.
+                Err::<(), _>(Error::UserNotFound)
+            };
+            other.write("hold", hold).await
+        });
+        tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
+        let shutdown = Shutdown::manual();
+        let forgotten = time::timeout(Duration::from_secs(3), forget(&db, store::requests::OLD, until, &shutdown));
+        assert_eq!(forgotten.await.expect("it does not wait").expect("forgotten"), 1);
+        drop(go);
+        holds.await.expect("no panic").expect_err("undone");
+        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 1);
     }
 }

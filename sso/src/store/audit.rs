@@ -1,8 +1,6 @@
 //! What was decided, and why. Rows are added and, when they are old, taken away.
 
-use std::time::SystemTime;
-
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Old, on};
 use diesel::{QueryResult, prelude::*};
 use uuid::Uuid;
 
@@ -11,6 +9,9 @@ use crate::{
     audit::{Event, Filter, Kind, Reason, Recorded},
     schema::audit_events,
 };
+
+/// Events, by when they were decided.
+pub(crate) const OLD: Old = Old::new("audit_events", "id", "created_at");
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = audit_events, treat_none_as_default_value = false)]
@@ -66,11 +67,6 @@ pub(crate) fn page(c: &mut Conn, filter: &Filter, before: Option<Uuid>, limit: i
         some.order(audit_events::id.desc()).limit(limit).select(Row::as_select()).load(c)
     })?;
     Ok(rows.into_iter().map(recorded).collect())
-}
-
-/// Forgets those decided before `until`.
-pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(audit_events::table).filter(audit_events::created_at.le(at(until))).execute(c))
 }
 
 /// An enum's number: the contract has no more than fit.

@@ -2,12 +2,15 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Old, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
 use super::at;
 use crate::{challenge::Challenge, identifier::Identifier, model::Purpose, schema::challenges};
+
+/// Challenges, by when they were opened.
+pub(crate) const OLD: Old = Old::new("resets", "id", "created_at");
 
 #[derive(Insertable)]
 #[diesel(table_name = challenges, treat_none_as_default_value = false)]
@@ -57,9 +60,4 @@ pub(crate) fn end(c: &mut Conn, id: Uuid) -> QueryResult<usize> {
 /// Ends all challenges of a user.
 pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
     on!(c => diesel::delete(challenges::table).filter(challenges::user_id.eq(Some(Id(user_id)))).execute(c))
-}
-
-/// Forgets those opened before `until`.
-pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(challenges::table).filter(challenges::created_at.le(at(until))).execute(c))
 }

@@ -2,12 +2,15 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
-use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use db::{At, Conn, Id, Old, on};
+use diesel::{OptionalExtension as _, prelude::*};
 use uuid::Uuid;
 
 use super::at;
 use crate::{error::Error, model::Outcome, schema::requests};
+
+/// Request ids, by when they were noted.
+pub(crate) const OLD: Old = Old::new("requests", "id", "created_at");
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = requests, treat_none_as_default_value = false)]
@@ -60,9 +63,4 @@ pub(crate) fn claim(
         0 => find(c, id, digest),
         _ => Ok(None),
     }
-}
-
-/// Forgets those noted before `until`.
-pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(requests::table).filter(requests::created_at.le(at(until))).execute(c))
 }

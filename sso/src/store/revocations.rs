@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Old, on};
 use diesel::{QueryResult, prelude::*};
 
 use super::{at, time};
@@ -11,6 +11,9 @@ use crate::{
     schema::revocations,
     session::Ending,
 };
+
+/// Revocations, by when the last token is dead.
+pub(crate) const OLD: Old = Old::new("revocations", "session_id", "kept_until");
 
 #[derive(Insertable)]
 #[diesel(table_name = revocations, treat_none_as_default_value = false)]
@@ -43,9 +46,4 @@ pub(crate) fn page(c: &mut Conn, place: Place, now: SystemTime, limit: i64) -> Q
         until: time(until),
     };
     Ok(rows.into_iter().map(revocation).collect())
-}
-
-/// Forgets those whose tokens are dead.
-pub(crate) fn forget(c: &mut Conn, now: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(revocations::table).filter(revocations::kept_until.le(at(now))).execute(c))
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Old, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
@@ -11,6 +11,11 @@ use crate::{
     schema::{sessions, users},
     session::{Ending, Session},
 };
+
+/// Sessions that ended by themselves, and whose tokens did long ago: by when they were refreshed last.
+pub(crate) const IDLE: Old = Old::new("sessions", "id", "refreshed_at");
+/// The same, by when they began.
+pub(crate) const AGED: Old = Old::new("sessions", "id", "created_at");
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = sessions, treat_none_as_default_value = false)]
@@ -110,13 +115,6 @@ pub(crate) fn trim(c: &mut Conn, user_id: Uuid, most: i64, ending: Ending) -> Qu
         .returning(sessions::id)
         .get_results(c))?;
     revocations::insert(c, &ended, ending)
-}
-
-/// Forgets those that ended by themselves, and whose tokens did long ago: they were refreshed last before `idle`, or began before `begun`.
-pub(crate) fn forget(c: &mut Conn, idle: SystemTime, begun: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(sessions::table)
-        .filter(sessions::refreshed_at.le(at(idle)).or(sessions::created_at.le(at(begun))))
-        .execute(c))
 }
 
 fn session(row: Row) -> Session {

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use db::{At, Conn, on};
+use db::{At, Conn, Old, on};
 use diesel::{QueryResult, prelude::*};
 
 use super::{at, time};
@@ -10,6 +10,9 @@ use crate::{
     schema::tallies,
     tally::{Subject, Tally},
 };
+
+/// Tallies, by until when they are kept.
+pub(crate) const OLD: Old = Old::new("tallies", "subject", "kept_until");
 
 #[derive(Insertable, Queryable, Selectable)]
 #[diesel(table_name = tallies, treat_none_as_default_value = false)]
@@ -77,11 +80,6 @@ pub(crate) fn note(c: &mut Conn, subject: &Subject, until: SystemTime) -> QueryR
 /// Forgets a subject.
 pub(crate) fn remove(c: &mut Conn, subject: &Subject) -> QueryResult<usize> {
     on!(c => diesel::delete(tallies::table.find(subject.as_slice())).execute(c))
-}
-
-/// Forgets what need not be kept any longer.
-pub(crate) fn forget(c: &mut Conn, now: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(tallies::table).filter(tallies::kept_until.le(at(now))).execute(c))
 }
 
 #[cfg(test)]

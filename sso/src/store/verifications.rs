@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Old, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
@@ -12,6 +12,9 @@ use crate::{
     model::{Purpose, Verification},
     schema::{identifiers, verifications},
 };
+
+/// Verifications, by when they were opened.
+pub(crate) const OLD: Old = Old::new("verifications", "id", "created_at");
 
 #[derive(Insertable)]
 #[diesel(table_name = verifications, treat_none_as_default_value = false)]
@@ -63,9 +66,4 @@ pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) ->
 /// Ends all verifications of a user.
 pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
     on!(c => diesel::delete(verifications::table).filter(verifications::user_id.eq(Id(user_id))).execute(c))
-}
-
-/// Forgets those opened before `until`.
-pub(crate) fn forget(c: &mut Conn, until: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::delete(verifications::table).filter(verifications::created_at.le(at(until))).execute(c))
 }
