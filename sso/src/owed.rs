@@ -63,20 +63,23 @@ async fn retry_user(sso: &Sso, user_id: Uuid, operator: &str) -> Result<usize, E
 }
 
 async fn retry_parked(sso: &Sso, target: Target, operator: &str) -> Result<usize, Error> {
-    let mut retried = 0;
+    // Each once: a target that still refuses has them parked again while this goes on.
+    let (mut retried, mut after) = (0, Uuid::nil());
     while deadline::current().is_none_or(|deadline| deadline.left() > RESERVE) {
         let (now, audit) = (sso.clock.now(), sso.audit.clone());
         let event = Event::new(Kind::ProvisioningRetried).because(target.reason()).by(operator);
         let page = sso.db.write("retry_parked_provisioning", move |c| {
-            let retried = DEBTS.retry_parked(c, target as i16, PAGE, now.into())?;
-            if retried > 0 {
+            let retried = DEBTS.retry_parked(c, target as i16, after, PAGE, now.into())?;
+            if !retried.is_empty() {
                 audit.record(c, event.clone())?;
             }
             Ok::<_, Error>(retried)
         });
-        match page.await? {
-            0 => break,
-            rows => retried += rows,
+        let page = page.await?;
+        retried += page.len();
+        match page.into_iter().max() {
+            Some(last) => after = last,
+            None => break,
         }
     }
     Ok(retried)

@@ -25,6 +25,7 @@ mod races;
 mod reconcile;
 mod recovery;
 mod refusals;
+mod retries;
 mod revocations;
 mod rules;
 mod same_work;

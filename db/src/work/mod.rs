@@ -119,7 +119,7 @@ impl Work {
         until: At,
         now: At,
     ) -> QueryResult<Vec<Lease>> {
-        let change = self.change(c, "due_at <= ?", "due_at = ?, token = ?, attempts = attempts + 1");
+        let change = self.change(c, "due_at <= ?", "due_at", "due_at = ?, token = ?, attempts = attempts + 1");
         let sql = format!("{change} RETURNING {}, attempts", self.subject);
         let values = [target.into(), now.into(), limit.into(), until.into(), token.into()];
         let claimed = Statement::<(sql::Id, sql_types::Integer)>::new(&sql, &values);
@@ -157,14 +157,19 @@ impl Work {
 
     /// Makes up to `limit` rows of a target due now that wait for a later attempt and are held by nobody.
     pub fn bring_forward(self, c: &mut Conn, target: i16, limit: i64, now: At) -> QueryResult<usize> {
-        let sql = self.change(c, "due_at > ? AND token = ?", "due_at = ?");
+        let sql = self.change(c, "due_at > ? AND token = ?", "due_at", "due_at = ?");
         execute(c, &sql, &[target.into(), now.into(), Uuid::nil().into(), limit.into(), now.into()])
     }
 
-    /// Makes up to `limit` parked rows of a target due now, as if they had never been tried.
-    pub fn retry_parked(self, c: &mut Conn, target: i16, limit: i64, now: At) -> QueryResult<usize> {
-        let sql = self.change(c, "due_at IS NULL", "due_at = ?, attempts = 0");
-        execute(c, &sql, &[target.into(), limit.into(), now.into()])
+    /// Makes up to `limit` parked rows of a target due now, as if they had never been tried: those whose id comes after `after`, in this order, so that one that is
+    /// parked again meanwhile is not met again. Returns their ids.
+    pub fn retry_parked(self, c: &mut Conn, target: i16, after: Uuid, limit: i64, now: At) -> QueryResult<Vec<Uuid>> {
+        let change = self.change(c, "due_at IS NULL AND id > ?", "id", "due_at = ?, attempts = 0");
+        let sql = format!("{change} RETURNING id");
+        let values = [target.into(), after.into(), limit.into(), now.into()];
+        let retried = Statement::<(sql::Id,)>::new(&sql, &values);
+        let ids: Vec<(Id,)> = on!(c => retried.load(c))?;
+        Ok(ids.into_iter().map(|(id,)| id.0).collect())
     }
 
     /// Makes all that is owed of a subject due now, as if it had never been tried. Whoever holds a row holds it no more.
@@ -188,9 +193,9 @@ impl Work {
             .collect())
     }
 
-    /// One statement that changes some rows of a target, `?` values in this order: the target, those of `which`, how many, those of `set`. On
+    /// One statement that changes some rows of a target, the first by `order`, `?` values in this order: the target, those of `which`, how many, those of `set`. On
     /// PostgreSQL rows that somebody else is changing are passed over; on SQLite the one writer is the lock.
-    fn change(self, c: &Conn, which: &str, set: &str) -> String {
+    fn change(self, c: &Conn, which: &str, order: &str, set: &str) -> String {
         let lock = match c {
             Conn::Sqlite(_) => "",
             Conn::Postgres(_) => "FOR UPDATE SKIP LOCKED",
@@ -199,7 +204,7 @@ impl Work {
         // Materialized: a plan that ran the inner query again would pass over what it has just locked itself, and take more than `limit`.
         format!(
             "WITH chosen AS MATERIALIZED
-             (SELECT id FROM {table} WHERE target = ? AND {which} ORDER BY due_at LIMIT ? {lock})
+             (SELECT id FROM {table} WHERE target = ? AND {which} ORDER BY {order} LIMIT ? {lock})
              UPDATE {table} SET {set} WHERE id IN (SELECT id FROM chosen)"
         )
     }

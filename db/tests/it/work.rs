@@ -92,9 +92,21 @@ mod stories {
         }
         assert_eq!(claim(&db, 71, i64::MAX / 2).await, []);
         assert_eq!(backlog(&db).await, [Backlog { target: 1, pending: 0, parked: 5, oldest: At(0) }]);
-        assert_eq!(run(&db, |c| ERRANDS.retry_parked(c, 2, 9, At(90))).await, 0, "of another target");
-        assert_eq!(run(&db, |c| ERRANDS.retry_parked(c, 1, 2, At(90))).await, 2, "no more than asked for");
-        assert_eq!(claim(&db, 71, 90).await.len(), 2);
+        assert_eq!(
+            run(&db, |c| ERRANDS.retry_parked(c, 2, Uuid::nil(), 9, At(90))).await.len(),
+            0,
+            "of another target"
+        );
+        let first = run(&db, |c| ERRANDS.retry_parked(c, 1, Uuid::nil(), 2, At(90))).await;
+        assert_eq!(first.len(), 2, "no more than asked for");
+        let taken = claim(&db, 71, 90).await;
+        assert_eq!(taken.len(), 2);
+        for lease in taken {
+            run(&db, move |c| ERRANDS.postpone(c, &lease, None, "REFUSED")).await;
+        }
+        let last = first.iter().copied().max().unwrap();
+        let rest = run(&db, move |c| ERRANDS.retry_parked(c, 1, last, 9, At(90))).await;
+        assert_eq!(rest.len(), 3, "those that were parked again come before");
         assert_eq!(run(&db, |c| ERRANDS.retry(c, id(1), At(95))).await, 1, "whatever its state");
         assert!(claim(&db, 72, 95).await.iter().any(|lease| lease.subject == id(1) && lease.attempts == 1));
     }
