@@ -22,7 +22,7 @@ use crate::{
     telemetry::{self, LogConfig},
     threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
-    token::{Kind, MeshKey},
+    token::{Keyring, Kind, MeshKey},
     trace::{Telemetry, TelemetryConfig, Tracer},
     web::{Web, WebConfig},
 };
@@ -45,12 +45,11 @@ pub struct Process {
     pub random: Random,
     /// Thrown by SIGINT and SIGTERM.
     pub shutdown: Shutdown,
-    /// What the services of the deployment share.
-    pub mesh_key: MeshKey,
     /// What the admin port tells.
     pub admin: Admin,
     /// Makes the spans of the service.
     pub tracer: Tracer,
+    mesh_key: Option<MeshKey>,
     telemetry: Telemetry,
     metrics: ClientMetrics,
     name: &'static str,
@@ -74,7 +73,7 @@ pub struct Settings<'a> {
     pub web: &'a WebConfig,
     /// How to prove itself and believe others.
     pub tls: &'a TlsConfig,
-    /// The file of the mesh key.
+    /// The file of the mesh key; empty for a service that needs none, since certificates tell who calls.
     pub mesh_file: &'a Path,
     /// Whether to make a key file that is missing.
     pub create: bool,
@@ -103,7 +102,7 @@ where
 }
 
 impl Process {
-    /// Begins to log and to heed signals, reads the mesh key, and takes the port: first of all, so that two processes never migrate one database to
+    /// Begins to log and to heed signals, reads the mesh key, if there is one, and takes the port: first of all, so that two processes never migrate one database to
     /// find out that one of them must go.
     ///
     /// # Errors
@@ -120,14 +119,13 @@ impl Process {
             Some(tls) => tls.watch(shutdown.clone()),
             None => settings.tls.allows_plain_listener(listener.local_addr()?)?,
         }
-        let port = Port { listener, tls, threads: settings.threads };
+        let port = Port { listener, tls, threads: settings.threads.clone() };
         let web = Web::take(settings.web, settings.tls).await?;
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
         admin.add_telemetry(spans.clone());
         admin.listen(settings.admin).await?;
-        let secret = secret(settings.mesh_file, settings.create, &random)?;
-        let mesh_key = MeshKey::new(secret, settings.deployment);
+        let mesh_key = mesh_key(&settings, port.tls.is_some(), &random)?;
         let tls_config = settings.tls.clone();
         let tracer = spans.tracer(name);
         Ok(Self {
@@ -154,13 +152,22 @@ impl Process {
         secret(path, create, &self.random)
     }
 
+    /// The keys of the peers and operators that the mesh key makes; none without one.
+    pub fn keyring(&self) -> Keyring {
+        self.mesh_key.as_ref().map_or_else(Keyring::new, MeshKey::keyring)
+    }
+
     /// A way to another service.
     ///
     /// # Errors
-    /// If calls would go out in plain text where others could read them, or `https` is asked for without a certificate.
+    /// If calls would go out in plain text where others could read them, or without anything that tells whose they are; or if `https` is asked for
+    /// without a certificate.
     pub fn connect(&self, callee: &'static str, uri: &str) -> Result<Channel, TlsError> {
         self.tls_config.allows_callee(callee, uri, self.port.tls.is_some())?;
-        let signer = self.mesh_key.signer(Kind::Peer);
+        let signer = self.mesh_key.as_ref().map(|key| key.signer(Kind::Peer));
+        if signer.is_none() && !uri.starts_with("https:") {
+            return Err(TlsError::Unsigned { callee, uri: uri.to_owned() });
+        }
         let (metrics, tls, tracer) = (self.metrics.clone(), self.port.tls.clone(), self.tracer.clone());
         let options = ChannelOptions { metrics, tls, tracer, ..ChannelOptions::default() };
         let identity = PeerIdentity::new(self.name, signer, self.clock.clone(), self.random.clone());
@@ -183,6 +190,19 @@ impl Process {
         self.telemetry.flush().await;
         served
     }
+}
+
+/// The key in the file that is named. A service in plain text needs one: nothing else tells which peer calls.
+fn mesh_key(settings: &Settings<'_>, tls: bool, random: &Random) -> Result<Option<MeshKey>, Box<dyn Error>> {
+    if settings.mesh_file.as_os_str().is_empty() {
+        return if tls {
+            Ok(None)
+        } else {
+            Err("keys.mesh_file is empty, and so is tls.certificate: one of them must say which service calls".into())
+        };
+    }
+    let secret = secret(settings.mesh_file, settings.create, random)?;
+    Ok(Some(MeshKey::new(secret, settings.deployment)))
 }
 
 fn secret(path: &Path, create: bool, random: &Random) -> io::Result<[u8; 32]> {

@@ -24,7 +24,7 @@ pub use crate::{
     config::{Config, ConfigError, DEFAULT},
     data::DataError,
     onebox::{Edge, Faults, Onebox, StartError},
-    operator::{MAX_TTL, OperatorError, operator_token},
+    operator::{MAX_TTL, OperatorError, operator_token, operators_key},
     part::Part,
     serve::{PortError, Ports, ServeError},
 };

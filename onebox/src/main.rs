@@ -48,6 +48,14 @@ enum Command {
         /// How long it lasts: 900s, 15m; at most 1h
         #[arg(long, value_parser = duration, default_value = "15m")]
         ttl: Duration,
+        /// The operators' key to sign with, instead of the data folder's
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Print the public half of an operators' key, for SSO's keys.operators; make the key if there is none
+    Key {
+        /// The file of the key
+        file: PathBuf,
     },
     /// Make a certificate authority for development, and a certificate for each service
     Certs {
@@ -66,7 +74,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         None | Some(Command::Serve) => serve(&arguments.site),
-        Some(Command::Token { operator, ttl }) => token(&arguments.site, &operator, ttl),
+        Some(Command::Token { operator, ttl, key }) => token(&arguments.site, key.as_deref(), &operator, ttl),
+        Some(Command::Key { file }) => key(&file),
         Some(Command::Certs { out, trust_domain }) => certs(&out, &trust_domain),
         Some(Command::Version) => say(concat!("plaza ", env!("CARGO_PKG_VERSION"), "\n")).map_err(Into::into),
     };
@@ -106,11 +115,16 @@ async fn run(site: &Site, config: Config, threads: Threads) -> Outcome {
     Ok(())
 }
 
-fn token(site: &Site, operator: &str, ttl: Duration) -> Outcome {
+fn token(site: &Site, key: Option<&Path>, operator: &str, ttl: Duration) -> Outcome {
     let config = Config::load(site.config.as_deref(), site.data.as_deref())?;
     let Edge { clock, random, .. } = Edge::system();
-    let token = onebox::operator_token(&config, operator, ttl, &clock, &random)?;
+    let token = onebox::operator_token(&config, key, operator, ttl, &clock, &random)?;
     Ok(say(&format!("{token}\n"))?)
+}
+
+fn key(file: &Path) -> Outcome {
+    let public = onebox::operators_key(file, &Edge::system().random)?;
+    Ok(say(&format!("{public}\n"))?)
 }
 
 fn certs(folder: &Path, trust_domain: &str) -> Outcome {

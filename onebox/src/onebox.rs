@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::SystemTime};
 
-use mesh::{Admin, Channel, ClientMetrics, Clock, Local, Random, Router, Telemetry};
+use mesh::{Admin, Channel, ClientMetrics, Clock, Local, Random, Router, Telemetry, token::Kind};
 
 use crate::{
     Config, Part,
@@ -172,7 +172,7 @@ impl Onebox {
     /// If the name is none, or the time is out of bounds.
     pub fn operator_token(&self, name: &str, ttl: Duration) -> Result<String, OperatorError> {
         let audience = &self.config.sso.tokens.audience;
-        mint(&self.data.mesh, audience, name, ttl, &self.edge.clock, &self.edge.random)
+        mint(&self.data.mesh.signer(Kind::Operator), audience, name, ttl, &self.edge.clock, &self.edge.random)
     }
 
     /// Tells `admin` of all parts that run.

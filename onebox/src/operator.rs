@@ -1,10 +1,10 @@
-//! Tokens for operators, made from the data folder's mesh key.
+//! Tokens for operators, made with the data folder's mesh key or with a key of the operators' own.
 
-use std::time::Duration;
+use std::{io, path::Path, time::Duration};
 
 use mesh::{
-    Clock, Random,
-    token::{Claims, Kind, MESH_ISSUER, MeshKey},
+    Clock, Random, keyfile,
+    token::{Claims, Kind, MESH_ISSUER, Signer},
     uuid_v7,
 };
 
@@ -19,6 +19,9 @@ pub enum OperatorError {
     /// There is no key.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The key that was named cannot be read or made.
+    #[error("the key {0}")]
+    Key(#[from] io::Error),
     /// Not a name.
     #[error("an operator's name has 1 to 64 letters, digits and . _ - @")]
     Name,
@@ -27,24 +30,38 @@ pub enum OperatorError {
     Ttl,
 }
 
-/// A token for the operator `name`, good for `ttl` (1 s to [`MAX_TTL`]), made with the key in the data folder of `config`, whether
-/// it is being served or not.
+/// The public half of the operators' key in the file at `path`, which is made if it is not there: what SSO's `keys.operators` lists.
+///
+/// # Errors
+/// [`OperatorError::Key`].
+pub fn operators_key(path: &Path, random: &Random) -> Result<String, OperatorError> {
+    let seed = keyfile::load_or_create(path, random)?;
+    Ok(Signer::from_bytes(seed, "").public().paserk())
+}
+
+/// A token for the operator `name`, good for `ttl` (1 s to [`MAX_TTL`]), made with the operators' key in the file `key`, or else with the mesh key in the
+/// data folder of `config`, whether it is being served or not.
 ///
 /// # Errors
 /// Whatever [`OperatorError`] names.
 pub fn operator_token(
     config: &Config,
+    key: Option<&Path>,
     name: &str,
     ttl: Duration,
     clock: &Clock,
     random: &Random,
 ) -> Result<String, OperatorError> {
-    let key = data::mesh_key(&config.data, &config.sso.tokens.deployment)?;
-    mint(&key, &config.sso.tokens.audience, name, ttl, clock, random)
+    let deployment = &config.sso.tokens.deployment;
+    let signer = match key {
+        Some(path) => Signer::from_bytes(keyfile::load(path)?, deployment),
+        None => data::mesh_key(&config.data, deployment)?.signer(Kind::Operator),
+    };
+    mint(&signer, &config.sso.tokens.audience, name, ttl, clock, random)
 }
 
 pub(crate) fn mint(
-    key: &MeshKey,
+    signer: &Signer,
     audience: &str,
     name: &str,
     ttl: Duration,
@@ -59,7 +76,7 @@ pub(crate) fn mint(
         return Err(OperatorError::Ttl);
     }
     let now = clock.now();
-    Ok(key.signer(Kind::Operator).sign(&Claims {
+    Ok(signer.sign(&Claims {
         kind: Kind::Operator,
         issuer: MESH_ISSUER.to_owned(),
         audience: audience.to_owned(),
@@ -77,17 +94,19 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use mesh::{
-        Clock, Random,
-        token::{MeshKey, Verifier},
+        Clock, Random, keyfile,
+        token::{Keyring, Kind, MeshKey, Operators, Signer, Verifier},
     };
 
-    use super::mint;
+    use super::{mint, operators_key};
 
     #[test]
     fn a_token_is_believed_and_bounded() {
         let (clock, random) = (Clock::system(), Random::seeded(1));
         let key = MeshKey::new([7; 32], "here");
-        let make = |name: &str, seconds| mint(&key, "plaza", name, Duration::from_secs(seconds), &clock, &random);
+        let make = |name: &str, seconds| {
+            mint(&key.signer(Kind::Operator), "plaza", name, Duration::from_secs(seconds), &clock, &random)
+        };
         let token = make("root", 900).expect("made");
         let claims =
             Verifier::new(key.keyring(), "here", "plaza", "plaza", clock.clone()).verify(&token).expect("believed");
@@ -97,5 +116,23 @@ mod tests {
         for (name, seconds) in [("", 900), ("two words", 900), ("root", 0), ("root", 3601)] {
             assert!(make(name, seconds).is_err(), "{name} {seconds}");
         }
+    }
+
+    #[test]
+    fn a_key_of_their_own_is_believed_by_its_public_half() {
+        let (clock, random) = (Clock::system(), Random::seeded(1));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("operator.key");
+        let public = operators_key(&path, &random).expect("made");
+        assert_eq!(operators_key(&path, &random).expect("read"), public);
+        let keyring = Keyring::new();
+        Operators::try_from(vec![public]).expect("a public key").join(&keyring);
+        let verifier = Verifier::new(keyring, "here", "plaza", "plaza", clock.clone());
+
+        let signer = Signer::from_bytes(keyfile::load(&path).expect("a key"), "here");
+        let token = |signer: &Signer| mint(signer, "plaza", "root", Duration::from_secs(900), &clock, &random);
+        assert_eq!(verifier.verify(&token(&signer).expect("made")).expect("believed").kind, Kind::Operator);
+        let mesh_key = MeshKey::new([7; 32], "here").signer(Kind::Operator);
+        assert!(verifier.verify(&token(&mesh_key).expect("made")).is_err(), "no mesh key is believed");
     }
 }

@@ -41,7 +41,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// The file of the mesh key.
+    /// The file of the mesh key, if there is one.
     pub mesh_file: PathBuf,
     /// Whether to make a file that is missing.
     pub create: bool,

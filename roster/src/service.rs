@@ -119,7 +119,7 @@ pub async fn serve(
     let process = Process::start(name, settings).await?;
     let deps = Deps {
         clock: process.clock.clone(),
-        keyring: process.mesh_key.keyring(),
+        keyring: process.keyring(),
         sso: process.connect("sso", &config.peers.sso)?,
         inline: false,
         tracer: process.tracer.clone(),

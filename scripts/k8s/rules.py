@@ -1,6 +1,5 @@
 """What schemas do not know: the network is the call graph of the contracts, pods are restricted, and settings are ones that the program has."""
 
-import re
 import tomllib
 
 from contracts import call_graph
@@ -36,7 +35,7 @@ def deployment(document, kinds, root):
     labels = document["spec"]["template"]["metadata"]["labels"]
     for rule, holds in {
         "no token of its account": spec.get("automountServiceAccountToken") is False,
-        "an account of its own": spec.get("serviceAccountName") == name,
+        "an account of its own": spec.get("serviceAccountName") == name and name in map(title, kinds.get("ServiceAccount", [])),
         "no variables for services": spec.get("enableServiceLinks") is False,
         **restricted(spec.get("securityContext", {})),
     }.items():
@@ -51,11 +50,10 @@ def deployment(document, kinds, root):
             yield says("a headless Service of its name: callers balance themselves")
         if not spec.get("topologySpreadConstraints"):
             yield says("spread over nodes")
-        yield from (says(rule) for rule in certificate(name, kinds))
     for container in spec["containers"]:
         yield from (says(rule) for rule in of_container(container))
         yield from (says(rule) for rule in settings(container, root))
-        yield from (says(rule) for rule in ([] if name == "onebox" else proven(name, container)))
+        yield from (says(rule) for rule in ([] if name == "onebox" else proven(name, container, kinds)))
         yield from (says(rule) for rule in ending(name, spec, container, root))
 
 
@@ -100,14 +98,25 @@ def settings(container, root):
             yield f"{variable} is no setting of {service}"
 
 
-def proven(name, container):
-    """Certificates at both ends of each call."""
+def proven(name, container, kinds):
+    """Certificates at both ends of each call, and nothing in their stead."""
     said = variables(container)
-    if not all(said.get(f"PLAZA_{name.upper()}__TLS__{key}", "").startswith("/tls/") for key in ["CERTIFICATE", "KEY", "ROOTS"]):
-        yield "a certificate, its key and the roots, from /tls"
-    plain = [variable for variable, value in said.items() if "__PEERS__" in variable and not value.startswith("https://")]
-    if plain or any(variable.endswith("__TLS__PLAIN_TEXT") for variable in said):
-        yield "calls by https alone"
+    setting = lambda key: said.get(f"PLAZA_{name.upper()}__{key}")
+    files = {"CERTIFICATE": "/tls/", "KEY": "/tls/", "ROOTS": "/roots/"}
+    if not all((setting(f"TLS__{key}") or "").startswith(folder) for key, folder in files.items()):
+        yield "a certificate and its key from /tls, and the roots from /roots: beside a certificate comes the one authority that signed it, and two must overlap"
+    if setting("KEYS__MESH_FILE") != "":
+        yield "no mesh key: whoever has it makes operators' tokens"
+    if any(variable.endswith("__TLS__PLAIN_TEXT") for variable in said):
+        yield "no plain text"
+    served = {f"https://{title(other)}:{port['port']}" for other in kinds.get("Service", []) for port in other["spec"]["ports"] if port["name"] == "grpc"}
+    for variable, value in said.items():
+        if "__PEERS__" in variable and value not in served:
+            yield f"{variable}: {value} is no Service's gRPC port by https"
+    uris = [other["spec"].get("uris") for other in kinds.get("Certificate", []) if title(other) == name]
+    wanted = f"spiffe://{setting('TLS__TRUST_DOMAIN')}/{name}"
+    if uris != [[wanted]]:
+        yield f"a Certificate with exactly one URI, {wanted}"
 
 
 def ending(name, spec, container, root):
@@ -119,12 +128,6 @@ def ending(name, spec, container, root):
         yield "a wait before the end, until DNS knows"
     if spec.get("terminationGracePeriodSeconds", 30) < wait + drain + 2 * 5:
         yield f"a termination grace of {wait + drain + 2 * 5} s or more"
-
-
-def certificate(name, kinds):
-    uris = [other["spec"].get("uris") for other in kinds.get("Certificate", []) if title(other) == name]
-    if len(uris) != 1 or len(uris[0] or []) != 1 or not re.fullmatch(rf"spiffe://[a-z0-9.-]+/{name}", uris[0][0]):
-        yield "a Certificate with exactly one URI, spiffe://<trust domain>/<its name>"
 
 
 def selects(document, labels):

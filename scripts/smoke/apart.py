@@ -60,16 +60,28 @@ class Apart(Plaza):
 
 
 class Proven(Apart):
-    """Four processes that prove themselves by certificates of `plaza certs`."""
+    """Four processes that prove themselves by certificates of `plaza certs`, share no key, and know operators by a public one."""
 
     scheme = "https"
 
     def start(self, names=SERVICES):
-        certs = self.folder / "certs"
-        if not certs.exists() and (made := self.run("certs", "--out", str(certs))).returncode:
-            raise Broken(f"no certificates: {made.stderr}")
+        certs, key = self.folder / "certs", self.folder / "operator.key"
+        if not certs.exists():
+            self.made("certs", "--out", str(certs))
+            self.settings["PLAZA_SSO__KEYS__OPERATORS"] = f'["{self.made("key", str(key))}"]'
+            self.settings |= {f"PLAZA_{name.upper()}__KEYS__MESH_FILE": "" for name in SERVICES}
         self.transport = ["-cacert", str(certs / "roots.pem")]
         super().start(names)
+
+    def made(self, *arguments):
+        """What the program prints once it has made something."""
+        made = self.run(*arguments)
+        if made.returncode:
+            raise Broken(f"{arguments}: {made.stderr}")
+        return made.stdout.strip()
+
+    def operator(self, *arguments):
+        return super().operator(*arguments, "--key", str(self.folder / "operator.key"))
 
     def arguments(self, service):
         return ["--config", str(self.folder / "certs" / f"{service}.toml")]

@@ -211,7 +211,7 @@ def does_not_start(checks, plaza):
 
 def private(checks, plaza):
     """What is stored is its owner's alone, and nothing secret is in the log."""
-    for path in [plaza.data / "master.key", plaza.data / "mesh.key", *plaza.data.glob("*.db*")]:
+    for path in [plaza.data / "master.key", *plaza.data.glob("*.key"), *plaza.data.glob("*.db*")]:
         checks.equal(oct(path.stat().st_mode & 0o777), "0o600", f"mode of {path.name}")
     log = re.sub(r"\x1b\[\d*m", "", "".join(path.read_text() for path in Path(plaza.folder).glob("log.*")))
     for secret in ["v4.public.", "a quiet morning", "@example.com", "+8491"]:

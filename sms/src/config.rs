@@ -68,7 +68,7 @@ impl Config {
 pub struct KeysConfig {
     /// The file of the master key.
     pub master_file: PathBuf,
-    /// The file of the mesh key.
+    /// The file of the mesh key, if there is one.
     pub mesh_file: PathBuf,
     /// Whether to make what is missing.
     pub create: bool,

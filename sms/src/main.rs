@@ -48,7 +48,7 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
 
 /// No method of SMS is for persons, so that nobody's access token is believed here: only what the mesh key signs.
 fn stack(config: &Config, process: &Process) -> Stack {
-    let keyring = process.mesh_key.keyring();
+    let keyring = process.keyring();
     let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
     Stack { verifier: Arc::new(verifier), limits: config.server, tracer: process.tracer.clone() }
 }

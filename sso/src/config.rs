@@ -95,8 +95,10 @@ impl Config {
 pub struct Keys {
     /// The file of the master key.
     pub master_file: PathBuf,
-    /// The file of the mesh key.
+    /// The file of the mesh key, if there is one.
     pub mesh_file: PathBuf,
+    /// Whose tokens are operators', besides those that the mesh key makes.
+    pub operators: mesh::token::Operators,
     /// Whether to make a file that is missing.
     pub create: bool,
 }

@@ -122,6 +122,7 @@ pub struct Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, tracer, shutdown } = deps;
     config.check().map_err(StartError::Setting)?;
+    config.keys.operators.join(&keyring);
     let options = db::Options {
         inline,
         faults,

@@ -32,7 +32,7 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
         clock: process.clock.clone(),
         random: process.random.clone(),
         master_key: MasterKey::new(process.secret(&keys.master_file, keys.create)?),
-        keyring: process.mesh_key.keyring(),
+        keyring: process.keyring(),
         sms: process.connect("sms", &config.peers.sms)?,
         social: process.connect("social", &config.peers.social)?,
         blog: process.connect("blog", &config.peers.blog)?,

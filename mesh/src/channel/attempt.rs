@@ -103,8 +103,10 @@ impl Transport {
             Self::Memory(memory) => memory.send(request).await.map_err(Loss::from),
             Self::Socket(pool, minter) => {
                 // A certificate says it better.
-                if !pool.is_secure() {
-                    request.headers_mut().insert(wire::PEER, minter.token());
+                if !pool.is_secure()
+                    && let Some(token) = minter.token()
+                {
+                    request.headers_mut().insert(wire::PEER, token);
                 }
                 let due = journey.due.unwrap_or(deadline.instant());
                 let before = journey.tried.len();

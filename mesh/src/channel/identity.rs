@@ -21,19 +21,20 @@ const RENEW: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct PeerIdentity {
     name: &'static str,
-    signer: Signer,
+    signer: Option<Signer>,
     clock: Clock,
     random: Random,
 }
 
 impl PeerIdentity {
-    /// The service `name` (`sso`), which signs with `signer`: [`crate::token::MeshKey::signer`] of [`Kind::Peer`].
-    pub fn new(name: &'static str, signer: Signer, clock: Clock, random: Random) -> Self {
-        Self { name, signer, clock, random }
+    /// The service `name` (`sso`), which signs with `signer`: [`crate::token::MeshKey::signer`] of [`Kind::Peer`]. Without one it is a peer by its
+    /// certificate alone.
+    pub fn new(name: &'static str, signer: impl Into<Option<Signer>>, clock: Clock, random: Random) -> Self {
+        Self { name, signer: signer.into(), clock, random }
     }
 
-    fn token(&self, callee: &str, now: SystemTime) -> String {
-        self.signer.sign(&Claims {
+    fn token(&self, signer: &Signer, callee: &str, now: SystemTime) -> String {
+        signer.sign(&Claims {
             kind: Kind::Peer,
             issuer: MESH_ISSUER.to_owned(),
             audience: callee.to_owned(),
@@ -59,21 +60,23 @@ impl Minter {
         Self { identity, callee, current: Mutex::new(None) }
     }
 
-    pub(super) fn token(&self) -> HeaderValue {
+    /// `None` for a service that signs nothing.
+    pub(super) fn token(&self) -> Option<HeaderValue> {
+        let signer = self.identity.signer.as_ref()?;
         let now = self.identity.clock.now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match current.as_ref() {
+        Some(match current.as_ref() {
             // A clock that was set back makes the token too young to be believed.
             Some((token, made)) if now.duration_since(*made).is_ok_and(|age| age < LIFE - RENEW) => token.clone(),
             _ => {
-                let text = self.identity.token(self.callee, now);
+                let text = self.identity.token(signer, self.callee, now);
                 // A token is made of letters, digits, dots, dashes and underscores.
                 let mut token = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
                 token.set_sensitive(true);
                 *current = Some((token.clone(), now));
                 token
             }
-        }
+        })
     }
 }
 
@@ -88,9 +91,9 @@ mod tests {
         let verifier = keys.verifier();
         let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
         let minter = Minter::new(identity, "echo");
-        let first = minter.token();
+        let first = minter.token().expect("it signs");
         for second in 0..100 {
-            let token = minter.token();
+            let token = minter.token().expect("it signs");
             assert_eq!(token == first, second < 40, "{second} s");
             let claims = verifier.verify_peer(token.to_str().expect("ascii"), "echo").expect("holds");
             assert_eq!(claims.subject, "sso");

@@ -76,6 +76,14 @@ pub enum TlsError {
         /// Where.
         uri: String,
     },
+    /// A call in plain text by a service that has no key either to say who it is.
+    #[error("{callee} at {uri} would not know who calls: name a keys.mesh_file, or write https://")]
+    Unsigned {
+        /// Who would be called.
+        callee: &'static str,
+        /// Where.
+        uri: String,
+    },
     /// A call over TLS without a certificate of one's own.
     #[error(
         "{callee} at {uri} wants a certificate: set tls.certificate, tls.key and tls.roots (`plaza certs` makes them for development)"

@@ -32,7 +32,7 @@ type Refreshing = Pin<Box<dyn Future<Output = Option<Vec<VerifyingKey>>> + Send>
 struct Refresher {
     kind: Kind,
     fetch: Box<dyn Fn() -> Refreshing + Send + Sync>,
-    asked: Mutex<Option<Instant>>,
+    asked: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The keys by their id. Clones share them.
@@ -56,7 +56,7 @@ impl Keyring {
         R: Future<Output = Option<Vec<VerifyingKey>>> + Send + 'static,
     {
         let fetch = Box::new(move || -> Refreshing { Box::pin(fetch()) });
-        Self { refresher: Some(Arc::new(Refresher { kind, fetch, asked: Mutex::new(None) })), ..self }
+        Self { refresher: Some(Arc::new(Refresher { kind, fetch, asked: Arc::default() })), ..self }
     }
 
     /// Adds a key, or takes its place.
@@ -85,7 +85,7 @@ impl Keyring {
     /// Asks the refresher, unless it was asked a moment ago. Returns whether the key is here now.
     pub(super) async fn refresh_for(&self, kid: &str) -> bool {
         let Some(refresher) = &self.refresher else { return false };
-        let mut asked = refresher.asked.lock().await;
+        let mut asked = Arc::clone(&refresher.asked).lock_owned().await;
         // Somebody may have fetched it while this call waited for the lock.
         if self.get(kid).is_some() {
             return true;
@@ -94,11 +94,16 @@ impl Keyring {
             return false;
         }
         *asked = Some(Instant::now());
-        match (refresher.fetch)().await {
-            Some(keys) => self.replace(refresher.kind, keys),
-            None => tracing::warn!(kind = ?refresher.kind, "newer keys could not be fetched"),
-        }
-        self.get(kid).is_some()
+        let (keyring, fetched, kind) = (self.clone(), (refresher.fetch)(), refresher.kind);
+        // A task of its own: whoever asked may give up at once, and with the answer would go that of all who come within the pause.
+        let fetching = tokio::spawn(async move {
+            match fetched.await {
+                Some(keys) => keyring.replace(kind, keys),
+                None => tracing::warn!(?kind, "newer keys could not be fetched"),
+            }
+            drop(asked);
+        });
+        fetching.await.is_ok() && self.get(kid).is_some()
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, VerifyingKey>> {

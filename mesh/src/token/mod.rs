@@ -9,6 +9,7 @@ mod format;
 mod key;
 mod keyring;
 mod mesh_key;
+mod operators;
 mod revoked;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use claims::{Claims, Kind};
 pub use key::{KeyError, PublicKey, Signer};
 pub use keyring::{Keyring, VerifyingKey};
 pub use mesh_key::MeshKey;
+pub use operators::Operators;
 pub use verifier::{TokenError, Verifier};
 
 /// The longest token that is looked at, in bytes.

@@ -211,6 +211,24 @@ async fn an_unknown_key_is_asked_for_once_in_a_while() {
     assert_eq!(asked.load(Ordering::SeqCst), 2, "asked once for both");
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_up_while_a_key_is_fetched_takes_it_from_nobody() {
+    let keys = Keys::new();
+    let key = keys.sso_key();
+    let keyring = keys.mesh.keyring().with_refresh(Kind::Access, move || {
+        let answer = Some(vec![key.clone()]);
+        async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            answer
+        }
+    });
+    let verifier = Verifier::new(keyring, DEPLOYMENT, AUDIENCE, "sso", keys.clock.clone());
+    let token = keys.token(Kind::Access);
+    let hasty = tokio::time::timeout(Duration::from_millis(1), verifier.verify_fresh(&token));
+    hasty.await.expect_err("it takes longer");
+    verifier.verify_fresh(&token).await.expect("the key was on its way");
+}
+
 #[test]
 fn keys_have_their_paserk_texts() {
     let signer = Signer::from_bytes([1; 32], DEPLOYMENT);
