@@ -183,7 +183,7 @@ async fn requests_that_are_sent_again_are_counted_apart() {
         format!("grpc_client_call_retries_bucket{{{labels},le=\"1\"}} 1\n"),
         format!("grpc_client_call_retries_sum{{{labels}}} 1\n"),
         // A failure takes a token, a success gives back a tenth.
-        "plaza_channel_retry_tokens{service=\"sso\",grpc_target=\"echo\"} 99.1\n".to_owned(),
+        "plaza_channel_retry_tokens{service=\"sso\",grpc_target=\"echo\"} 999.1\n".to_owned(),
     ] {
         assert!(page.contains(&line), "{line}{page}");
     }

@@ -182,15 +182,15 @@ fn attempts(seen: &Seen) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn failures_take_a_token_and_successes_give_a_tenth_back() {
-    // 100 tokens: 16 calls of three attempts, and the second failure of one more, leave 50, and those are not for retries.
-    let script = [vec![DOWN; 50], vec![DOWN; 10], vec![Fine; 125], vec![DOWN; 3]].concat();
+    // 1000 tokens: 166 calls of three attempts, and the second failure of one more, leave 500, and those are not for retries.
+    let script = [vec![DOWN; 500], vec![DOWN; 10], vec![Fine; 125], vec![DOWN; 3]].concat();
     let (channel, seen) = callee(script);
-    calls(&channel, 17).await;
-    assert_eq!(attempts(&seen), 50);
+    calls(&channel, 167).await;
+    assert_eq!(attempts(&seen), 500);
     calls(&channel, 10).await;
-    assert_eq!(attempts(&seen), 10, "40 are left");
+    assert_eq!(attempts(&seen), 10, "490 are left");
     calls(&channel, 125).await;
-    assert_eq!(attempts(&seen), 125, "and now 52.5");
+    assert_eq!(attempts(&seen), 125, "and now 502.5");
     calls(&channel, 1).await;
     assert_eq!(attempts(&seen), 3);
 }
@@ -198,18 +198,18 @@ async fn failures_take_a_token_and_successes_give_a_tenth_back() {
 #[tokio::test(start_paused = true)]
 async fn other_failures_give_nothing_and_a_no_takes_a_token_whatever_the_code() {
     let no = Pushback(Code::NotFound, &["-1"]);
-    let (channel, seen) = callee([vec![no; 50], vec![Status(Code::NotFound); 100], vec![DOWN; 3]].concat());
-    calls(&channel, 150).await;
-    assert_eq!(attempts(&seen), 150);
+    let (channel, seen) = callee([vec![no; 500], vec![Status(Code::NotFound); 100], vec![DOWN; 3]].concat());
+    calls(&channel, 600).await;
+    assert_eq!(attempts(&seen), 600);
     calls(&channel, 1).await;
     assert_eq!(attempts(&seen), 1, "not again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_seen_takes_no_token() {
-    let (channel, seen) = callee([[REFUSED, Status(Code::NotFound)].repeat(300), vec![DOWN; 3]].concat());
-    calls(&channel, 300).await;
-    assert_eq!(attempts(&seen), 600);
+    let (channel, seen) = callee([[REFUSED, Status(Code::NotFound)].repeat(600), vec![DOWN; 3]].concat());
+    calls(&channel, 600).await;
+    assert_eq!(attempts(&seen), 1200);
     calls(&channel, 1).await;
     assert_eq!(attempts(&seen), 3);
 }

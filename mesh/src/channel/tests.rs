@@ -107,11 +107,11 @@ async fn a_service_in_trouble_is_left_alone() {
         count.fetch_add(1, Ordering::SeqCst);
         async { Err(unavailable()) }
     }));
-    for _ in 0..50 {
+    for _ in 0..200 {
         say(&channel, "Public", "x").await.expect_err("down");
     }
-    // 16 calls of three attempts and one of two bring the bucket from 100 to 50; 33 calls go out once.
-    assert_eq!(calls.load(Ordering::SeqCst), 16 * 3 + 2 + 33);
+    // 166 calls of three attempts and one of two bring the bucket from 1000 to 500; 33 calls go out once.
+    assert_eq!(calls.load(Ordering::SeqCst), 166 * 3 + 2 + 33);
 }
 
 #[tokio::test(start_paused = true)]

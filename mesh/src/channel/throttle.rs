@@ -1,9 +1,13 @@
-//! The retry budget of a channel (gRFC A6, retryThrottling): a service in trouble must not get three times the load.
+//! The retry budget of a channel (gRFC A6, retryThrottling): a service that fails as a whole must not get three times the load.
+//! How many may be repeated in lasting trouble is decided by what a success gives back: less than one call in ten. The size
+//! decides only how many are repeated at once, before that is known; and of one endpoint that dies among others, that must be all
+//! that were on it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// In tenths of a token. One lost connection with many calls on it must not empty the bucket, hence 100 tokens.
-const MAX: u32 = 1000;
+/// In tenths of a token: 1000 tokens, the most that A6 allows. 499 calls are repeated at once, and one endpoint of three has some 340 of
+/// 1000 calls in flight.
+const MAX: u32 = 10_000;
 const PER_FAILURE: u32 = 10;
 const PER_SUCCESS: u32 = 1;
 

@@ -85,7 +85,7 @@ impl Seen {
 
     pub(super) fn write(&self, service: &str, page: &mut Page) {
         let labels = [("service", service), ("grpc_target", self.callee)];
-        let help = "The retry budget of a channel, 100 when full; at 50 and under nothing is sent again (gRFC A6).";
+        let help = "The retry budget of a channel, 1000 when full; at 500 and under nothing is sent again (gRFC A6).";
         page.gauge("plaza_channel_retry_tokens", help, &labels, self.tokens);
         let Some(SeenPool { endpoints, waiting, counts }) = &self.pool else { return };
         for (state, count) in endpoints {

@@ -123,6 +123,21 @@ async fn a_connection_that_is_cut_costs_no_repeatable_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_under_a_thousand_calls_costs_no_repeatable_one() {
+    let hosts = Hosts::of([(); 3].map(|()| host(millis(50), None).0));
+    let channel = channel(options(&hosts));
+    load(&channel, "Once", 6, 2).await;
+    let under_load = tokio::spawn({
+        let channel = channel.clone();
+        async move { load(&channel, "Public", 1000, 1).await }
+    });
+    sleep(millis(25)).await;
+    hosts.set(1, Host::Down);
+    let lost = under_load.await.expect("no panic");
+    assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), lost.first());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_endpoint_that_falls_silent_costs_no_repeatable_call() {
     let hosts = Hosts::of([up(), up(), up()]);
     let channel = channel(options(&hosts));

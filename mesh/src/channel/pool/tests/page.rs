@@ -19,7 +19,7 @@ async fn the_page_tells_how_the_endpoints_are() {
         format!("plaza_channel_endpoints{{{labels},state=\"ready\"}} 0\n"),
         format!("plaza_channel_picks_waiting{{{labels}}} 0\n"),
         format!("plaza_channel_picks_waited_total{{{labels}}} 1\n"),
-        format!("plaza_channel_retry_tokens{{{labels}}} 100\n"),
+        format!("plaza_channel_retry_tokens{{{labels}}} 1000\n"),
         format!("grpc_lb_outlier_detection_ejections_enforced_total{{{labels}}} 1\n"),
         format!("grpc_subchannel_connection_attempts_succeeded_total{{{labels}}} 2\n"),
         format!("grpc_subchannel_disconnections_total{{{labels}}} 1\n"),
@@ -51,13 +51,13 @@ async fn of_two_channels_to_one_callee_the_page_tells_the_sum_and_the_smaller_bu
         say(channel, "Once", "").await.expect("answered");
     }
     sleep(millis(1)).await;
-    tells(4, 4, 100).await;
+    tells(4, 4, 1000).await;
     for n in [0, 1] {
         hosts.set(n, host(millis(1), Some(Code::Unavailable)).0);
     }
     sleep(Duration::from_secs(5)).await;
     say(&first, "Public", "").await.expect_err("down, three times");
-    tells(4, 8, 97).await;
+    tells(4, 8, 997).await;
     drop(first);
-    tells(2, 4, 100).await;
+    tells(2, 4, 1000).await;
 }
