@@ -68,7 +68,7 @@ impl State {
             .endpoints
             .iter()
             .any(|endpoint| endpoint.address != address && !endpoint.ejection.is_out() && endpoint.ready().is_some());
-        let may = another && out < self.endpoints.len().div_ceil(2);
+        let may = another && out < self.endpoints.len() / 2;
         match self.find(address) {
             Some(endpoint) if may && !endpoint.ejection.is_out() => {
                 endpoint.ejection.eject(now);
