@@ -1,6 +1,6 @@
 //! One attempt of a call.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
@@ -31,14 +31,19 @@ pub(super) struct Journey {
     pub(super) tried: Vec<SocketAddr>,
     /// When this attempt is given up for another, if before the deadline.
     pub(super) due: Option<Instant>,
+    /// An attempt that is given less time than this says nothing of an endpoint that does not answer it: how little that is, somebody
+    /// outside the mesh may have chosen.
+    pub(super) fair: Duration,
     /// Why the next request is sent.
     pub(super) why: Sent,
     pub(super) record: Record,
 }
 
 impl Journey {
-    pub(super) fn new(record: Record) -> Self {
-        Self { previous: 0, tried: Vec::new(), due: None, why: Sent::First, record }
+    /// Of a call that may take the time that is `allowed` by its policy. A third of it is fair: the first attempt of a repeatable call
+    /// has half.
+    pub(super) fn new(record: Record, allowed: Duration) -> Self {
+        Self { previous: 0, tried: Vec::new(), due: None, fair: allowed / 3, why: Sent::First, record }
     }
 }
 
@@ -92,8 +97,9 @@ impl Transport {
         deadline: Deadline,
         journey: &mut Journey,
     ) -> Result<http::Response<Body>, Loss> {
-        let headers = request.headers_mut();
-        headers.insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
+        let (now, headers) = (Instant::now(), request.headers_mut());
+        let left = deadline.instant().saturating_duration_since(now);
+        headers.insert(wire::TIMEOUT, wire::timeout_value(left));
         headers.insert(USER_AGENT, AGENT);
         if journey.previous > 0 {
             headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(journey.previous));
@@ -109,6 +115,7 @@ impl Transport {
                     request.headers_mut().insert(wire::PEER, token);
                 }
                 let due = journey.due.unwrap_or(deadline.instant());
+                let due = (due.saturating_duration_since(now) >= journey.fair).then_some(due);
                 let before = journey.tried.len();
                 let outcome = pool.send(request, &mut journey.tried, due).await;
                 journey.record.went_to(journey.tried.get(before));

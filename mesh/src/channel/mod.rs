@@ -32,6 +32,7 @@ use std::{
     time::Duration,
 };
 
+use proto::MethodPolicy;
 use tokio::time::timeout_at;
 use tonic::{Status, body::Body};
 use tower::Service;
@@ -56,6 +57,9 @@ use attempt::{Journey, Transport};
 use body::Received;
 use record::Record;
 use throttle::Throttle;
+
+/// With less time left than this, a call is not sent: no callee answers so soon, but it may act on what nobody waits for.
+const RESERVE: Duration = Duration::from_millis(1);
 
 /// How a channel behaves.
 #[derive(Debug, Clone)]
@@ -170,23 +174,19 @@ impl Inner {
         Seen { callee: self.transport.callee(), tokens: self.throttle.tokens(), pool: self.transport.seen() }
     }
 
-    /// The smallest of what the policy allows, what the caller asks for and what the call being handled has left.
-    fn deadline(&self, path: &str, asked: Option<Duration>) -> Deadline {
-        let allowed = self.contracts.find(path).map_or(DEFAULT_DEADLINE, |policy| policy.deadline);
-        let own = Deadline::after(asked.unwrap_or(allowed).min(allowed));
-        deadline::current().map_or(own, |inherited| inherited.min(own))
-    }
-
     async fn call(self: &Arc<Self>, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
-        let path = request.uri().path();
-        let named = self.contracts.find(path).map_or(OTHER, |policy| policy.path);
-        let mut journey = Journey::new(Record::begin(&self.shared, named, self.transport.callee()));
-        match self.answer(request, &mut journey).await {
+        let policy = self.contracts.find(request.uri().path());
+        let named = policy.map_or(OTHER, |policy| policy.path);
+        let allowed = policy.map_or(DEFAULT_DEADLINE, |policy| policy.deadline);
+        let deadline = smallest(allowed, wire::timeout(request.headers()));
+        let record = Record::begin(&self.shared, named, self.transport.callee());
+        let mut journey = Journey::new(record, allowed);
+        match self.answer(request, policy, deadline, &mut journey).await {
             Err(status) => {
                 journey.record.end(status.code());
                 Err(status)
             }
-            Ok((response, deadline)) => {
+            Ok(response) => {
                 let mut record = journey.record;
                 if let Some(code) = wire::code(response.headers()) {
                     record.end(code);
@@ -199,14 +199,13 @@ impl Inner {
     async fn answer(
         &self,
         request: http::Request<Body>,
+        policy: Option<&MethodPolicy>,
+        deadline: Deadline,
         journey: &mut Journey,
-    ) -> Result<(http::Response<Body>, Deadline), Status> {
-        let path = request.uri().path();
-        let deadline = self.deadline(path, wire::timeout(request.headers()));
-        if deadline.passed() {
+    ) -> Result<http::Response<Body>, Status> {
+        if !has_time(deadline) {
             return Err(Failure::late().into());
         }
-        let policy = self.contracts.find(path);
         let streams = policy.is_none_or(|policy| policy.client_streaming);
         let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
@@ -215,9 +214,19 @@ impl Inner {
                 false => retry::call(self, request, repeatable, deadline, journey).await,
             }
         };
-        let response = timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())??;
-        Ok((response, deadline))
+        timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())?
     }
+}
+
+/// The smallest of what the policy allows, what the caller asks for and what the call being handled has left.
+fn smallest(allowed: Duration, asked: Option<Duration>) -> Deadline {
+    let own = Deadline::after(asked.unwrap_or(allowed).min(allowed));
+    deadline::current().map_or(own, |inherited| inherited.min(own))
+}
+
+/// Whether there is time for another request.
+fn has_time(deadline: Deadline) -> bool {
+    deadline.left() >= RESERVE
 }
 
 impl Service<http::Request<Body>> for Channel {

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    Inner,
+    Inner, RESERVE,
     attempt::Journey,
     backoff::{Backoff, Growth},
     error::{Fate, Loss},
+    has_time,
     replay::{Buffered, buffer},
 };
 use crate::{deadline::Deadline, failure::Failure, metrics::Sent, wire};
@@ -49,7 +50,7 @@ pub(super) async fn call(
         journey.why = Sent::Transparent;
         let (outcome, fate) = match outcome {
             // No attempts in A6's sense: nothing was asked of the callee yet.
-            Err(Loss { fate: Fate::NeverLeft, .. }) if !deadline.passed() => continue,
+            Err(Loss { fate: Fate::NeverLeft, .. }) if has_time(deadline) => continue,
             Err(Loss { fate: Fate::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
             Err(loss) => (Err(loss.status), loss.fate),
             Ok(response) => (Ok(response), Fate::Unknown),
@@ -75,7 +76,7 @@ pub(super) async fn call(
             Verdict::Retry(None) => pauses.next(&channel.shared.random),
         };
         // The failure at hand says more than a deadline would, and says it now.
-        if pause >= deadline.left() {
+        if pause + RESERVE > deadline.left() {
             return outcome;
         }
         sleep(pause).await;

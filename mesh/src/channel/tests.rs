@@ -153,6 +153,15 @@ async fn the_smallest_deadline_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_no_callee_could_answer_in_time_is_not_sent() {
+    let (channel, calls) = failing(Vec::new());
+    let with = |micros| deadline::within(Deadline::after(Duration::from_micros(micros)), say(&channel, "Public", ""));
+    assert_eq!(with(500).await.expect_err("refused").code(), Code::DeadlineExceeded);
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "never asked");
+    with(1500).await.expect("enough");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_within_a_call_has_what_is_left() {
     let inner =
         seeded(Echo::unary(|_| async { Ok(deadline::current().expect("a deadline").left().as_millis().to_string()) }));

@@ -76,19 +76,20 @@ impl Connection {
 pub(super) struct Ticket {
     connection: Arc<Connection>,
     shared: Arc<Shared>,
-    /// Given up after this instant, the callee is to blame; before it, the caller.
-    due: Instant,
+    /// Given up after this instant, the callee is to blame; before it, the caller, and always if it gave too little time.
+    due: Option<Instant>,
     judged: bool,
 }
 
 impl Ticket {
-    pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>, due: Instant) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>, due: Option<Instant>) -> Self {
         connection.in_flight.fetch_add(1, Relaxed);
         Self { connection, shared, due, judged: false }
     }
 
     fn judge(&mut self, code: Code) {
-        if !std::mem::replace(&mut self.judged, true) && self.connection.record.ended(code) {
+        let hurried = code == Code::DeadlineExceeded && self.due.is_none();
+        if !std::mem::replace(&mut self.judged, true) && !hurried && self.connection.record.ended(code) {
             self.shared.eject(self.connection.address);
         }
     }
@@ -133,7 +134,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.judged && Instant::now() >= self.due {
+        if !self.judged && self.due.is_some_and(|due| Instant::now() >= due) {
             self.judge(Code::DeadlineExceeded);
         }
         self.connection.in_flight.fetch_sub(1, Relaxed);

@@ -127,7 +127,7 @@ impl Pool {
     }
 
     /// Sends the request to an endpoint, to none of `tried` if there is another, and adds the one it went to. An answer that
-    /// is not there when it is `due` is the endpoint's failure.
+    /// is not there when it is `due` is the endpoint's failure; without that, one that is late is the caller's.
     ///
     /// # Errors
     /// UNAVAILABLE if there is no connection and, unless the channel waits for one, none is being made for the first time; else
@@ -136,7 +136,7 @@ impl Pool {
         &self,
         request: http::Request<Body>,
         tried: &mut Vec<SocketAddr>,
-        due: Instant,
+        due: Option<Instant>,
     ) -> Result<http::Response<Body>, Loss> {
         let unsent = |status| Loss { status, fate: Fate::NotConnected };
         let request = self.shared.addressed(request).map_err(unsent)?;

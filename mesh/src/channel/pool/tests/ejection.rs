@@ -1,6 +1,7 @@
 //! Endpoints that are left for failing (gRFC A50).
 
 use super::*;
+use crate::deadline::{self, Deadline};
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_is_left_for_a_while() {
@@ -59,4 +60,20 @@ async fn at_most_half_are_ejected() {
         assert_eq!(out.len(), most, "of {hosts}");
         assert!(asked.iter().all(|asked| *asked > 50), "of {hosts}: {asked:?}");
     }
+}
+
+/// A person who gives a public method no time must not take its peers away from everybody.
+#[tokio::test(start_paused = true)]
+async fn no_endpoint_is_to_blame_for_a_caller_in_a_hurry() {
+    let [(first, one), (second, other)] = [(); 2].map(|()| host(millis(100), None));
+    let channel = channel(options(&Hosts::of([first, second])));
+    load(&channel, "Once", 2, 2).await;
+    for _ in 0..40 {
+        let hurried = deadline::within(Deadline::after(millis(5)), say(&channel, "Once", ""));
+        assert_eq!(hurried.await.expect_err("late").code(), Code::DeadlineExceeded);
+    }
+    let before = [&one, &other].map(|asked| asked.load(SeqCst));
+    assert_eq!(load(&channel, "Once", 1, 40).await.len(), 0);
+    let asked = [one.load(SeqCst) - before[0], other.load(SeqCst) - before[1]];
+    assert!(asked.iter().all(|asked| *asked > 10), "both are in order: {asked:?}");
 }
