@@ -5,7 +5,7 @@ use std::error::Error;
 
 use h2::Reason;
 use http::StatusCode;
-use tonic::{Code, Status};
+use tonic::{Code, Status, body::Body};
 
 use crate::{
     failure::{Failure, chain},
@@ -20,12 +20,12 @@ pub(super) struct Loss {
 }
 
 /// How far a lost call came (gRFC A6, transparent retries).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Fate {
     /// There was no connection to send it on.
     NotConnected,
-    /// The connection ended with the call still in hand.
-    NeverLeft,
+    /// The connection ended with the call still in hand. Here it is, its body unread.
+    NeverLeft(Box<http::Request<Body>>),
     /// The callee says that it did not look at it.
     Refused,
     /// The callee may have acted on it.
@@ -39,13 +39,10 @@ impl<E: Into<Status>> From<E> for Loss {
 }
 
 /// Whether the callee says that it did not look at this call (RFC 9113, 8.7): it refused the stream, or said goodbye before it.
+/// Of a goodbye, whatever its reason, h2 tells the streams above its last one alone; those below go on, or break as the connection does.
 pub(super) fn refused_unread(error: &(dyn Error + 'static)) -> bool {
-    find::<h2::Error>(error).filter(|error| error.is_remote()).is_some_and(|error| match error.reason() {
-        Some(Reason::REFUSED_STREAM) => error.is_reset(),
-        // h2 says this to streams above the goodbye's last one alone; those below go on, or break as the connection does.
-        Some(Reason::NO_ERROR) => error.is_go_away(),
-        _ => false,
-    })
+    let remote = find::<h2::Error>(error).filter(|error| error.is_remote());
+    remote.is_some_and(|error| error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 
 /// Whether the callee said goodbye to the whole connection.

@@ -210,7 +210,7 @@ impl Inner {
         let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
             match streams {
-                true => self.transport.attempt(request, deadline, journey).await.map_err(|loss| loss.status),
+                true => retry::once(self, request, deadline, journey).await,
                 false => retry::call(self, request, repeatable, deadline, journey).await,
             }
         };

@@ -1,6 +1,6 @@
 //! Calls that are sent again (gRFC A6). Of one message each way: methods marked repeatable, until response headers have come,
-//! on UNAVAILABLE, and on RESOURCE_EXHAUSTED if the callee says when to come back. Of any method whose caller sends one
-//! message: as long as it has not left, and if the callee refused it unread, once at once and then like any failure.
+//! on UNAVAILABLE, and on RESOURCE_EXHAUSTED if the callee says when to come back. Of any method: as long as it has not left.
+//! Of any whose caller sends one message, if that is kept: if the callee refused it unread, once at once and then like any failure.
 
 use std::time::Duration;
 
@@ -36,10 +36,7 @@ pub(super) async fn call(
     let (head, body) = request.into_parts();
     let message = match buffer(body).await? {
         Buffered::Whole(message) => message,
-        Buffered::Once(body) => {
-            let request = http::Request::from_parts(head, body);
-            return channel.transport.attempt(request, deadline, journey).await.map_err(|loss| loss.status);
-        }
+        Buffered::Once(body) => return once(channel, http::Request::from_parts(head, body), deadline, journey).await,
     };
     let mut pauses = Backoff::new(PAUSES);
     let mut refused = false;
@@ -50,7 +47,7 @@ pub(super) async fn call(
         journey.why = Sent::Transparent;
         let (outcome, fate) = match outcome {
             // No attempts in A6's sense: nothing was asked of the callee yet.
-            Err(Loss { fate: Fate::NeverLeft, .. }) if has_time(deadline) => continue,
+            Err(Loss { fate: Fate::NeverLeft(_), .. }) if has_time(deadline) => continue,
             Err(Loss { fate: Fate::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
             Err(loss) => (Err(loss.status), loss.fate),
             Ok(response) => (Ok(response), Fate::Unknown),
@@ -82,6 +79,22 @@ pub(super) async fn call(
         sleep(pause).await;
         journey.previous += 1;
         journey.why = Sent::Retry;
+    }
+}
+
+/// Sends a request that is not kept: again only if it is given back whole, for it had not left.
+pub(super) async fn once(
+    channel: &Inner,
+    mut request: http::Request<Body>,
+    deadline: Deadline,
+    journey: &mut Journey,
+) -> Result<http::Response<Body>, Status> {
+    loop {
+        match channel.transport.attempt(request, deadline, journey).await {
+            Err(Loss { fate: Fate::NeverLeft(unsent), .. }) if has_time(deadline) => request = *unsent,
+            outcome => return outcome.map_err(|loss| loss.status),
+        }
+        journey.why = Sent::Transparent;
     }
 }
 

@@ -100,7 +100,7 @@ impl Ticket {
         let Some(mut sender) = self.connection.sender() else {
             self.judged = true;
             let status = Failure::unreachable(format!("{callee}: the connection ended")).into();
-            return Err(Loss { status, fate: Fate::NeverLeft });
+            return Err(Loss { status, fate: Fate::NeverLeft(Box::new(request)) });
         };
         let answer = sender.try_send_request(request);
         drop(sender);
@@ -116,16 +116,16 @@ impl Ticket {
         };
         let status = normalise(callee, error.error());
         let fate = match error.take_message() {
-            Some(_) => Fate::NeverLeft,
+            Some(unsent) => Fate::NeverLeft(Box::new(unsent)),
             None if refused_unread(error.error()) => Fate::Refused,
             None => Fate::Unknown,
         };
-        if fate == Fate::NeverLeft || is_goodbye(error.error()) {
+        if matches!(fate, Fate::NeverLeft(_)) || is_goodbye(error.error()) {
             self.connection.end();
         }
         match fate {
             // What was left unread says nothing of the endpoint.
-            Fate::NeverLeft | Fate::Refused => self.judged = true,
+            Fate::NeverLeft(_) | Fate::Refused => self.judged = true,
             Fate::NotConnected | Fate::Unknown => self.judge(status.code()),
         }
         Err(Loss { status, fate })

@@ -1,5 +1,4 @@
-//! gRPC's negative HTTP/2 cases (grpc/grpc, doc/negative-http2-interop-test-descriptions.md) and others like them: a scripted callee treats
-//! its first call badly, on paused time. What is asked for is the status, and that the next call is none the worse for it.
+//! A callee that treats its first call badly.
 
 use std::{
     future::ready,
@@ -16,17 +15,14 @@ use bytes::Bytes;
 use h2::{Ping, Reason, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::{
-    io::{AsyncWriteExt as _, DuplexStream, duplex},
-    task::JoinSet,
-    time::{Instant, sleep},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy, duplex, sink},
+    time::sleep,
 };
-use tonic::{Code, Request};
-use tonic_prost::ProstCodec;
 
-use super::{Channel, ChannelOptions, Network, PeerIdentity};
 use crate::{
+    channel::{Channel, ChannelOptions, Network, PeerIdentity},
     clock::Random,
-    testing::{Keys, contracts, say},
+    testing::{Keys, contracts},
     token::Kind,
     wire,
 };
@@ -36,9 +32,11 @@ const HELLO: &[u8] = b"\0\0\0\0\x07\x0a\x05hello";
 
 /// What becomes of the first call. All others are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+pub(super) enum Deed {
     /// GOAWAY before its answer.
     GoAway,
+    /// GOAWAY in its place, that names this stream as the last one, for this reason. The call is stream 1.
+    Goodbye(u32, Reason),
     /// RST_STREAM with NO_ERROR at a point of the answer.
     ResetAfterHeaders,
     ResetInData,
@@ -59,23 +57,19 @@ enum Deed {
     HugeMessage,
     /// Half a message, and OK.
     HalfMessage,
-    /// HTTP/1.1 in place of HTTP/2, once.
-    OldHttp,
-    /// The connection is cut, once.
-    Cut,
 }
 
 /// What a callee counts.
 #[derive(Default)]
-struct Seen {
-    connections: AtomicU32,
-    calls: AtomicU32,
+pub(super) struct Seen {
+    pub(super) connections: AtomicU32,
+    pub(super) calls: AtomicU32,
     now: AtomicU32,
-    most: AtomicU32,
-    pongs: AtomicU32,
+    pub(super) most: AtomicU32,
+    pub(super) pongs: AtomicU32,
 }
 
-fn callee(deed: Deed) -> (Channel, Arc<Seen>) {
+pub(super) fn callee(deed: Deed) -> (Channel, Arc<Seen>) {
     let seen = Arc::<Seen>::default();
     let counted = Arc::clone(&seen);
     let network = Network::of(
@@ -98,6 +92,9 @@ async fn serve(mut stream: DuplexStream, deed: Deed, seen: Arc<Seen>) {
     if first && deed == Deed::OldHttp {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
         return;
+    }
+    if let (true, Deed::Goodbye(last, reason)) = (first, deed) {
+        return goodbye(stream, last, reason).await.expect("a call");
     }
     let mut builder = h2::server::Builder::new();
     if deed == Deed::OneStream {
@@ -122,6 +119,23 @@ async fn serve(mut stream: DuplexStream, deed: Deed, seen: Arc<Seen>) {
             seen.now.fetch_sub(1, SeqCst);
         });
     }
+}
+
+/// Takes a call, says goodbye, and hangs up. By hand, for h2's own server names the last stream that it has read of.
+async fn goodbye(mut stream: DuplexStream, last: u32, reason: Reason) -> io::Result<()> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    stream.write_all(&SETTINGS).await?;
+    stream.read_exact(&mut [0; 24]).await?;
+    let mut frame = [0; 9];
+    while frame[3] != HEADERS {
+        stream.read_exact(&mut frame).await?;
+        let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+        copy(&mut (&mut stream).take(length.into()), &mut sink()).await?;
+    }
+    let parts = [&GOAWAY[..], &last.to_be_bytes(), &u32::from(reason).to_be_bytes()];
+    stream.write_all(&parts.concat()).await
 }
 
 /// What stands between the parts of an answer.
@@ -190,74 +204,4 @@ async fn answer(deed: Deed, mut respond: SendResponse<Bytes>, mut probe: Probe) 
 /// Twice what a caller takes.
 fn huge() -> HeaderMap {
     (0..32).map(|n| (format!("x-{n}").parse().expect("a name"), "x".repeat(1000).parse().expect("a value"))).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_callee_does_badly_has_a_status_and_costs_the_next_call_nothing() {
-    for (deed, wanted, connections) in [
-        (Deed::GoAway, None, 2),
-        (Deed::Ping, None, 1),
-        // hyper takes this reset for an end (RFC 9113, 8.1), and an answer that ends without a status is UNKNOWN.
-        (Deed::ResetAfterHeaders, Some(Code::Unknown), 1),
-        (Deed::ResetInData, Some(Code::Internal), 1),
-        (Deed::ResetAfterData, Some(Code::Unknown), 1),
-        (Deed::NoTrailers, Some(Code::Unknown), 1),
-        (Deed::Page(400), Some(Code::Internal), 1),
-        (Deed::Page(401), Some(Code::Unauthenticated), 1),
-        (Deed::Page(403), Some(Code::PermissionDenied), 1),
-        (Deed::Page(404), Some(Code::Unimplemented), 1),
-        (Deed::Page(500), Some(Code::Unknown), 1),
-        (Deed::Page(503), Some(Code::Unavailable), 1),
-        (Deed::Status("banana"), Some(Code::Unknown), 1),
-        (Deed::Status("99"), Some(Code::Unknown), 1),
-        (Deed::HugeHeaders, Some(Code::Internal), 1),
-        // What is too much of them is left out, see below.
-        (Deed::HugeTrailers, None, 1),
-        (Deed::HugeMessage, Some(Code::OutOfRange), 1),
-        (Deed::HalfMessage, Some(Code::Internal), 1),
-        (Deed::Cut, Some(Code::Unavailable), 2),
-        // It was never READY, so that the call waited for another.
-        (Deed::OldHttp, None, 2),
-    ] {
-        let (channel, seen) = callee(deed);
-        let began = Instant::now();
-        // Not repeatable, so that this is the first attempt's.
-        let first = say(&channel, "Once", "").await;
-        assert_eq!(first.as_ref().err().map(tonic::Status::code), wanted, "{deed:?}: {first:?}");
-        assert!(began.elapsed() < Duration::from_millis(500), "{deed:?}: {:?}", began.elapsed());
-        sleep(Duration::from_secs(1)).await;
-        assert_eq!(say(&channel, "Once", "").await.expect("the next call"), "hello", "{deed:?}");
-        assert_eq!(seen.connections.load(SeqCst), connections, "{deed:?}");
-        assert_eq!(seen.pongs.load(SeqCst), if deed == Deed::Ping { 4 } else { 0 });
-    }
-}
-
-/// h2 has no error for trailers over the limit: it drops, as it reads them, what goes beyond it.
-#[tokio::test(start_paused = true)]
-async fn of_huge_trailers_no_more_is_kept_than_of_headers() {
-    let (channel, _) = callee(Deed::HugeTrailers);
-    let path = "/test.v1.EchoService/Once".parse().expect("a path");
-    let call = async {
-        let mut grpc = tonic::client::Grpc::new(channel);
-        grpc.unary(Request::new(String::new()), path, ProstCodec::<String, String>::default()).await
-    };
-    // tonic puts trailers among the headers.
-    let headers = call.await.expect("answered").into_parts().0.into_headers();
-    let (count, size) = (headers.len(), headers.values().map(HeaderValue::len).sum::<usize>());
-    assert!(count > 10 && size < 16 * 1024, "{count} of {size} bytes");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_callee_that_takes_one_call_at_a_time_gets_one_at_a_time() {
-    let (channel, seen) = callee(Deed::OneStream);
-    say(&channel, "Once", "").await.expect("the first");
-    let call = |_| {
-        let channel = channel.clone();
-        async move { say(&channel, "Once", "").await }
-    };
-    let mut calls: JoinSet<_> = (0..10).map(call).collect();
-    while let Some(ended) = calls.join_next().await {
-        assert_eq!(ended.expect("no panic").expect("answered"), "hello");
-    }
-    assert_eq!((seen.calls.load(SeqCst), seen.most.load(SeqCst)), (11, 1));
 }
