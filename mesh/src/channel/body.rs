@@ -46,20 +46,27 @@ impl http_body::Body for Received {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(frame) = polled {
-            if let Some(code) = outcome(frame.as_ref()) {
-                self.record.end(code);
-                if code == Code::Ok {
-                    self.channel.throttle.succeeded();
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                let outcome = outcome(frame.as_ref());
+                if let Some(code) = outcome {
+                    self.record.end(code);
+                    if code == Code::Ok {
+                        self.channel.throttle.succeeded();
+                    }
+                }
+                // An end that has come is one however late it is read; but what is read too slowly is not read for ever.
+                if outcome.is_some() || !self.deadline.passed() {
+                    return Poll::Ready(frame);
                 }
             }
-            return Poll::Ready(frame);
-        }
-        let instant = self.deadline.instant();
-        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(instant)));
-        if late.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+            Poll::Pending => {
+                let instant = self.deadline.instant();
+                let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(instant)));
+                if late.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
         }
         // Dropping the rest tells the callee to stop.
         self.inner = Body::empty();

@@ -1,7 +1,7 @@
 //! A callee that treats its first call badly.
 
 use std::{
-    future::ready,
+    future::{poll_fn, ready},
     io,
     net::SocketAddr,
     sync::{
@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Ping, Reason, server::SendResponse};
+use h2::{Ping, Reason, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy, duplex, sink},
@@ -57,6 +57,12 @@ pub(super) enum Deed {
     HugeMessage,
     /// Half a message, and OK.
     HalfMessage,
+    /// Messages without end.
+    Endless,
+    /// HTTP/1.1 in place of HTTP/2, once.
+    OldHttp,
+    /// The connection is cut, once.
+    Cut,
 }
 
 /// What a callee counts.
@@ -170,6 +176,9 @@ async fn answer(deed: Deed, mut respond: SendResponse<Bytes>, mut probe: Probe) 
         head.headers_mut().extend(huge());
     }
     let mut body = respond.send_response(head, false)?;
+    if deed == Deed::Endless {
+        return flood(body).await;
+    }
     probe.part().await;
     let data = match deed {
         Deed::ResetAfterHeaders => &[],
@@ -199,6 +208,17 @@ async fn answer(deed: Deed, mut respond: SendResponse<Bytes>, mut probe: Probe) 
         probe.part().await;
     }
     Ok(())
+}
+
+/// As many messages as the caller has room for, until it resets the call.
+async fn flood(mut body: SendStream<Bytes>) -> Result<(), h2::Error> {
+    loop {
+        body.reserve_capacity(HELLO.len());
+        let Some(room) = poll_fn(|cx| body.poll_capacity(cx)).await else { return Ok(()) };
+        if room? >= HELLO.len() {
+            body.send_data(Bytes::from_static(HELLO), false)?;
+        }
+    }
 }
 
 /// Twice what a caller takes.

@@ -110,3 +110,22 @@ async fn a_call_that_has_not_left_is_sent_on_another_connection() {
         assert_eq!((seen.connections.load(SeqCst), seen.calls.load(SeqCst)), (2, 2), "{method} {length}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_end_is_read_until_the_deadline_however_slowly() {
+    let (channel, _) = callee(Deed::Endless);
+    let began = Instant::now();
+    let mut grpc = tonic::client::Grpc::new(channel);
+    let (path, codec) = ("/test.v1.EchoService/Stream".parse().expect("a path"), ProstCodec::default());
+    let request = Request::new(String::new());
+    let answer = grpc.server_streaming::<_, String, _>(request, path, codec).await.expect("begun");
+    let mut items = answer.into_inner();
+    let status = loop {
+        match items.message().await {
+            Ok(_) => sleep(Duration::from_millis(300)).await,
+            Err(status) => break status,
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "reads on");
+    };
+    assert_eq!((status.code(), began.elapsed().as_millis() / 300), (Code::DeadlineExceeded, 7));
+}
