@@ -30,20 +30,25 @@ pub(crate) struct Arguments {
 const AT_A_TIME: usize = 4;
 const EACH: Duration = Duration::from_millis(10);
 const CAPACITY: u32 = 400;
+/// What all that is offered and refused may take beside what the server can do, in MiB: both ends, a thousand calls at a time, and what the allocator keeps.
+const MEMORY: f64 = 64.0;
 
-/// Offers what it can do, ten times that, and half of it; fails if goodput falls by more than a tenth, or does not come back.
+/// Offers what it can do, ten times that, and half of it; fails if goodput falls by more than a tenth, or does not come back, or if memory grows.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let channel = serve().await?;
     channel.call().await?;
     println(&format!("{:<24}{:>12}{:>12}{:>12}{:>12}", "", "offered/s", "answered/s", "refused/s", "RSS MiB"));
-    let peak = offer("what it can do", &channel, CAPACITY, 10).await?;
-    let under = offer("ten times that", &channel, 10 * CAPACITY, arguments.seconds).await?;
+    let (peak, idle) = offer("what it can do", &channel, CAPACITY, 10).await?;
+    let (under, busy) = offer("ten times that", &channel, 10 * CAPACITY, arguments.seconds).await?;
     // Of what it has taken on, as much is left as is done in half a deadline.
     offer("the second after", &channel, CAPACITY / 2, 1).await?;
-    let after = offer("half of it", &channel, CAPACITY / 2, 5).await?;
+    let (after, _) = offer("half of it", &channel, CAPACITY / 2, 5).await?;
     println(&format!("goodput under overload: {:.0} % of the peak", 100.0 * under / peak));
     if under < 0.9 * peak || after < 0.99 * f64::from(CAPACITY / 2) {
         return Err("goodput fell by more than a tenth, or did not come back".into());
+    }
+    if busy > idle + MEMORY {
+        return Err(format!("{:.0} MiB more than without overload, and {MEMORY} are allowed", busy - idle).into());
     }
     Ok(())
 }
@@ -64,8 +69,8 @@ async fn serve() -> Result<Caller, Box<dyn Error>> {
     Ok(Caller::Mesh(Channel::connect(CALLEE, &uri, identity, ChannelOptions::default()), authorization()?))
 }
 
-/// Offers so many calls a second, whatever becomes of them, and returns how many a second were answered.
-async fn offer(name: &str, caller: &Caller, a_second: u32, seconds: u32) -> Result<f64, Box<dyn Error>> {
+/// Offers so many calls a second, whatever becomes of them, and returns how many a second were answered, and the memory it took, in MiB.
+async fn offer(name: &str, caller: &Caller, a_second: u32, seconds: u32) -> Result<(f64, f64), Box<dyn Error>> {
     let began = Instant::now();
     let mut calls = JoinSet::new();
     let [mut answered, mut refused] = [0.0, 0.0];
@@ -86,7 +91,7 @@ async fn offer(name: &str, caller: &Caller, a_second: u32, seconds: u32) -> Resu
         count(outcome)?;
     }
     println(&format!("{name:<24}{a_second:>12}{answered:>12.0}{refused:>12.0}{memory:>12.1}"));
-    Ok(answered)
+    Ok((answered, memory))
 }
 
 /// The memory of this process, both ends of all calls, in MiB.

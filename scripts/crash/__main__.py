@@ -1,21 +1,24 @@
 """Kills processes under a stream of sign-ups, and counts who is missing where."""
 
 import argparse
-import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 import traceback
 from pathlib import Path
 
+from cluster import Cluster
 from deployment import Site
 from findings import catch_up, look
 
+ENGINES, SHAPES = ["sqlite", "postgres"], ["onebox", "separate"]
 
-def crash(arguments, folder, shape, postgres):
+
+def crash(arguments, folder, shape, cluster):
     """One run. What was found is printed; whether it is what has to be is answered."""
-    site = Site(arguments.bin, folder, shape, postgres)
+    site = Site(arguments.bin, folder, shape, cluster and cluster.url(hosts=["primary"]))
     chance = random.Random(arguments.seed)
     rate = max(1, int(arguments.sign_ups / (arguments.kills * arguments.interval)))
     acknowledged = Path(folder) / "acknowledged"
@@ -26,7 +29,7 @@ def crash(arguments, folder, shape, postgres):
         for port in site.sso:
             command += ["--sso", f"http://127.0.0.1:{port}"]
         stream = subprocess.Popen(command)
-        kills, terminated, crashed = disturb(arguments, site, stream, chance)
+        kills, terminated, crashed = disturb(arguments, site, cluster, stream, chance)
         if stream.wait() != 0:
             print("the stream of sign-ups came to no end")
             return False
@@ -34,13 +37,13 @@ def crash(arguments, folder, shape, postgres):
     finally:
         site.stop()
     try:
-        what = f"{kills} kills" + (f", backends ended {terminated} times, server crashed {crashed} times" if postgres else "")
+        what = f"{kills} kills" + (f", backends ended {terminated} times, server crashed {crashed} times" if cluster else "")
         return look(site, acknowledged, what, left)
     finally:
         site.drop()
 
 
-def disturb(arguments, site, stream, chance):
+def disturb(arguments, site, cluster, stream, chance):
     """Kills a random process every now and then, until the stream has ended and there were enough kills."""
     kills = terminated = crashed = 0
     began = time.monotonic()
@@ -51,42 +54,51 @@ def disturb(arguments, site, stream, chance):
             raise RuntimeError(f"{died} ended by themselves: {(site.folder / f'log.{died[0]}').read_text()[-3000:]}")
         site.kill(chance.choice(list(site.programs)))
         kills += 1
-        if site.postgres and kills % 10 == 5:
+        if cluster and kills % 10 == 5:
             site.terminate_backends()
             terminated += 1
-        if site.postgres and arguments.crash_server and kills % 80 == 40:
-            subprocess.run(arguments.crash_server, shell=True, check=True, stdout=subprocess.DEVNULL)
+        if cluster and kills % 50 == 10:
+            cluster.crash_primary()
             crashed += 1
         if time.monotonic() - began > 3600:
             raise RuntimeError("the stream does not end")
     return kills, terminated, crashed
 
 
+def start_cluster(arguments):
+    """A PostgreSQL of its own, for it is to crash."""
+    certs = arguments.work / "certs"
+    subprocess.run([arguments.bin / "plaza", "certs", "--out", certs], check=True, stdout=subprocess.DEVNULL)
+    cluster = Cluster(arguments.work / "cluster", certs / "sso.pem", certs / "sso.key")
+    cluster.start_primary()
+    return cluster
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/crash.sh")
     parser.add_argument("bin", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("work", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--shape", choices=["onebox", "separate"], action="append", help="both, if none is named")
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="both, if none is named")
     parser.add_argument("--sign-ups", type=int, default=300)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--interval", type=float, default=0.4, help="seconds between two kills, on average")
-    parser.add_argument("--postgres", help="a database of a PostgreSQL where others may be made; PLAZA_TEST_POSTGRES if not named")
-    parser.add_argument("--sqlite-only", action="store_true")
-    parser.add_argument("--crash-server", help="a command that crashes the PostgreSQL and starts it again")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="both, if none is named")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     arguments = parser.parse_args()
-    postgres = None if arguments.sqlite_only else arguments.postgres or os.environ.get("PLAZA_TEST_POSTGRES")
-    shapes = arguments.shape or ["onebox", "separate"]
-    runs = [(shape, None) for shape in shapes] if not arguments.postgres else []
-    runs += [("separate", postgres)] if postgres and "separate" in shapes else []
+    runs = [(engine, shape) for engine in arguments.engine or ENGINES for shape in arguments.shape or SHAPES]
     passed = 0
-    for number, (shape, url) in enumerate(runs):
-        print(f"{shape} on {'PostgreSQL' if url else 'SQLite'}, seed {arguments.seed}", flush=True)
+    for number, (engine, shape) in enumerate(runs):
+        print(f"{shape} on {engine}, seed {arguments.seed}", flush=True)
+        cluster = None
         try:
-            good = crash(arguments, arguments.work / str(number), shape, url)
+            cluster = start_cluster(arguments) if engine == "postgres" else None
+            good = crash(arguments, arguments.work / str(number), shape, cluster)
         except Exception:  # noqa: BLE001: the next run is to run
             traceback.print_exc()
             good = False
+        if cluster:
+            cluster.stop("primary")
+            shutil.rmtree(cluster.folder)
         print("  passed" if good else "  FAILED", flush=True)
         passed += good
     print(f"{passed} passed, {len(runs) - passed} failed")

@@ -1,4 +1,4 @@
-"""A primary and its synchronous standby, out of Debian's package, speaking TLS alone."""
+"""A PostgreSQL, and a synchronous standby of it, out of Debian's package, speaking TLS alone."""
 
 import os
 import pwd
@@ -14,7 +14,7 @@ USER = "postgres"
 
 
 class Cluster:
-    """Two servers in `folder`, which prove themselves by the certificate and key given."""
+    """Up to two servers in `folder`, which prove themselves by the certificate and key given."""
 
     def __init__(self, folder, certificate, key):
         self.folder = Path(folder)
@@ -96,6 +96,19 @@ class Cluster:
             except ProcessLookupError:
                 pass  # A backend whose postmaster is gone goes by itself.
         (self.folder / "primary/postmaster.pid").unlink()
+
+    def crash_primary(self):
+        """Kills the primary and starts it again on what its disk has."""
+        self.kill_primary()
+        patience = time.monotonic() + 20
+        while True:
+            try:
+                return self.start("primary")
+            except RuntimeError:
+                # The last of its processes may still be on its way out, with the memory they shared.
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(0.2)
 
     def promote(self):
         self.run("pg_ctl", "-D", self.folder / "standby", "-w", "promote")
