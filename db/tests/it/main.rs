@@ -11,6 +11,7 @@ mod opening;
 mod postgres;
 mod proxy;
 mod queues;
+mod schemas;
 mod store;
 mod unreachable;
 mod work;
