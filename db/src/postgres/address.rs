@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// One configuration for each host, in the order in which they are tried, and TLS for all of them.
@@ -89,6 +90,15 @@ fn configured(url: &str, settings: &str) -> Result<Config, OpenError> {
     Ok(config)
 }
 
+/// One configuration for each address of a host: a name may have several, of which some are dead.
+pub(super) async fn each(host: &Config) -> std::io::Result<Vec<Config>> {
+    let ([Host::Tcp(name)], [port], []) = (host.get_hosts(), host.get_ports(), host.get_hostaddrs()) else {
+        return Ok(vec![host.clone()]);
+    };
+    let addresses = tokio::net::lookup_host((name.as_str(), *port)).await?;
+    Ok(addresses.map(|address| host.clone().hostaddr(address.ip()).clone()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::Address;
@@ -111,6 +121,17 @@ mod tests {
             assert_eq!(config.get_application_name(), Some("y"));
             assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite, "a standby is no use");
             assert_eq!(config.get_ssl_mode(), SslMode::Prefer);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_stands_for_its_addresses() {
+        let address = Address::of("postgres://localhost:6000/x").expect("read");
+        let addresses = super::each(&address.hosts[0]).await.expect("looked up");
+        assert!(!addresses.is_empty());
+        for one in addresses {
+            assert!(one.get_hostaddrs()[0].is_loopback());
+            assert_eq!(one.get_hosts(), [Host::Tcp("localhost".to_owned())], "TLS checks the name");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Connecting to the server, and migrating under its lock.
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::conn::PgConn;
 use super::runtime::Driver;
 use crate::{Conn, Migrations, OpenError, migrate as migrations_of, names, on};
@@ -11,8 +11,10 @@ use std::error::Error as _;
 use std::io::ErrorKind::{InvalidData, InvalidInput};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
-use tokio_postgres::Client;
+use tokio::time::timeout_at;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// For every session. A deadline sets a shorter statement time-out with each transaction.
 const SETTINGS: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; \
@@ -24,6 +26,10 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// "plaza" as a number: the advisory lock under which one program at a time migrates.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(482805671521)";
 const MIGRATION_UNLOCK: &str = "SELECT pg_advisory_unlock(482805671521)";
+/// How long a migration waits for a table: whoever wants the same table meanwhile, be it to read, stands behind it, and has a second or more.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '500ms'";
+/// What the server says then; diesel hides the SQLSTATE. One that speaks another language ends the opening instead.
+const LOCKED: &str = "canceling statement due to lock timeout";
 
 /// Where the server is.
 pub(crate) struct Server {
@@ -43,10 +49,10 @@ impl Server {
     pub(crate) fn connect(&self, limit: Instant) -> Result<PgConn, Refusal> {
         let driver = Driver::new().map_err(|error| Refusal::passing(error.to_string()))?;
         let connecting = async {
-            let client = self.dial(&driver).await?;
+            let client = self.dial(&driver, limit).await?;
             AsyncPgConnection::try_from(client).await.map_err(|error| Refusal::passing(error.to_string()))
         };
-        let inner = driver.wait(async { tokio::time::timeout_at(limit.into(), connecting).await });
+        let inner = driver.wait(async { timeout_at(limit.into(), connecting).await });
         let inner = inner.map_err(|_| Refusal::passing("it took too long".to_owned()))??;
         let mut conn = PgConn::new(inner, driver);
         conn.limit(Some(limit));
@@ -54,16 +60,15 @@ impl Server {
         Ok(conn)
     }
 
-    /// The first host that lets us in and writes. Each has no longer than its own time-out, so that one which takes
-    /// connections and says nothing does not stand in the way of the next.
-    async fn dial(&self, driver: &Driver) -> Result<Client, Refusal> {
+    /// The first host that lets us in and writes. Each has its share of the time there is, so that one which says nothing does not stand in the
+    /// way of the next, however little a job has left.
+    async fn dial(&self, driver: &Driver, limit: Instant) -> Result<Client, Refusal> {
         let mut refusal: Option<Refusal> = None;
         let (hosts, last) = (&self.address.hosts, self.last.load(Relaxed));
-        for at in (0..hosts.len()).map(|step| (last + step) % hosts.len()) {
-            let host = &hosts[at];
-            let patience = host.get_connect_timeout().copied().unwrap_or(HANDSHAKE);
-            let refused = match timeout(patience, host.connect(self.address.tls.clone())).await {
-                Ok(Ok((client, connection))) => {
+        for step in 0..hosts.len() {
+            let at = (last + step) % hosts.len();
+            match self.reach(&hosts[at], share(limit, hosts.len() - step)).await {
+                Ok((client, connection)) => {
                     driver.drive(async move {
                         if let Err(error) = connection.await {
                             tracing::debug!(%error, "a connection to the database ended");
@@ -72,16 +77,39 @@ impl Server {
                     self.last.store(at, Relaxed);
                     return Ok(client);
                 }
-                Ok(Err(error)) => Refusal::of(&error),
-                Err(_) => Refusal::passing("it took too long".to_owned()),
-            };
-            refusal = Some(match refusal {
-                None => refused,
-                Some(before) => before.and(refused),
-            });
+                Err(refused) => refusal = Some(Refusal::and(refusal, refused)),
+            }
         }
         Err(refusal.unwrap_or_else(|| Refusal::passing("it has no host".to_owned())))
     }
+
+    /// The same of the addresses of one host; none has longer than the host's time-out.
+    async fn reach(&self, host: &Config, limit: Instant) -> Result<Reached, Refusal> {
+        let late = |_| Refusal::passing("it took too long".to_owned());
+        let addresses = timeout_at(limit.into(), address::each(host)).await.map_err(late)?;
+        let addresses = addresses.map_err(|error| Refusal::passing(error.to_string()))?;
+        let patience = host.get_connect_timeout().copied().unwrap_or(HANDSHAKE);
+        let mut refusal: Option<Refusal> = None;
+        for (tried, address) in addresses.iter().enumerate() {
+            let limit = share(limit, addresses.len() - tried).min(Instant::now() + patience);
+            let refused = match timeout_at(limit.into(), address.connect(self.address.tls.clone())).await {
+                Ok(Ok(reached)) => return Ok(reached),
+                Ok(Err(error)) => Refusal::of(&error),
+                Err(elapsed) => late(elapsed),
+            };
+            refusal = Some(Refusal::and(refusal, refused));
+        }
+        Err(refusal.unwrap_or_else(|| Refusal::passing("it has no address".to_owned())))
+    }
+}
+
+/// A client, and the connection that somebody has to drive for it.
+type Reached = (Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>);
+
+/// Until when one of `many` may take, if the others are to have as long.
+fn share(limit: Instant, many: usize) -> Instant {
+    let now = Instant::now();
+    now + limit.saturating_duration_since(now) / u32::try_from(many).unwrap_or(u32::MAX).max(1)
 }
 
 /// Why there is no session.
@@ -110,9 +138,14 @@ impl Refusal {
         Self { cause: chain(error), passes }
     }
 
-    /// Of two hosts.
-    fn and(self, other: Self) -> Self {
-        Self { cause: format!("{}; {}", self.cause, other.cause), passes: self.passes || other.passes }
+    /// Of what was tried before, if anything was, and of `other`.
+    fn and(before: Option<Self>, other: Self) -> Self {
+        match before {
+            None => other,
+            Some(Self { cause, passes }) => {
+                Self { cause: format!("{cause}; {}", other.cause), passes: passes || other.passes }
+            }
+        }
     }
 }
 
@@ -139,8 +172,13 @@ pub(crate) fn migrate(server: &Server, migrations: &Migrations) -> Result<(), Op
     conn.limit(None);
     let mut conn = Conn::Postgres(conn);
     let outcome = within(&mut conn, migrations);
-    // A session that ended has ended the lock and what was half done, so that it may be tried again.
-    outcome.map_err(|error| if ended(&mut conn) { OpenError::Unreachable(error.to_string()) } else { error })
+    // A session that ended has ended the lock and what was half done, so that it may be tried again; and so may what waited for a table in vain.
+    let passes = |error: &OpenError| error.to_string().ends_with(LOCKED);
+    outcome.map_err(
+        |error| {
+            if passes(&error) || ended(&mut conn) { OpenError::Unreachable(error.to_string()) } else { error }
+        },
+    )
 }
 
 fn ended(conn: &mut Conn) -> bool {
@@ -153,6 +191,7 @@ fn within(conn: &mut Conn, migrations: &Migrations) -> Result<(), OpenError> {
     // Waiting for the lock, and migrating, takes as long as it takes. The lock ends with the session at the latest.
     c.batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").map_err(failed)?;
     c.batch_execute(MIGRATION_LOCK).map_err(failed)?;
+    c.batch_execute(LOCK_TIMEOUT).map_err(failed)?;
     migrations_of::run::<Pg>(c, &migrations.postgres)?;
     c.batch_execute(MIGRATION_UNLOCK).map_err(failed)?;
     names::check(conn)

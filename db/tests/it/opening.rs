@@ -1,12 +1,13 @@
 //! Opening, migrating, and what is refused.
 
 use crate::store;
-use crate::world::{World, empty_postgres, migrations, run_on_postgres};
+use crate::world::{World, empty_postgres, gate, migrations, run_on_postgres};
 use db::{Db, Error, Migrations, OpenError, Options};
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::EmbeddedMigrations;
+use std::time::Duration;
 
 const UNKNOWN: &str = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
 const MISNAMED: &str = "CREATE TABLE extra (a int, b int); CREATE UNIQUE INDEX taken ON extra (b, a)";
@@ -64,6 +65,40 @@ async fn ten_replicas_migrate_one_after_the_other() {
         let db = opener.await.unwrap().unwrap();
         assert_eq!(db.read("count", |c| Ok::<_, Error>(store::count(c)?)).await.unwrap(), 0);
     }
+}
+
+/// As of a program that has one more migration; it refers to the users.
+const BEFORE_THE_NOTES: &str =
+    "DROP TABLE notes; DELETE FROM __diesel_schema_migrations WHERE version = '20260102000000'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_migration_that_waits_for_a_table_does_not_keep_others_from_it() {
+    let Some(World { db, url, .. }) = World::postgres(|options| options.patience = Duration::from_secs(3)).await else {
+        return;
+    };
+    run_on_postgres(url.clone(), BEFORE_THE_NOTES.to_owned()).await;
+    let (gate, mut keeper) = gate();
+    let other = db.clone();
+    let long = tokio::spawn(async move {
+        other
+            .write("long", move |c| {
+                store::insert(c, &store::user(1))?;
+                gate.pass();
+                Ok::<_, Error>(())
+            })
+            .await
+    });
+    keeper.arrival().await;
+    let opening = tokio::spawn(async move { open(&url).await });
+    while db.read("waiting", |c| Ok::<_, Error>(store::waits_for_a_lock(c)?)).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    db.write("short", |c| Ok::<_, Error>(store::insert(c, &store::user(2))?)).await.unwrap();
+    assert!(!opening.is_finished());
+    keeper.open();
+    // It has done its part, in time or not.
+    let _ = long.await.unwrap();
+    opening.await.unwrap().unwrap();
 }
 
 #[tokio::test]

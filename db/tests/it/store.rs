@@ -117,3 +117,15 @@ pub fn count(c: &mut Conn) -> QueryResult<i64> {
 pub fn note(c: &mut Conn, id: Id, user: Id) -> QueryResult<usize> {
     on!(c => diesel::insert_into(notes::table).values((notes::id.eq(id), notes::user_id.eq(user))).execute(c))
 }
+
+/// How many of PostgreSQL's sessions wait for a lock on a table.
+pub fn waits_for_a_lock(c: &mut Conn) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Waiting {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        sessions: i64,
+    }
+    let sql = "SELECT count(*) AS sessions FROM pg_locks WHERE locktype = 'relation' AND NOT granted \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    on!(c => diesel::sql_query(sql).get_result::<Waiting>(c)).map(|waiting| waiting.sessions)
+}

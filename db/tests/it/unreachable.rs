@@ -76,6 +76,23 @@ async fn a_silent_host_does_not_stand_in_the_way_of_the_next() {
     insert(&db).await.unwrap();
 }
 
+fn in_a_second() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_falls_silent_is_left_for_the_next_by_jobs_with_less_time_than_a_host_has() {
+    let Some(url) = empty_postgres().await else { return };
+    let (first, second) = (Proxy::before(&url).await, Proxy::before(&url).await);
+    let both = first.url.replacen(&first.host, &format!("{},{}", first.host, second.host), 1);
+    let db = Db::open(Options { threads: 1, deadline: in_a_second, ..Options::new(both) }, migrations()).await.unwrap();
+    db.reachable().await.unwrap();
+    first.be(Mood::Silent);
+    // The first finds out, on the session that there was.
+    assert!(insert(&db).await.is_err());
+    insert(&db).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_writes_no_more_is_looked_for_again() {
     let Some(World { db, .. }) = World::postgres(|options| options.threads = 1).await else { return };
