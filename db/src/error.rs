@@ -34,7 +34,11 @@ pub enum Error {
     /// The closure panicked, and was rolled back.
     #[error("a transaction panicked")]
     Panicked,
-    /// Anything else the engine or diesel said. `NotFound` is among them.
+    /// The engine could not do it, for no reason that diesel names: no room on the disk or in memory, a query that somebody cancelled. It was
+    /// undone, and may be repeated; a mistake in a statement is among them too.
+    #[error(transparent)]
+    Engine(DieselError),
+    /// Anything else the engine or diesel said, such as a constraint that does not hold. `NotFound` is among them.
     #[error(transparent)]
     Query(DieselError),
 }
@@ -72,7 +76,7 @@ impl Error {
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         use DatabaseErrorKind::{
-            ClosedConnection, ReadOnlyTransaction, SerializationFailure, UnableToSendCommand, UniqueViolation,
+            ClosedConnection, ReadOnlyTransaction, SerializationFailure, UnableToSendCommand, UniqueViolation, Unknown,
         };
         match &error {
             DieselError::DatabaseError(UniqueViolation, about) => Self::Unique {
@@ -85,6 +89,7 @@ impl From<DieselError> for Error {
                 tracing::debug!(cause = about.message(), "a statement could not be run");
                 Self::Unavailable
             }
+            DieselError::DatabaseError(Unknown, _) => Self::Engine(error),
             _ => Self::Query(error),
         }
     }
@@ -112,7 +117,8 @@ pub enum OpenError {
         /// What the operating system said.
         cause: std::io::Error,
     },
-    /// The server is not there, is only starting, or writes nothing because it is a standby: all that may pass.
+    /// The server is not there, is only starting, writes nothing because it is a standby, or somebody keeps a table that is to be migrated: all that
+    /// may pass.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
     /// The engine did not let us in.

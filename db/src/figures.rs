@@ -50,7 +50,7 @@ impl From<&Error> for End {
             Error::Unavailable => Self::Unavailable,
             Error::OutcomeUnknown => Self::OutcomeUnknown,
             Error::Panicked => Self::Panicked,
-            Error::Unique { .. } | Error::Query(_) => Self::Failed,
+            Error::Unique { .. } | Error::Engine(_) | Error::Query(_) => Self::Failed,
         }
     }
 }

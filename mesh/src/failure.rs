@@ -76,11 +76,15 @@ impl Failure {
         failure
     }
 
-    /// INTERNAL without text. The cause is logged, once, when this becomes a [`Status`].
+    /// INTERNAL without text, for this [cause](Self::because).
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
-        let mut failure = Self::mesh(Code::Internal, ErrorReason::Internal, "");
-        failure.0.cause = Some(Box::new(cause));
-        failure
+        Self::mesh(Code::Internal, ErrorReason::Internal, "").because(cause)
+    }
+
+    /// Adds a cause that never leaves: it is logged, once, when this becomes a [`Status`].
+    pub fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.0.cause = Some(Box::new(cause));
+        self
     }
 
     /// RESOURCE_EXHAUSTED `OVERLOADED`: more work is waiting than can be done in time.

@@ -48,6 +48,23 @@ fn database(error: db::Error) -> Failure {
         db::Error::Full => Failure::overloaded(RETRY_AFTER),
         db::Error::Late => Failure::late(),
         db::Error::Unavailable | db::Error::OutcomeUnknown => Failure::unreachable("the database does not answer"),
+        error @ db::Error::Engine(_) => Failure::unreachable("the database cannot do it").because(error),
         error => Failure::internal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+    use super::*;
+
+    #[test]
+    fn what_the_engine_could_not_do_may_be_repeated_and_is_not_told() {
+        let cause = "database or disk is full";
+        let cause = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(cause.to_owned()));
+        let status = tonic::Status::from(Error::from(cause).of("roster.plaza"));
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(!status.message().contains("full"), "{status}");
     }
 }

@@ -88,6 +88,23 @@ fn broken(error: db::Error) -> Failure {
         db::Error::Full => Failure::overloaded(COME_BACK),
         db::Error::Late => Failure::late(),
         db::Error::Unavailable | db::Error::OutcomeUnknown => Failure::unreachable("the database of sms is away"),
+        error @ db::Error::Engine(_) => Failure::unreachable("the database of sms cannot do it").because(error),
         other => Failure::internal(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+    use super::*;
+
+    #[test]
+    fn what_the_engine_could_not_do_may_be_repeated_and_is_not_told() {
+        let cause = "database or disk is full";
+        let cause = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(cause.to_owned()));
+        let status = tonic::Status::from(Failure::from(Error::from(cause)));
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(!status.message().contains("full"), "{status}");
     }
 }

@@ -5,6 +5,7 @@
 
 mod both;
 mod checkpoints;
+mod failing;
 mod groups;
 mod inline;
 mod opening;

@@ -103,7 +103,7 @@ async fn a_failed_statement_that_was_passed_over_is_not_reported_as_done() {
         let _ = store::insert(c, &user(1));
         Ok::<_, Error>(())
     });
-    assert!(matches!(done.await, Err(Error::Query(_))));
+    assert!(matches!(done.await, Err(Error::Engine(_))));
     assert_eq!(count(&db).await, 0);
 }
 
