@@ -166,3 +166,55 @@ struct Set<'a> {
     display_name: Option<&'a str>,
     about: Option<&'a str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::{
+        connection::{InstrumentationEvent, SimpleConnection as _},
+        sql_types::Text,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SCHEMAS: [[&str; 2]; 2] = [
+        [
+            include_str!("../../social/migrations/sqlite/0001_users/up.sql"),
+            include_str!("../../social/migrations/sqlite/0002_live/up.sql"),
+        ],
+        [
+            include_str!("../../blog/migrations/sqlite/0001_users/up.sql"),
+            include_str!("../../blog/migrations/sqlite/0002_live/up.sql"),
+        ],
+    ];
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn a_page_walks_no_tombstones() {
+        for schema in SCHEMAS {
+            let mut c = SqliteConnection::establish(":memory:").expect("a database");
+            schema.iter().for_each(|migration| c.batch_execute(migration).expect("migrated"));
+            let asked = Arc::new(Mutex::new(String::new()));
+            let heard = Arc::clone(&asked);
+            c.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if let InstrumentationEvent::StartQuery { query, .. } = event {
+                    *heard.lock().expect("nobody panicked") = query.to_string();
+                }
+            });
+            let c = &mut Conn::Sqlite(c);
+            page(c, Id(Uuid::nil()), 200).expect("a page");
+            let asked = asked.lock().expect("nobody panicked").clone();
+            let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {asked}"));
+            let steps: Vec<Step> = on!(c => plan.load(c)).expect("a plan");
+            let steps: Vec<_> = steps.iter().map(|step| step.detail.as_str()).collect();
+            assert_eq!(steps, ["SEARCH users USING INDEX users_live (id>?)"]);
+        }
+    }
+}
