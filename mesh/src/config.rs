@@ -94,6 +94,28 @@ impl Bounds {
     }
 }
 
+/// How many connections a service keeps to its database where that is a server: 1 to 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Connections(usize);
+
+impl Connections {
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for Connections {
+    type Error = String;
+
+    fn try_from(connections: u64) -> Result<Self, String> {
+        let mut bounds = Bounds::default();
+        bounds.hold("database_connections", connections, 1..=64);
+        bounds.finish(Self(usize::try_from(connections).unwrap_or(64)))
+    }
+}
+
 /// A configured secret. Prints masked.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

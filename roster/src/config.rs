@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use mesh::{
     AdminConfig,
-    config::{Bounds, Secret},
+    config::{Bounds, Connections, Secret},
     telemetry::LogConfig,
 };
 use serde::Deserialize;
@@ -17,6 +17,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The database; prints masked, for it may hold a password.
     pub database_url: Secret,
+    /// How many connections it keeps to a PostgreSQL.
+    pub database_connections: Connections,
     /// What it takes on, and how long it waits.
     pub server: mesh::Limits,
     /// Where whoever runs it looks.

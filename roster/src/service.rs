@@ -67,7 +67,8 @@ pub async fn start(
     deps: Deps,
     contract: impl FnOnce(Server, Roster) -> Server,
 ) -> Result<Service, StartError> {
-    let options = Options { inline: deps.inline, deadline, ..Options::new(config.database_url.expose()) };
+    let threads = config.database_connections.get();
+    let options = Options { inline: deps.inline, deadline, threads, ..Options::new(config.database_url.expose()) };
     let opened = Db::open(options, migrations).await;
     let db = opened.map_err(|source| StartError::Database { service: name, source })?;
 

@@ -8,6 +8,8 @@ from contracts import call_graph
 EDGE, MONITORING, DATABASE = "plaza-edge", "monitoring", "plaza-database"
 INWARD = {"sms"}
 POSTGRES = 5432
+# What one PostgreSQL has for those who are no superusers: max_connections less superuser_reserved_connections, by default.
+CONNECTIONS = 100 - 3
 
 
 def broken(documents, root):
@@ -21,6 +23,7 @@ def broken(documents, root):
     for pod in pods:
         yield from deployment(pod, kinds, root)
     yield from network(kinds, root)
+    yield from connections(pods)
     for secret in kinds.get("Secret", []):
         yield f"Secret {title(secret)}: secrets are referenced, not contained"
 
@@ -128,6 +131,22 @@ def ending(name, spec, container, root):
         yield "a wait before the end, until DNS knows"
     if spec.get("terminationGracePeriodSeconds", 30) < wait + drain + 2 * 5:
         yield f"a termination grace of {wait + drain + 2 * 5} s or more"
+
+
+def connections(pods):
+    """All pods, and as many again that take their places before they have ended, fit into one PostgreSQL."""
+    most = 0
+    for pod in pods:
+        spec, name = pod["spec"], title(pod)
+        said = variables(spec["template"]["spec"]["containers"][0])
+        if f"PLAZA_{name.upper()}__DATABASE_URL" not in said:
+            continue
+        each = said.get(f"PLAZA_{name.upper()}__DATABASE_CONNECTIONS")
+        if each is None:
+            yield f"Deployment {name}: says how many connections it keeps"
+        most += 2 * spec.get("replicas", 1) * int(each or 0)
+    if most > CONNECTIONS:
+        yield f"{most} connections are more than the {CONNECTIONS} of one PostgreSQL"
 
 
 def selects(document, labels):

@@ -7,7 +7,7 @@ use std::{
 
 use mesh::{
     AdminConfig,
-    config::{Bounds, ConfigError, Secret},
+    config::{Bounds, ConfigError, Connections, Secret},
     telemetry::LogConfig,
 };
 use serde::Deserialize;
@@ -28,6 +28,8 @@ pub struct Config {
     pub listen: String,
     /// Which database. It may hold a password.
     pub database_url: Secret,
+    /// How many connections it keeps to a PostgreSQL.
+    pub database_connections: Connections,
     /// What it takes on, and how long it waits.
     pub server: mesh::Limits,
     /// How to prove itself and believe others.

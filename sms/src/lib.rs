@@ -120,6 +120,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let options = db::Options {
         inline: deps.inline,
         deadline: || mesh::deadline::current().map(mesh::Deadline::instant),
+        threads: config.database_connections.get(),
         ..db::Options::new(config.database_url.expose())
     };
     let db = Db::open(options, MIGRATIONS).await?;

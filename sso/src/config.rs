@@ -23,6 +23,8 @@ pub struct Config {
     pub proxies: mesh::Proxies,
     /// The database; prints masked, for it may hold a password.
     pub database_url: mesh::config::Secret,
+    /// How many connections it keeps to a PostgreSQL.
+    pub database_connections: mesh::config::Connections,
     /// What it takes on, and how long it waits.
     pub server: mesh::Limits,
     /// Where whoever runs it looks.

@@ -127,6 +127,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         inline,
         faults,
         deadline: || deadline::current().map(mesh::Deadline::instant),
+        threads: config.database_connections.get(),
         ..db::Options::new(config.database_url.expose())
     };
     let db = Db::open(options, store::MIGRATIONS).await?;
