@@ -57,6 +57,14 @@ impl Shutdown {
         }
     }
 
+    /// Waits until a switch that there may be is thrown.
+    pub(crate) async fn any_begun(switch: Option<Self>) {
+        match switch {
+            Some(switch) => switch.begun().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether the switch is thrown.
     pub fn is_begun(&self) -> bool {
         *self.0.borrow()

@@ -1,8 +1,8 @@
-//! What goes on on one connection: whether its peer has spoken HTTP/2 at all, and whether there are calls.
+//! What goes on on one connection: whether its peer has spoken HTTP/2 at all, whether there are calls, and whether their answers are taken.
 
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -14,54 +14,125 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
-    time::sleep,
+    time::{Instant, sleep, timeout},
 };
+
+use super::Limits;
+use crate::{deadline::Deadline, shutdown::Shutdown};
 
 /// The length of the client's preface (RFC 9113, 3.4).
 const PREFACE: usize = 24;
+/// How finely it is told apart by when calls have to be over, and how long an answer may be on its way beyond that.
+const STEP: Duration = Duration::from_secs(5);
+/// Steps that are told apart: more than the ten minutes that a contract may allow.
+const STEPS: usize = 128;
+/// How long the answers of calls that are ended may take to leave.
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// The calls on a connection. Clones are one.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Arc<Calls>);
+#[derive(Clone)]
+pub(crate) struct Activity(Arc<Calls>);
 
-#[derive(Default)]
 struct Calls {
     now: AtomicU32,
     ever: AtomicU64,
+    since: Instant,
+    /// Those of now, by the step in which they have to be over, round and round.
+    due: [AtomicU32; STEPS],
+    ending: Shutdown,
 }
 
 impl Activity {
-    pub(super) fn begin(&self) -> Active {
+    pub(crate) fn new() -> Self {
+        let due = [const { AtomicU32::new(0) }; STEPS];
+        let (now, ever) = (AtomicU32::new(0), AtomicU64::new(0));
+        Self(Arc::new(Calls { now, ever, since: Instant::now(), due, ending: Shutdown::manual() }))
+    }
+
+    /// A call that has to be over by `deadline`.
+    pub(crate) fn begin(&self, deadline: Deadline) -> Active {
+        let step = self.0.step(deadline.instant()) % STEPS;
         self.0.now.fetch_add(1, Relaxed);
         self.0.ever.fetch_add(1, Relaxed);
-        Active(Arc::clone(&self.0))
+        self.0.due[step].fetch_add(1, Relaxed);
+        Active { calls: Arc::clone(&self.0), step }
+    }
+
+    /// How many calls there are.
+    pub(super) fn calls(&self) -> u32 {
+        self.0.now.load(Relaxed)
     }
 
     /// Waits until there was no call for `time`, and at most for as long again.
-    pub(super) async fn idle(&self, time: Duration) {
+    pub(crate) async fn idle(&self, time: Duration) {
         loop {
             let before = self.0.ever.load(Relaxed);
             sleep(time).await;
-            if self.0.ever.load(Relaxed) == before && self.0.now.load(Relaxed) == 0 {
+            if self.0.ever.load(Relaxed) == before && self.calls() == 0 {
                 return;
             }
         }
     }
+
+    /// Waits until a call is still here one to three steps after it had to be over: its peer does not take the answer. hyper does not ask an answer for more
+    /// before the peer has taken what it had, so that the answer cannot end itself.
+    pub(crate) async fn overdue(&self) {
+        loop {
+            sleep(STEP).await;
+            let step = self.0.step(Instant::now());
+            // Two, lest a look that comes late misses one.
+            if (2..4).any(|ago| step >= ago && self.0.due[(step - ago) % STEPS].load(Relaxed) > 0) {
+                return;
+            }
+        }
+    }
+
+    /// Sees through the calls of a connection that was told to end: they have the grace, or the time to drain once `stopping` has begun. Those left then
+    /// are answered UNAVAILABLE. `None` if not even those answers were taken.
+    pub(crate) async fn finish<T>(
+        &self,
+        served: impl Future<Output = T>,
+        limits: &Limits,
+        stopping: &Shutdown,
+    ) -> Option<T> {
+        let mut served = pin!(served);
+        let over = async {
+            if stopping.unless_begun(sleep(limits.grace)).await.is_none() {
+                sleep(limits.drain).await;
+            }
+        };
+        tokio::select! {
+            finished = served.as_mut() => return Some(finished),
+            () = over => self.0.ending.begin(),
+        }
+        timeout(LAST_ANSWERS, served).await.ok()
+    }
 }
 
-/// A call on a connection, until the last of it is dropped.
-pub(super) struct Active(Arc<Calls>);
+impl Calls {
+    fn step(&self, instant: Instant) -> usize {
+        let seconds = instant.saturating_duration_since(self.since).as_secs();
+        usize::try_from(seconds / STEP.as_secs()).unwrap_or_default()
+    }
+}
 
-impl Clone for Active {
-    fn clone(&self) -> Self {
-        self.0.now.fetch_add(1, Relaxed);
-        Self(Arc::clone(&self.0))
+/// A call on a connection, until it is dropped.
+pub(crate) struct Active {
+    calls: Arc<Calls>,
+    step: usize,
+}
+
+impl Active {
+    /// Thrown when the calls on the connection are to end, whatever time they have.
+    pub(super) fn ending(&self) -> Shutdown {
+        self.calls.ending.clone()
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Relaxed);
+        self.calls.now.fetch_sub(1, Relaxed);
+        self.calls.due[self.step].fetch_sub(1, Relaxed);
     }
 }
 
@@ -133,5 +204,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_overdue_soon_after_its_deadline_and_never_before() {
+        for seconds in [0, 3, 4, 5, 60, 600] {
+            let activity = Activity::new();
+            sleep(Duration::from_millis(1234)).await;
+            drop(activity.begin(Deadline::after(Duration::from_secs(1))));
+            let _call = activity.begin(Deadline::after(Duration::from_secs(seconds)));
+            let began = Instant::now();
+            timeout(Duration::from_secs(700), activity.overdue()).await.expect("it is overdue");
+            let late = began.elapsed() - Duration::from_secs(seconds);
+            assert!(STEP <= late && late <= 3 * STEP, "{late:?} after {seconds} s");
+        }
     }
 }

@@ -3,9 +3,12 @@
 //!
 //! The number adapts, as a sender's window does in TCP. Where calls queue for something scarce, one that has all of its time behind it when its turn
 //! comes is work for nobody; so a call that takes more than half of what its method allows halves the number, once for all that were
-//! taken on before it showed, and as long as calls are done in time it grows again.
+//! taken on before it showed, and as long as calls are done in time it grows again. Time counts from the request's last byte to the answer's first: how long
+//! a caller takes to send the one or to read the other says nothing of this side.
 
 use std::{
+    cell::Cell,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -27,9 +30,15 @@ const LEAST: u32 = 64;
 /// How often the number grows, by a sixteenth: from the least to a thousand in 5 s.
 const GROWTH: Duration = Duration::from_millis(100);
 
+tokio::task_local! {
+    /// The place of the call that is being answered.
+    static PLACE: Admitted;
+}
+
 /// The calls that a server has taken on.
 pub(super) struct Admission {
     most: u32,
+    share: u32,
     limit: AtomicU32,
     taken: AtomicU32,
     refused: AtomicU32,
@@ -42,43 +51,51 @@ struct Pace {
     grown: Instant,
 }
 
-/// A call that was taken on, until it is dropped. Probes and reflection need none.
-pub(super) struct Admitted {
-    _taken: Option<Taken>,
-}
+/// A call that was taken on, until it is dropped. Probes and reflection need no place.
+pub(super) struct Admitted(Option<Taken>);
 
 struct Taken {
     admission: Arc<Admission>,
-    began: Instant,
     /// How long it may take without being a sign of overload; a stream may take any time.
     patience: Option<Duration>,
+    /// Since when it could be answered.
+    read: Cell<Option<Instant>>,
 }
 
 impl Admission {
-    /// Takes on `most` calls at a time, or fewer.
-    pub(super) fn new(most: u32) -> Self {
+    /// Takes on `most` calls at a time, or fewer, and no more than `share` on one connection.
+    pub(super) fn new(most: u32, share: u32) -> Self {
         let now = Instant::now();
         let (taken, refused) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { most, limit: AtomicU32::new(most), taken, refused, pace: Mutex::new(Pace { cut: now, grown: now }) }
+        Self {
+            most,
+            share,
+            limit: AtomicU32::new(most),
+            taken,
+            refused,
+            pace: Mutex::new(Pace { cut: now, grown: now }),
+        }
     }
 
-    /// Takes on a call.
+    /// Takes on a call beside `others` on its connection.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED`, with RetryInfo and the same as `grpc-retry-pushback-ms`.
-    pub(super) fn admit(self: &Arc<Self>, policy: &MethodPolicy) -> Result<Admitted, Status> {
+    pub(super) fn admit(self: &Arc<Self>, policy: &MethodPolicy, others: u32) -> Result<Admitted, Status> {
         // Who is overloaded is alive, and says so.
         if policy.path.starts_with("/grpc.") {
-            return Ok(Admitted { _taken: None });
+            return Ok(Admitted(None));
         }
-        if self.taken.fetch_add(1, Relaxed) < self.limit.load(Relaxed) {
-            let streams = policy.client_streaming || policy.server_streaming;
-            let patience = (!streams).then_some(policy.deadline / 2);
-            let taken = Taken { admission: Arc::clone(self), began: Instant::now(), patience };
-            return Ok(Admitted { _taken: Some(taken) });
+        if others >= self.share {
+            return Err(self.refuse());
         }
-        self.taken.fetch_sub(1, Relaxed);
-        Err(self.refuse())
+        if self.taken.fetch_add(1, Relaxed) >= self.limit.load(Relaxed) {
+            self.taken.fetch_sub(1, Relaxed);
+            return Err(self.refuse());
+        }
+        let streams = policy.client_streaming || policy.server_streaming;
+        let patience = (!streams).then_some(policy.deadline / 2);
+        Ok(Admitted(Some(Taken { admission: Arc::clone(self), patience, read: Cell::new(None) })))
     }
 
     fn refuse(&self) -> Status {
@@ -89,13 +106,13 @@ impl Admission {
         status
     }
 
-    /// Learns from a call that is over, whether it was answered or given up.
-    fn learn(&self, began: Instant, patience: Duration) {
+    /// Learns from a call that could be answered since `read`, and is answered or given up.
+    fn learn(&self, read: Instant, patience: Duration) {
         // Others learn the same at the same time.
         let Ok(mut pace) = self.pace.try_lock() else { return };
         let (now, limit) = (Instant::now(), self.limit.load(Relaxed));
-        if now - began > patience {
-            if began >= pace.cut && limit > LEAST {
+        if now - read > patience {
+            if read >= pace.cut && limit > LEAST {
                 self.limit.store((limit / 2).max(LEAST), Relaxed);
                 pace.cut = now;
             }
@@ -106,11 +123,40 @@ impl Admission {
     }
 }
 
+impl Admitted {
+    /// Answers the call. Its time is over with that, or when this is dropped.
+    pub(super) async fn answering<F: Future>(self, answer: F) -> (F::Output, Self) {
+        let mut answer = pin!(PLACE.scope(self, answer));
+        let answered = answer.as_mut().await;
+        let admitted = answer.take_value().expect("taken but here");
+        admitted.0.iter().for_each(Taken::over);
+        (answered, admitted)
+    }
+}
+
+/// Notes that the call that is being answered can be: its request was read to the end.
+pub(super) fn read() {
+    // Elsewhere than in a handler nobody waits for the answer.
+    let _ = PLACE.try_with(|Admitted(taken)| taken.iter().for_each(Taken::read));
+}
+
+impl Taken {
+    fn read(&self) {
+        if self.patience.is_some() && self.read.get().is_none() {
+            self.read.set(Some(Instant::now()));
+        }
+    }
+
+    fn over(&self) {
+        if let (Some(read), Some(patience)) = (self.read.take(), self.patience) {
+            self.admission.learn(read, patience);
+        }
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.admission.taken.fetch_sub(1, Relaxed);
-        if let Some(patience) = self.patience {
-            self.admission.learn(self.began, patience);
-        }
+        self.over();
     }
 }

@@ -25,9 +25,9 @@ pub(super) struct Answer {
     deadline: Deadline,
     record: Record,
     /// Made when the body first has to be waited for; a unary answer never is.
-    waiting: Option<Pin<Box<dyn Future<Output = Failure> + Send>>>,
-    /// For a stream, the switch that ends it.
-    stopping: Option<Shutdown>,
+    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// For a stream, what ends it before its deadline.
+    ends: Option<Ends>,
     ended: bool,
     /// What the call occupies until its end.
     _held: Held,
@@ -35,9 +35,23 @@ pub(super) struct Answer {
 
 pub(super) type Held = (Admitted, Option<Active>);
 
+/// What ends a stream before its deadline.
+#[derive(Clone)]
+pub(super) struct Ends {
+    /// The service stops.
+    pub(super) stopping: Shutdown,
+    /// The connection ends, if it may before the call has to.
+    pub(super) ending: Option<Shutdown>,
+}
+
+/// UNAVAILABLE: the call was still under way when its connection had to end.
+pub(super) fn outlasted() -> Failure {
+    Failure::unreachable("the connection has ended")
+}
+
 impl Answer {
-    pub(super) fn new(inner: Body, deadline: Deadline, record: Record, stopping: Option<Shutdown>, held: Held) -> Self {
-        Self { inner, deadline, record, waiting: None, stopping, ended: false, _held: held }
+    pub(super) fn new(inner: Body, deadline: Deadline, record: Record, ends: Option<Ends>, held: Held) -> Self {
+        Self { inner, deadline, record, waiting: None, ends, ended: false, _held: held }
     }
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -59,20 +73,30 @@ impl Answer {
         }
     }
 
-    /// Ready when the call is to end although its handler would go on.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        let (deadline, stopping) = (self.deadline, &self.stopping);
+    /// Why the call is to end although its handler would go on.
+    fn over(&self) -> Option<Failure> {
+        if self.deadline.passed() {
+            return Some(Failure::late());
+        }
+        let Ends { stopping, ending } = self.ends.as_ref()?;
+        if stopping.is_begun() {
+            return Some(Failure::unreachable("the service is stopping"));
+        }
+        ending.as_ref().is_some_and(Shutdown::is_begun).then(outlasted)
+    }
+
+    /// Ready when [`Answer::over`] has something to say.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (deadline, ends) = (self.deadline, &self.ends);
         let waiting = self.waiting.get_or_insert_with(|| {
             let late: Sleep = sleep_until(deadline.instant());
-            match stopping.clone() {
-                None => Box::pin(async move {
-                    late.await;
-                    Failure::late()
-                }),
-                Some(stopping) => Box::pin(async move {
+            match ends.clone() {
+                None => Box::pin(late),
+                Some(Ends { stopping, ending }) => Box::pin(async move {
                     tokio::select! {
-                        () = late => Failure::late(),
-                        () = stopping.begun() => Failure::unreachable("the service is stopping"),
+                        () = late => {}
+                        () = stopping.begun() => {}
+                        () = Shutdown::any_begun(ending) => {}
                     }
                 }),
             }
@@ -90,8 +114,8 @@ impl http_body::Body for Answer {
         if this.ended {
             return Poll::Ready(None);
         }
-        if this.deadline.passed() {
-            return this.end(&Failure::late().into());
+        if let Some(failure) = this.over() {
+            return this.end(&failure.into());
         }
         let inner = Pin::new(&mut this.inner);
         let traced = this.record.traced();
@@ -103,9 +127,9 @@ impl http_body::Body for Answer {
                 this.record.end(Code::Unknown);
                 Poll::Ready(None)
             }
-            Ok(Poll::Pending) => match this.poll_over(cx) {
-                Poll::Ready(failure) => this.end(&failure.into()),
-                Poll::Pending => Poll::Pending,
+            Ok(Poll::Pending) => match this.poll_over(cx).map(|()| this.over()) {
+                Poll::Ready(Some(failure)) => this.end(&failure.into()),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
             },
         }
     }

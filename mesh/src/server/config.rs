@@ -17,7 +17,7 @@ pub struct Limits {
     pub header_bytes: u32,
     /// The most connections at a time; others wait to be accepted. 4096; 16 to 65,536.
     pub connections: u32,
-    /// The most calls at a time on one connection. 1024; 16 to 16,384.
+    /// The most calls at a time on one connection, so that none has all the places; more are RESOURCE_EXHAUSTED `OVERLOADED`. 256; 16 to 16,384.
     pub streams: u32,
     /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than half of their method's deadline; more are
     /// RESOURCE_EXHAUSTED `OVERLOADED`. Health and reflection are not counted. 1024; 64 to 65,536.
@@ -27,12 +27,12 @@ pub struct Limits {
     /// How long a connection lives, ±10 %, until its caller is told to make another: so calls spread over replicas that came
     /// later, and certificates change. 30 min; 1 min to a day.
     pub age: Duration,
-    /// How long calls may go on on a connection that has reached its age or was idle; then it is cut. 60 s; 1 to 10 min, which is longer than any
-    /// call may take.
+    /// How long calls may go on on a connection that has reached its age or was idle; those that allow themselves more are UNAVAILABLE then. 60 s; 1 to
+    /// 10 min.
     pub grace: Duration,
     /// After how long without a call a connection is ended. 15 min; 1 min to a day.
     pub idle: Duration,
-    /// How long calls may go on after [`crate::Shutdown`] has begun. 10 s; 1 to 300 s.
+    /// How long calls may go on after [`crate::Shutdown`] has begun; those that are left are UNAVAILABLE then. 10 s; 1 to 300 s.
     pub drain: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Default for Limits {
             message_bytes: 64 * 1024,
             header_bytes: 16 * 1024,
             connections: 4096,
-            streams: 1024,
+            streams: 256,
             calls: 1024,
             greeting: Duration::from_secs(10),
             age: Duration::from_secs(30 * 60),

@@ -1,7 +1,11 @@
 //! One HTTP/2 connection of a server.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -51,49 +55,56 @@ pub(super) async fn speak<S>(stream: S, client: ClientAddress, known: Option<Kno
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handler = router.clone();
-    let activity = Activity::default();
-    let calls = activity.clone();
+    let activity = Activity::new();
+    tokio::select! {
+        () = calls(stream, client, known, router, &activity) => {}
+        () = activity.overdue() => tracing::debug!("a connection was cut: its peer does not take the answers"),
+    }
+}
+
+async fn calls<S>(stream: S, client: ClientAddress, known: Option<Known>, router: Router, activity: &Activity)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (handler, calls) = (router.clone(), activity.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let mut router = handler.clone();
+        let refused = refusal(&request);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(client);
-        request.extensions_mut().insert(calls.begin());
+        request.extensions_mut().insert(calls.clone());
         if let Some(known) = known.clone() {
             request.extensions_mut().insert(known);
         }
-        router.call(request)
+        match refused {
+            None => handler.clone().call(request),
+            Some(refused) => Box::pin(ready(Ok(refused))),
+        }
     });
     let limits = router.limits();
+    // More than are taken on: those beyond are to be refused, and not to wait at their caller until it is late.
+    let streams = 4 * limits.streams;
     let (line, greeting, returned) = Line::new(stream);
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE.0)
         .keep_alive_timeout(KEEPALIVE.1)
-        .max_concurrent_streams(limits.streams)
+        .max_concurrent_streams(streams)
         // A caller may give up all its calls at once; hyper's own 20 would close the connection on the calls of others.
-        .max_pending_accept_reset_streams(limits.streams as usize)
+        .max_pending_accept_reset_streams(streams as usize)
         .max_header_list_size(limits.header_bytes)
         .serve_connection(TokioIo::new(line), service);
     let mut served = Box::pin(served);
-    let farewell = tokio::select! {
+    tokio::select! {
         finished = served.as_mut() => return log(finished),
-        farewell = farewell(&router, &activity, greeting) => farewell,
-    };
-    match farewell {
-        // It would have to speak first to be told anything.
-        Farewell::Silent => return,
-        Farewell::Stop => {
-            served.as_mut().graceful_shutdown();
-            log(served.as_mut().await);
-        }
-        Farewell::Leave => {
-            served.as_mut().graceful_shutdown();
-            match timeout(limits.grace, served.as_mut()).await {
-                Ok(finished) => log(finished),
-                Err(_) => tracing::debug!("a connection was cut: its calls outlasted it"),
-            }
-        }
+        farewell = farewell(&router, activity, greeting) => match farewell {
+            // It would have to speak first to be told anything.
+            Farewell::Silent => return,
+            Farewell::Told => served.as_mut().graceful_shutdown(),
+        },
+    }
+    match activity.finish(served.as_mut(), limits, router.stopping()).await {
+        Some(finished) => log(finished),
+        None => tracing::debug!("a connection was cut: its calls outlasted it"),
     }
     drop(served);
     // The stream is dropped, and so comes back, with what served it.
@@ -102,20 +113,32 @@ where
     }
 }
 
-/// Why a connection is ended from this side.
+/// What is answered to what is no call (gRPC over HTTP/2, Requests). A page may send text anywhere without asking first.
+fn refusal<B>(request: &http::Request<B>) -> Option<http::Response<Body>> {
+    let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let status = match *request.method() {
+        Method::POST if kind.starts_with(b"application/grpc") => return None,
+        Method::POST => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut refused = http::Response::new(Body::empty());
+    *refused.status_mut() = status;
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    Some(refused)
+}
+
+/// How a connection is ended from this side.
 enum Farewell {
     /// The peer does not speak HTTP/2.
     Silent,
-    /// It is old enough, or was idle for long.
-    Leave,
-    /// The server stops.
-    Stop,
+    /// The connection is old enough, or was idle for long, or the server stops: the peer is told.
+    Told,
 }
 
 async fn farewell(router: &Router, activity: &Activity, greeting: oneshot::Receiver<()>) -> Farewell {
     let limits = router.limits();
     tokio::select! {
-        () = router.stopping().begun() => return Farewell::Stop,
+        () = router.stopping().begun() => return Farewell::Told,
         greeted = timeout(limits.greeting, greeting) => {
             if greeted.is_err() {
                 return Farewell::Silent;
@@ -123,10 +146,11 @@ async fn farewell(router: &Router, activity: &Activity, greeting: oneshot::Recei
         }
     }
     tokio::select! {
-        () = router.stopping().begun() => Farewell::Stop,
-        () = sleep(router.age()) => Farewell::Leave,
-        () = activity.idle(limits.idle) => Farewell::Leave,
+        () = router.stopping().begun() => {}
+        () = sleep(router.age()) => {}
+        () = activity.idle(limits.idle) => {}
     }
+    Farewell::Told
 }
 
 fn log(finished: Result<(), hyper::Error>) {

@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use proto::mesh::v1::ErrorReason;
 use tonic::{Code, Status, body::Body};
 
+use super::admission;
 use crate::failure::Failure;
 
 const PREFIX: usize = 5;
@@ -70,6 +71,9 @@ impl http_body::Body for Limited {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) {
+            admission::read();
+        }
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
             && let Err(status) = self.check(data)

@@ -27,6 +27,7 @@ use std::{collections::HashMap, convert::Infallible, sync::Arc};
 use tonic::{body::Body, server::NamedService};
 use tower::{Service, util::BoxCloneSyncService};
 
+pub(crate) use activity::Activity;
 pub use bind::{BindError, bind};
 pub use config::Limits;
 pub use health::Health;

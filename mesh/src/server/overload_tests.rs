@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
-use tonic::Code;
+use tonic::{Code, Status, body::Body};
 
 use crate::{
     channel::{Channel, ChannelOptions},
@@ -96,4 +99,35 @@ async fn what_was_cut_for_late_calls_grows_again() {
         assert_eq!(refused(1, "100").await, 0);
     }
     assert_eq!(refused(1024, "10").await, 0, "after 6 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_callers_are_slow_with_is_not_held_against_the_server() {
+    const LONG: Duration = Duration::from_millis(1500);
+    let echo = Echo::unary(|request| async {
+        sleep(Duration::from_millis(10)).await;
+        Ok(request.into_inner())
+    });
+    let router = echo.router(Keys::new().stack());
+    let head = || http::Request::post("/test.v1.EchoService/Once");
+    for _ in 0..5 {
+        // A request that does not end, and is given up or late.
+        let endless = || StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Status>>());
+        let request = head().body(Body::new(endless())).expect("a request");
+        let given_up = timeout(LONG, router.handle(request)).await;
+        assert!(given_up.is_err(), "it does not end");
+        let late = router.handle(head().body(Body::new(endless())).expect("a request")).await;
+        assert_eq!(crate::wire::code(late.headers()), Some(Code::DeadlineExceeded));
+        // An answer that is not read.
+        let request = head().body(Body::new(Full::from(vec![0; 5]))).expect("a request");
+        let answer = router.handle(request).await;
+        sleep(LONG).await;
+        drop(answer);
+    }
+    let channel = Channel::in_memory(router, None, ChannelOptions::default());
+    let calls = (0..1024).map(|_| {
+        let channel = channel.clone();
+        async move { say(&channel, "Once", "").await.err().map(|status| status.code()) }
+    });
+    assert_eq!(answered(calls.collect()).await, 1024);
 }

@@ -19,8 +19,14 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 
 use super::{
-    Health, Limits, Route, Stack, activity::Active, admission::Admission, body::Answer, gate::Gate, guard::guarded,
-    limit::Limited, record::Record,
+    Health, Limits, Route, Stack,
+    activity::{Active, Activity},
+    admission::Admission,
+    body::{self, Answer, Ends},
+    gate::Gate,
+    guard::guarded,
+    limit::Limited,
+    record::Record,
 };
 use crate::{
     access::{ClientAddress, Known},
@@ -77,7 +83,7 @@ impl Router {
         let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
         let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
         let (limits, tracer) = (stack.limits, stack.tracer);
-        let (admission, connections) = (Arc::new(Admission::new(limits.calls)), AtomicU32::new(0));
+        let (admission, connections) = (Arc::new(Admission::new(limits.calls, limits.streams)), AtomicU32::new(0));
         let told = Told { name, checks, gauges, calls };
         Self(Arc::new(Inner {
             gate,
@@ -149,7 +155,8 @@ impl Router {
             return Status::unimplemented("no such method").into_http();
         };
         let mut record = Record::begin(policy.path, &self.0.told.calls);
-        let admitted = match self.0.admission.admit(policy) {
+        let connection = request.extensions_mut().remove::<Activity>();
+        let admitted = match self.0.admission.admit(policy, connection.as_ref().map_or(0, Activity::calls)) {
             Ok(admitted) => admitted,
             Err(status) => {
                 record.end(status.code());
@@ -157,11 +164,16 @@ impl Router {
             }
         };
         record.trace(self.0.traced(policy, &request));
-        let held = (admitted, request.extensions_mut().remove::<Active>());
-        let asked = wire::timeout(request.headers()).unwrap_or(policy.deadline);
-        let deadline = Deadline::after(asked.min(policy.deadline));
+        let time = wire::timeout(request.headers()).unwrap_or(policy.deadline).min(policy.deadline);
+        let deadline = Deadline::after(time);
+        let active = connection.map(|connection| connection.begin(deadline));
+        // Only a call that may outlast its connection has to look out for that.
+        let ending =
+            active.as_ref().filter(|_| time > self.0.limits.grace.min(self.0.limits.drain)).map(Active::ending);
         let place = record.traced().map(|traced| traced.current().clone());
-        let response = match trace::within(place, self.0.answer(policy, route, deadline, request)).await {
+        let answer = trace::within(place, self.0.answer(policy, route, deadline, ending.clone(), request));
+        let (answered, admitted) = admitted.answering(answer).await;
+        let response = match answered {
             Ok(response) => response,
             Err(status) => status.into_http(),
         };
@@ -171,8 +183,8 @@ impl Router {
             record.end(code);
             return http::Response::from_parts(head, body);
         }
-        let stopping = policy.server_streaming.then(|| self.0.stopping.clone());
-        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, stopping, held)))
+        let ends = policy.server_streaming.then(|| Ends { stopping: self.0.stopping.clone(), ending });
+        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, ends, (admitted, active))))
     }
 }
 
@@ -192,12 +204,13 @@ impl Inner {
         self.tracer.served(policy.path, TraceContext::read(headers).filter(believed))
     }
 
-    /// The handler's answer within the deadline. The handler is dropped when that passes.
+    /// The handler's answer within the deadline, unless its connection ends before. The handler is dropped when either is over.
     async fn answer(
         &self,
         policy: &'static MethodPolicy,
         route: Route,
         deadline: Deadline,
+        ending: Option<Shutdown>,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Status> {
         // A timer lets what it guards run once before it looks at the time.
@@ -207,7 +220,13 @@ impl Inner {
         // A future within a future is moved whenever that is, until it is polled: what the handler needs is put away first.
         let handling = Box::pin(self.admitted(policy, route, request));
         let handled = deadline::within(deadline, guarded(handling));
-        timeout_at(deadline.instant(), handled).await.unwrap_or_else(|_| Err(Failure::late().into())).flatten()
+        tokio::select! {
+            handled = timeout_at(deadline.instant(), handled) => match handled {
+                Ok(handled) => handled.flatten(),
+                Err(_) => Err(Failure::late().into()),
+            },
+            () = Shutdown::any_begun(ending) => Err(body::outlasted().into()),
+        }
     }
 
     async fn admitted(

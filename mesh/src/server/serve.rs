@@ -10,7 +10,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Router, connection};
+use super::{Router, activity::LAST_ANSWERS, connection};
 use crate::{access::ClientAddress, shutdown::Shutdown, threads::Threads, tls::Tls};
 
 /// How long to wait after the operating system refused a connection, most often for want of file descriptors.
@@ -36,7 +36,7 @@ impl From<TcpListener> for Port {
 impl Router {
     /// Serves HTTP/2 with prior knowledge on `port` until `shutdown` begins; then tells probes NOT_SERVING, stops
     /// accepting, ends streams with UNAVAILABLE, and lets the other calls finish for [`super::Limits::drain`] at most. What
-    /// is left then is cut, which its callers see as UNAVAILABLE.
+    /// is left then is answered UNAVAILABLE, too, and cut half a second later.
     ///
     /// # Errors
     /// If the listener has no local address. A connection that fails is that connection's end alone.
@@ -76,11 +76,16 @@ impl Router {
         }
     }
 
-    async fn drain(&self, mut connections: JoinSet<()>) {
+    async fn drain(&self, connections: JoinSet<()>) {
         self.health().set_all(false);
         self.stopping().begin();
+        self.finish(connections).await;
+    }
+
+    /// Waits for connections that were told that the service stops, and cuts those that are left when their time is over.
+    pub(crate) async fn finish(&self, mut connections: JoinSet<()>) {
         let finished = async { while connections.join_next().await.is_some() {} };
-        if timeout(self.limits().drain, finished).await.is_err() {
+        if timeout(self.limits().drain + LAST_ANSWERS, finished).await.is_err() {
             tracing::warn!(connections = connections.len(), "cut what did not finish in time");
             connections.shutdown().await;
         }

@@ -15,10 +15,11 @@ use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tonic::{Status, body::Body};
 use tonic_web::GrpcWebLayer;
@@ -26,7 +27,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::{
     access::{ClientAddress, Known},
-    server::{self, BindError, Router},
+    server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
     tls::{TlsConfig, TlsError},
 };
@@ -98,8 +99,8 @@ impl Web {
         self.listener.local_addr()
     }
 
-    /// Answers calls of what `routers` have for persons until `shutdown` begins, and lets those under way end within the drain bound of the first.
-    /// Streams end when their own router drains.
+    /// Answers calls of what `routers` have for persons until `shutdown` begins, and lets those under way end within the drain bound of the first;
+    /// what is left then is answered UNAVAILABLE. Streams end when their own router drains.
     pub async fn serve(self, routers: Vec<Router>, shutdown: Shutdown) {
         let Some(first) = routers.first().cloned() else { return };
         let edge = Edge { routers: routers.into(), first, origins: Arc::new(self.origins), shutdown };
@@ -108,10 +109,7 @@ impl Web {
             () = edge.shutdown.begun() => {}
             () = edge.accept(self.listener, &mut connections) => {}
         }
-        let finished = async { while connections.join_next().await.is_some() {} };
-        if timeout(edge.first.limits().drain, finished).await.is_err() {
-            connections.shutdown().await;
-        }
+        edge.first.finish(connections).await;
     }
 }
 
@@ -146,11 +144,24 @@ impl Edge {
     async fn connection(self, stream: TcpStream) {
         // A connection whose other end is gone already has none.
         let (Ok(()), Ok(address)) = (stream.set_nodelay(true), stream.peer_addr()) else { return };
-        let client = ClientAddress(address.ip().to_canonical());
-        let edge = self.clone();
+        self.speak(stream, ClientAddress(address.ip().to_canonical())).await;
+    }
+
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, client: ClientAddress) {
+        let activity = Activity::new();
+        tokio::select! {
+            () = self.calls(stream, client, &activity) => {}
+            () = activity.overdue() => {}
+        }
+    }
+
+    async fn calls<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, client: ClientAddress, activity: &Activity) {
+        let (edge, calls) = (self.clone(), activity.clone());
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-            let edge = edge.clone();
-            async move { Ok::<_, Infallible>(edge.answer(client, request.map(Body::new)).await) }
+            let (edge, calls) = (edge.clone(), calls.clone());
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(calls);
+            async move { Ok::<_, Infallible>(edge.answer(client, request).await) }
         });
         let limits = self.first.limits();
         let mut builder = http1::Builder::new();
@@ -158,12 +169,10 @@ impl Edge {
         let mut served = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
         // How a browser's connection ended says nothing.
         tokio::select! {
-            _ = served.as_mut() => {}
-            () = self.over() => {
-                served.as_mut().graceful_shutdown();
-                let _ = timeout(limits.grace, served).await;
-            }
+            _ = served.as_mut() => return,
+            () = self.over() => served.as_mut().graceful_shutdown(),
         }
+        let _ = activity.finish(served, limits, &self.shutdown).await;
     }
 
     /// Waits until a connection is to end from this side.

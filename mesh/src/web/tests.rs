@@ -8,13 +8,20 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::Notify, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+    net::TcpStream,
+    sync::Notify,
+    task::JoinHandle,
+    time::timeout,
+};
 use tonic::Code;
 
 use super::*;
 use crate::{
     access::{caller, client_address},
     failure::Failure,
+    server::{Limits, Stack},
     testing::{Echo, Keys},
     token::Kind,
 };
@@ -30,10 +37,14 @@ struct Running {
 }
 
 async fn serve(echo: Echo) -> Running {
+    serve_within(echo, Limits::default()).await
+}
+
+async fn serve_within(echo: Echo, limits: Limits) -> Running {
     let config = WebConfig { listen: "127.0.0.1:0".to_owned(), origins: vec![PAGE.to_owned()] };
     let web = Web::take(&config, &TlsConfig::none()).await.expect("a port").expect("there is to be one");
     let (address, shutdown) = (web.address().expect("bound"), Shutdown::manual());
-    let served = tokio::spawn(web.serve(vec![echo.router(Keys::new().stack())], shutdown.clone()));
+    let served = tokio::spawn(web.serve(vec![echo.router(Stack { limits, ..Keys::new().stack() })], shutdown.clone()));
     Running { address, shutdown, served }
 }
 
@@ -277,6 +288,41 @@ async fn a_call_under_way_ends_well_when_the_service_stops() {
     go.notify_one();
     assert_eq!(answer(called.await.expect("no panic").body()).0, ["done"]);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_unavailable_when_the_service_has_to() {
+    let arrived = Arc::new(Notify::new());
+    let there = Arc::clone(&arrived);
+    let stuck = Echo::unary(move |_| {
+        there.notify_one();
+        std::future::pending()
+    });
+    let running = serve_within(stuck, Limits { drain: Duration::from_millis(100), ..Limits::default() }).await;
+    let called = tokio::spawn(send(running.address, binary("Public", "")));
+    arrived.notified().await;
+    running.stop().await;
+    assert_eq!(header(called.await.expect("no panic").headers(), "grpc-status"), Some("14"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_read_is_not_kept() {
+    let long = Echo::unary(|_| async { Ok("x".repeat(1024 * 1024)) });
+    let limits = Limits { calls: 64, ..Limits::default() };
+    let router = long.router(Stack { limits, ..Keys::new().stack() });
+    let origins = Arc::new(Origins::parse(&[]).expect("none"));
+    let (routers, shutdown) = (Arc::from([router.clone()]), Shutdown::manual());
+    let edge = Edge { routers, first: router, origins, shutdown };
+    let (mut near, far) = duplex(4096);
+    let served = tokio::spawn(async move { edge.speak(far, ClientAddress([127, 0, 0, 1].into())).await });
+    let body = frame("");
+    let head = format!(
+        "POST /test.v1.EchoService/Public HTTP/1.1\r\nhost: x\r\ncontent-type: {BINARY}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    near.write_all(&[head.as_bytes(), &body].concat()).await.expect("sent");
+    near.read_exact(&mut [0; 12]).await.expect("it begins to be answered");
+    timeout(Duration::from_secs(20), served).await.expect("cut").expect("no panic");
 }
 
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 use std::{convert::Infallible, pin::pin};
 
+use http::uri::PathAndQuery;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_stream::StreamExt as _;
-use tonic::body::Body;
+use tonic::{body::Body, transport::Endpoint};
+use tonic_prost::ProstCodec;
 
 use super::*;
 use crate::{
+    failure,
     server::Router,
     testing::{listen, sockets::serve_at},
 };
@@ -36,21 +39,43 @@ async fn draining_waits_for_calls_and_not_for_streams() {
     assert!(running.stop().await < Duration::from_secs(1));
     let (items, status) = listening.await.expect("no panic");
     assert_eq!((items.len(), status.map(|status| status.code())), (1, Some(Code::Unavailable)));
+
+    // One that always has something to say is asked no more, either.
+    let babbling = Echo::stream(|| tokio_stream::iter(std::iter::repeat_with(|| Ok("tick".to_owned()))));
+    let running = serve(babbling, &keys, Duration::from_secs(5)).await;
+    let channel = connect(running.address, &keys, "sso");
+    let listening = tokio::spawn(async move { listen(&channel).await });
+    sleep(Duration::from_millis(100)).await;
+    let took = running.stop().await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let (_, status) = listening.await.expect("no panic");
+    assert_eq!(status.map(|status| status.code()), Some(Code::Unavailable));
+}
+
+/// What a client that knows nothing of the mesh is told.
+async fn tell(address: SocketAddr, text: &str) -> Result<String, Status> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");
+    let mut grpc = tonic::client::Grpc::new(endpoint.connect().await.expect("connected"));
+    grpc.ready().await.expect("ready");
+    let path = PathAndQuery::from_static("/test.v1.EchoService/Once");
+    let answer = grpc.unary(Request::new(text.to_owned()), path, ProstCodec::<String, String>::default()).await;
+    answer.map(tonic::Response::into_inner)
 }
 
 #[tokio::test]
 async fn draining_has_a_bound() {
     let keys = Keys::new();
     let running = serve(slow(Duration::from_secs(60)), &keys, Duration::from_millis(200)).await;
-    let channel = connect(running.address, &keys, "sso");
-    let stuck = tokio::spawn(async move { say(&channel, "Once", "").await });
+    let address = running.address;
+    let stuck = tokio::spawn(async move { tell(address, "").await });
     // Nor does a peer that says half a word hold it up.
     let mut halting = TcpStream::connect(running.address).await.expect("connected");
     halting.write_all(b"PRI * HTTP").await.expect("written");
     sleep(Duration::from_millis(100)).await;
     let took = running.stop().await;
     assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(stuck.await.expect("no panic").expect_err("cut").code(), Code::Unavailable);
+    let status = stuck.await.expect("no panic").expect_err("its time is over");
+    assert_eq!((status.code(), failure::reason(&status).as_deref()), (Code::Unavailable, Some("UNREACHABLE")));
 }
 
 /// Says goodbye to every connection once in 40 ms, as a callee does that limits their age.
@@ -150,8 +175,15 @@ async fn calls_that_outlast_an_old_connection_have_a_grace_and_no_more() {
         Ok(request.into_inner())
     });
     let running = serve_within(echo, &keys, limits).await;
-    let channel = connect(running.address, &keys, "sso");
-    assert_eq!(say(&channel, "Once", "150").await.expect("within the grace"), "150");
-    assert_eq!(say(&channel, "Once", "1500").await.expect_err("cut").code(), Code::Unavailable);
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).expect("a URI");
+    let mut health = HealthClient::new(endpoint.connect().await.expect("connected"));
+    let mut watched = health.watch(HealthCheckRequest::default()).await.expect("watched").into_inner();
+    assert_eq!(tell(running.address, "150").await.expect("within the grace"), "150");
+    let outlasting = tell(running.address, "1500").await.expect_err("beyond it");
+    watched.message().await.expect("told").expect("serving");
+    for status in [outlasting, watched.message().await.expect_err("beyond it")] {
+        let told = (status.code(), failure::reason(&status));
+        assert_eq!(told, (Code::Unavailable, Some("UNREACHABLE".to_owned())), "in order: {status:?}");
+    }
     running.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Over real sockets, in real time: what paused time cannot show.
 
 mod ending;
+mod peers;
 
 use std::{net::SocketAddr, time::Duration};
 
