@@ -9,7 +9,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
 work=$(mktemp -d)
-chmod 755 "$work" # the user postgres has to get through it
 trap 'rm -rf "$work"' EXIT
 cargo build --locked --workspace --bins
 bin=$(realpath "${CARGO_TARGET_DIR:-target}/debug")

@@ -23,6 +23,7 @@ class Cluster:
             raise RuntimeError("there is no PostgreSQL: install Debian's package postgresql")
         self.bin = binaries[-1].parent
         self.ports = {"primary": free_port(), "standby": free_port()}
+        self.folder.parent.chmod(0o711)  # Whom the servers run as has to get through it.
         self.own(self.folder, 0o700, directory=True)
         for name, source in {"server.pem": certificate, "server.key": key}.items():
             shutil.copy(source, self.folder / name)
