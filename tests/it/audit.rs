@@ -1,19 +1,20 @@
 //! What was decided, and why, as operators read it.
 
+mod listing;
+
 use std::time::Duration;
 
 use proto::sso::v1::{
-    AuditEvent, AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest,
-    GetAccountRequest, IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest,
-    ListAuditEventsResponse, LockUserRequest, RefreshTokenRequest, RevokeOtherSessionsRequest, RevokeSessionRequest,
-    RotateKeyRequest, SignOutRequest, StartPasswordResetRequest, Tokens, sign_in_response::Outcome,
+    AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest, GetAccountRequest,
+    IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest, ListAuditEventsResponse, LockUserRequest,
+    RevokeOtherSessionsRequest, RevokeSessionRequest, SignOutRequest, StartPasswordResetRequest, Tokens,
     start_password_reset_request, token_service_client::TokenServiceClient,
 };
 use tonic::Status;
 
 use crate::{
     identifiers::change_to,
-    world::{Person, World, bearer, guess, id, nobody, reason, verification, wrong},
+    world::{Person, World, bearer, guess, id, nobody, verification, wrong},
 };
 
 pub(crate) async fn list(world: &World, request: ListAuditEventsRequest) -> Result<ListAuditEventsResponse, Status> {
@@ -33,18 +34,6 @@ pub(crate) fn sorted(events: &[(Kind, Reason)]) -> Vec<(Kind, Reason)> {
     let mut events = events.to_vec();
     events.sort();
     events
-}
-
-async fn refresh(world: &World, token: &str) -> Result<String, Status> {
-    let request = RefreshTokenRequest { refresh_token: token.to_owned() };
-    Ok(world.auth().refresh_token(request).await?.into_inner().tokens.expect("tokens").refresh_token)
-}
-
-async fn tokens(world: &World, person: &Person) -> Tokens {
-    match world.sign_in(person).await.expect("signs in").outcome {
-        Some(Outcome::Tokens(tokens)) => tokens,
-        other => panic!("no tokens: {other:?}"),
-    }
 }
 
 /// What SSO tells Social of a token.
@@ -81,11 +70,11 @@ async fn every_decision_about_a_user_is_told_with_its_reason() {
     then(&world).await;
     let tokens = crate::world::success(world.verify(&verification(&signed_up), &code).await.expect("verifies")).1;
     then(&world).await;
-    let second = refresh(&world, &tokens.refresh_token).await.expect("a successor");
+    let second = world.refresh(&tokens.refresh_token).await.expect("a successor");
     world.pass(Duration::from_secs(31)).await;
-    refresh(&world, &tokens.refresh_token).await.expect_err("used long ago");
+    world.refresh(&tokens.refresh_token).await.expect_err("used long ago");
     then(&world).await;
-    refresh(&world, &second).await.expect_err("over");
+    world.refresh(&second.refresh_token).await.expect_err("over");
     world.sign_in(&Person { password: "not the password".to_owned(), ..anna.clone() }).await.expect_err("wrong");
     let told = trail(&world, &user_id).await;
     assert_eq!(
@@ -151,7 +140,7 @@ async fn what_ends_a_session_and_what_does_not_is_told() {
     let (anna, ben) = (Person::with_email("anna"), Person::with_email("ben"));
     let (user, here) = world.join(&anna).await;
     let (_, bens) = world.join(&ben).await;
-    let (there, elsewhere) = (tokens(&world, &anna).await, tokens(&world, &anna).await);
+    let (there, elsewhere) = (world.let_in(&anna).await, world.let_in(&anna).await);
     let of = async |tokens: &Tokens| introspect(&world, &tokens.access_token).await.session_id;
     let (here_id, there_id, bens_id) = (of(&here).await, of(&there).await, of(&bens).await);
     let before = trail(&world, &user.id).await.len();
@@ -162,7 +151,7 @@ async fn what_ends_a_session_and_what_does_not_is_told() {
     }
     let request = bearer(RevokeOtherSessionsRequest {}, &here.access_token);
     assert_eq!(world.account().revoke_other_sessions(request).await.expect("done").into_inner().revoked, 1);
-    refresh(&world, &there.refresh_token).await.expect_err("over");
+    world.refresh(&there.refresh_token).await.expect_err("over");
     world.account().get_account(bearer(GetAccountRequest {}, &there.access_token)).await.expect_err("over");
     assert!(!introspect(&world, &there.access_token).await.active);
     assert!(!introspect(&world, "nonsense").await.active);
@@ -209,12 +198,12 @@ async fn a_refused_refresh_is_told_with_its_reason() {
     let anna = Person::with_email("anna");
     let (user, first) = world.join(&anna).await;
     let backup = world.back_up(onebox::Part::Sso).await;
-    let second = refresh(&world, &first.refresh_token).await.expect("a successor");
+    let second = world.refresh(&first.refresh_token).await.expect("a successor");
     world.restore(onebox::Part::Sso, Some(&backup)).await;
-    refresh(&world, &second).await.expect_err("it is ahead of what is known");
-    refresh(&world, "nonsense").await.expect_err("none");
+    world.refresh(&second.refresh_token).await.expect_err("it is ahead of what is known");
+    world.refresh("nonsense").await.expect_err("none");
     world.leap(Duration::from_secs(15 * 24 * 3600)).await;
-    refresh(&world, &first.refresh_token).await.expect_err("idle for too long");
+    world.refresh(&first.refresh_token).await.expect_err("idle for too long");
     let kinds = vec![Kind::RefreshRefused.into()];
     let page = list(&world, ListAuditEventsRequest { kinds, ..Default::default() }).await.expect("a page");
     let mut told: Vec<_> = page.events.iter().map(|one| (one.reason(), one.user_id.as_str())).collect();
@@ -281,61 +270,4 @@ async fn refusals_are_summed_and_nobody_is_named() {
     let only = ListAuditEventsRequest { kinds: vec![Kind::SignInRefused.into()], ..Default::default() };
     let counts: Vec<_> = list(&world, only).await.expect("a page").events.iter().map(|one| one.count).collect();
     assert_eq!(counts, [1, 40], "newest first");
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_are_listed_newest_first_page_by_page() {
-    let world = World::start().await;
-    then(&world).await;
-    let request = RotateKeyRequest { request_id: id(), end_others: false };
-    let channel = world.plaza().client(onebox::Part::Sso).expect("it runs");
-    TokenServiceClient::new(channel).rotate_key(world.as_operator(request)).await.expect("rotated");
-    for at in 0..5 {
-        world.pass(Duration::from_secs(10)).await;
-        world.sign_up(&Person::with_email(&format!("person{at}"))).await.expect("signs up");
-    }
-    let signed_up = ListAuditEventsRequest { kinds: vec![Kind::SignedUp.into()], page_size: 2, ..Default::default() };
-    let (mut seen, mut page_token): (Vec<AuditEvent>, _) = (Vec::new(), String::new());
-    loop {
-        let page = list(&world, ListAuditEventsRequest { page_token, ..signed_up.clone() }).await.expect("a page");
-        // What comes meanwhile is newer than every page to come.
-        world.sign_up(&Person::with_email(&format!("late{}", seen.len()))).await.expect("signs up");
-        seen.extend(page.events);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(seen.len(), 5);
-    assert!(seen.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first");
-    let between =
-        ListAuditEventsRequest { start_time: seen[3].create_time, end_time: seen[1].create_time, ..signed_up };
-    let ids: Vec<_> =
-        list(&world, between.clone()).await.expect("a page").events.into_iter().map(|one| one.id).collect();
-    assert_eq!(ids, [seen[2].id.clone(), seen[3].id.clone()]);
-    let keys = ListAuditEventsRequest { kinds: vec![Kind::KeyRotated.into()], ..Default::default() };
-    let page = list(&world, ListAuditEventsRequest { page_size: 1, ..keys.clone() }).await.expect("a page");
-    assert_eq!(page.events[0].operator, "root");
-    let token = page.next_page_token;
-    for nonsense in [
-        ListAuditEventsRequest { page_token: token, ..between },
-        ListAuditEventsRequest { kinds: vec![999], ..keys.clone() },
-        ListAuditEventsRequest { kinds: vec![1; 33], ..keys.clone() },
-        ListAuditEventsRequest { user_id: "anna".to_owned(), ..keys.clone() },
-        ListAuditEventsRequest { page_size: -1, ..keys },
-    ] {
-        assert_eq!(reason(&list(&world, nonsense).await.expect_err("no")), "INVALID_FIELDS");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_old_is_forgotten_and_a_restart_forgets_nothing() {
-    let mut world = World::start().await;
-    world.sign_in(&Person::with_email("nobody")).await.expect_err("nobody");
-    world.restart().await;
-    let refused = ListAuditEventsRequest { kinds: vec![Kind::SignInRefused.into()], ..Default::default() };
-    assert_eq!(list(&world, refused.clone()).await.expect("a page").events.len(), 1);
-    world.leap(Duration::from_secs(91 * 24 * 3600)).await;
-    world.pass(Duration::from_secs(601)).await;
-    assert!(list(&world, refused).await.expect("a page").events.is_empty());
 }

@@ -10,6 +10,22 @@ use crate::{
     world::{Person, World},
 };
 
+impl World {
+    /// A figure on the page of the admin port, by its name with its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = self.page().await;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("a number")
+    }
+
+    /// The page of the admin port.
+    pub(crate) async fn page(&self) -> String {
+        let admin = mesh::Admin::new(mesh::Shutdown::manual());
+        self.plaza().describe(&admin);
+        admin.metrics().await
+    }
+}
+
 async fn crowd(world: &World, from: usize, to: usize) {
     for number in from..to {
         world.sign_up(&Person::with_email(&format!("person{number}"))).await.expect("signs up");

@@ -2,17 +2,14 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use onebox::Edge;
 use proto::sso::v1::{
-    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest,
-    ListSessionsRequest, LockUserRequest, Session, SignOutRequest, StartCodeSignInRequest, Tokens, UnlockUserRequest,
-    User, Verification, VerifyOtpFailureReason, complete_code_sign_in_response::Outcome,
-    start_code_sign_in_request::Identifier,
+    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest, LockUserRequest,
+    SignOutRequest, StartCodeSignInRequest, Tokens, UnlockUserRequest, User, Verification, VerifyOtpFailureReason,
+    complete_code_sign_in_response::Outcome, start_code_sign_in_request::Identifier,
 };
-use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::world::{Person, World, bearer, by_code, id, nobody, reason, wrong};
+use crate::world::{Person, World, bearer, id, nobody, reason, wrong};
 
 pub(crate) fn asked(address: &str) -> StartCodeSignInRequest {
     let address = address.to_owned();
@@ -20,7 +17,7 @@ pub(crate) fn asked(address: &str) -> StartCodeSignInRequest {
     StartCodeSignInRequest { request_id: id(), identifier: Some(identifier) }
 }
 
-async fn start(world: &World, address: &str) -> Result<Verification, Status> {
+pub(crate) async fn start(world: &World, address: &str) -> Result<Verification, Status> {
     Ok(world.auth().start_code_sign_in(asked(address)).await?.into_inner().verification.expect("a verification"))
 }
 
@@ -58,7 +55,7 @@ pub(crate) async fn prepared(world: &World, person: &Person) -> CompleteCodeSign
 }
 
 /// A user whose address an operator vouched for, so that no message has gone there.
-async fn vouched(world: &World, person: &Person) -> User {
+pub(crate) async fn vouched(world: &World, person: &Person) -> User {
     let created = world.users().create_user(world.as_operator(person.create())).await.expect("created");
     created.into_inner().user.expect("a user")
 }
@@ -66,11 +63,6 @@ async fn vouched(world: &World, person: &Person) -> User {
 async fn lock(world: &World, user: &User) {
     let lock = LockUserRequest { request_id: id(), user_id: user.id.clone() };
     world.users().lock_user(world.as_operator(lock)).await.expect("locked");
-}
-
-async fn sessions(world: &World, tokens: &Tokens) -> Result<Vec<Session>, Status> {
-    let request = bearer(ListSessionsRequest {}, &tokens.access_token);
-    Ok(world.account().list_sessions(request).await?.into_inner().sessions)
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +115,7 @@ async fn a_code_signs_in_once() {
         let in_by_code = sign_in(&world, &completion(&pending, &code)).await.expect("in");
         let account = world.account().get_account(bearer(GetAccountRequest {}, &in_by_code.access_token)).await;
         assert_eq!(account.expect("hers").into_inner().user.expect("a user").id, user.id);
-        let all = sessions(&world, &before).await.expect("the other session goes on");
+        let all = world.sessions(&before).await.expect("the other session goes on");
         let labels: HashSet<_> = all.iter().map(|one| one.device_label.as_str()).collect();
         assert_eq!((all.len(), labels), (2, HashSet::from(["a phone", "a laptop"])));
         let again = complete(&world, &completion(&pending, &code)).await.expect_err("once");
@@ -211,7 +203,7 @@ async fn a_lock_and_a_new_password_end_what_was_asked_for() {
     world.users().unlock_user(world.as_operator(unlock)).await.expect("unlocked");
     let outcome = complete(&world, &completion(&locked, &ask.code)).await.expect("told");
     assert!(matches!(outcome, Outcome::Failure(_)), "what was asked for while locked opens nothing later");
-    assert_eq!(reason(&sessions(&world, &session).await.expect_err("over")), "SESSION_ENDED");
+    assert_eq!(reason(&world.sessions(&session).await.expect_err("over")), "SESSION_ENDED");
 
     let Some(proto::sso::v1::sign_in_response::Outcome::Tokens(session)) =
         world.sign_in(&anna).await.expect("in again").outcome
@@ -245,60 +237,9 @@ async fn a_lost_answer_is_had_again_and_a_restart_loses_nothing() {
     world.restart().await;
     let found = sign_in(&world, &right).await.expect("the same session");
     assert_eq!(lost.refresh_token, found.refresh_token);
-    assert_eq!(sessions(&world, &found).await.expect("good").len(), 1);
+    assert_eq!(world.sessions(&found).await.expect("good").len(), 1);
     let other = CompleteCodeSignInRequest { code: wrong(&right.code), ..right.clone() };
     assert_eq!(reason(&complete(&world, &other).await.expect_err("another request")), "REQUEST_ID_REUSED");
     world.auth().sign_out(SignOutRequest { refresh_token: found.refresh_token }).await.expect("out");
     assert_eq!(reason(&complete(&world, &right).await.expect_err("a repeat opens no new one")), "SESSION_ENDED");
-}
-
-/// All outcomes of these, given at once; and how many sessions the user has then.
-async fn all_at_once(world: &World, requests: Vec<CompleteCodeSignInRequest>) -> (Vec<Tokens>, usize) {
-    let mut racing = JoinSet::new();
-    for request in requests {
-        let mut auth = world.auth();
-        racing.spawn(async move { auth.complete_code_sign_in(request).await.map(tonic::Response::into_inner) });
-    }
-    let given = racing.join_all().await.into_iter().filter_map(|answer| match answer {
-        Ok(answer) => match answer.outcome.expect("an outcome") {
-            Outcome::Tokens(tokens) => Some(tokens),
-            Outcome::Failure(_) => None,
-        },
-        Err(status) => {
-            assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
-            None
-        }
-    });
-    let given: Vec<_> = given.collect();
-    let open = sessions(world, given.first().expect("a winner")).await.expect("it is good").len();
-    (given, open)
-}
-
-/// Two guards, either of which is enough: `store::approve` of SMS, and `challenge::end` in the commit that opens the session.
-#[tokio::test(flavor = "multi_thread")]
-async fn of_eight_right_codes_at_once_one_signs_in() {
-    let world = World::start_with(by_code, Edge::system()).await;
-    for at in 0..4 {
-        let person = Person::with_email(&format!("person{at}"));
-        vouched(&world, &person).await;
-        let pending = start(&world, &person.address).await.expect("a code");
-        let code = world.code(&person.address).await;
-        let (given, open) = all_at_once(&world, (0..8).map(|_| completion(&pending, &code)).collect()).await;
-        assert_eq!((given.len(), open), (1, 1));
-    }
-}
-
-/// `store::requests::claim`: a request that comes eight times at once is one sign-in, and each gets its tokens.
-#[tokio::test(flavor = "multi_thread")]
-async fn one_right_code_repeated_at_once_is_one_session() {
-    let world = World::start_with(by_code, Edge::system()).await;
-    for at in 0..4 {
-        let person = Person::with_email(&format!("person{at}"));
-        vouched(&world, &person).await;
-        let pending = start(&world, &person.address).await.expect("a code");
-        let right = completion(&pending, &world.code(&person.address).await);
-        let (given, open) = all_at_once(&world, vec![right; 8]).await;
-        let refresh: HashSet<_> = given.iter().map(|tokens| tokens.refresh_token.as_str()).collect();
-        assert_eq!((given.len(), refresh.len(), open), (8, 1, 1));
-    }
 }

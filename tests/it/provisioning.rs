@@ -5,13 +5,19 @@ use std::time::Duration;
 use onebox::Part;
 use proto::{
     social::v1 as social,
-    sso::v1::{ProvisioningState, Target},
+    sso::v1::{GetProvisioningRequest, Provisioning, ProvisioningState, Target},
 };
 use tonic::Code;
 
 use crate::world::{Person, World, state};
 
 impl World {
+    /// How far the targets know a user, as an operator sees it.
+    pub(crate) async fn provisioning(&self, user_id: &str) -> Vec<Provisioning> {
+        let request = self.as_operator(GetProvisioningRequest { user_id: user_id.to_owned() });
+        self.users().get_provisioning(request).await.expect("it answers").into_inner().provisioning
+    }
+
     /// Lets time pass until every target knows the user; a minute at most.
     pub(crate) async fn provisioned(&self, user_id: &str) {
         for _ in 0..120 {
@@ -75,7 +81,7 @@ async fn what_is_owed_survives_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn a_user_nobody_knows_is_not_found() {
     let world = World::start().await;
-    let request = world.as_operator(proto::sso::v1::GetProvisioningRequest { user_id: crate::world::nobody() });
+    let request = world.as_operator(GetProvisioningRequest { user_id: crate::world::nobody() });
     let refused = world.users().get_provisioning(request).await.expect_err("nobody");
     assert_eq!(refused.code(), Code::NotFound);
 }

@@ -1,18 +1,20 @@
 //! What must not be overtaken: on threads and in real time. Each goes red without the guard it names.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
+use onebox::Edge;
 use proto::sso::v1::{
-    AccountType, ChangePasswordRequest, CompletePasswordResetRequest, CreateUserRequest, GetAccountRequest,
-    LockUserRequest, StartPasswordResetRequest, Tokens, UnlockUserRequest,
-    complete_password_reset_response::Outcome as Reset, create_user_request, sign_in_response::Outcome,
+    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest, LockUserRequest,
+    StartPasswordResetRequest, Tokens, UnlockUserRequest, complete_code_sign_in_response::Outcome as InByCode,
+    complete_password_reset_response::Outcome as Reset, sign_in_response::Outcome,
     start_password_reset_request::Identifier,
 };
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     identifiers::prepared,
-    world::{Person, World, bearer, id},
+    passwordless,
+    world::{Person, World, bearer, boot::by_code, id, reason},
 };
 
 /// The check of `session::open`: a sign-in that found the password right before the lock must not begin a session after it.
@@ -41,19 +43,9 @@ async fn no_session_begins_after_a_lock() {
 }
 
 /// Somebody whom an operator vouches for, signed in: no message went to them, and the next may follow at once.
-async fn vouched(world: &World, person: &Person) -> Tokens {
-    let create = CreateUserRequest {
-        request_id: id(),
-        identifier: Some(create_user_request::Identifier::Email(person.address.clone())),
-        password: person.password.clone(),
-        username: person.username.clone(),
-        account_type: AccountType::Customer.into(),
-        vouch_identifier: true,
-        ..Default::default()
-    };
-    world.users().create_user(world.as_operator(create)).await.expect("created");
-    let Some(Outcome::Tokens(tokens)) = world.sign_in(person).await.expect("in").outcome else { panic!("no tokens") };
-    tokens
+async fn signed_in(world: &World, person: &Person) -> Tokens {
+    passwordless::vouched(world, person).await;
+    world.let_in(person).await
 }
 
 /// The end of the reset in the commit that sets the password (`challenge::end`): the owner's own change, made meanwhile, is not undone.
@@ -62,7 +54,7 @@ async fn a_reset_does_not_undo_a_change_made_meanwhile() {
     let world = World::threaded().await;
     for at in 0..12 {
         let person = Person::with_email(&format!("person{at}"));
-        let tokens = vouched(&world, &person).await;
+        let tokens = signed_in(&world, &person).await;
         let identifier = Some(Identifier::Email(person.address.clone()));
         let start = StartPasswordResetRequest { request_id: id(), identifier };
         let pending = world.auth().start_password_reset(start).await.expect("started").into_inner().verification;
@@ -93,7 +85,7 @@ async fn no_identifier_is_changed_after_a_new_password() {
     let world = World::threaded().await;
     for at in 0..12 {
         let person = Person::with_email(&format!("person{at}"));
-        let (tokens, new) = (vouched(&world, &person).await, format!("new{at}@example.com"));
+        let (tokens, new) = (signed_in(&world, &person).await, format!("new{at}@example.com"));
         let confirm = bearer(prepared(&world, &tokens, &new).await, &tokens.access_token);
         let change = ChangePasswordRequest {
             request_id: id(),
@@ -121,7 +113,7 @@ async fn no_session_begins_with_a_password_that_was_changed() {
     let world = World::threaded().await;
     for at in 0..16 {
         let person = Person::with_email(&format!("person{at}"));
-        let tokens = vouched(&world, &person).await;
+        let tokens = signed_in(&world, &person).await;
         let change = ChangePasswordRequest {
             request_id: id(),
             old_password: person.password.clone(),
@@ -143,5 +135,57 @@ async fn no_session_begins_with_a_password_that_was_changed() {
             let account = world.account().get_account(bearer(GetAccountRequest {}, &tokens.access_token)).await;
             assert!(account.is_err(), "the old password has a session");
         }
+    }
+}
+
+/// All outcomes of these, given at once; and how many sessions the user has then.
+async fn all_at_once(world: &World, requests: Vec<CompleteCodeSignInRequest>) -> (Vec<Tokens>, usize) {
+    let mut racing = JoinSet::new();
+    for request in requests {
+        let mut auth = world.auth();
+        racing.spawn(async move { auth.complete_code_sign_in(request).await.map(tonic::Response::into_inner) });
+    }
+    let given = racing.join_all().await.into_iter().filter_map(|answer| match answer {
+        Ok(answer) => match answer.outcome.expect("an outcome") {
+            InByCode::Tokens(tokens) => Some(tokens),
+            InByCode::Failure(_) => None,
+        },
+        Err(status) => {
+            assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
+            None
+        }
+    });
+    let given: Vec<_> = given.collect();
+    let open = world.sessions(given.first().expect("a winner")).await.expect("it is good").len();
+    (given, open)
+}
+
+/// Two guards, either of which is enough: `store::approve` of SMS, and `challenge::end` in the commit that opens the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_eight_right_codes_at_once_one_signs_in() {
+    let world = World::start_with(by_code, Edge::system()).await;
+    for at in 0..4 {
+        let person = Person::with_email(&format!("person{at}"));
+        passwordless::vouched(&world, &person).await;
+        let pending = passwordless::start(&world, &person.address).await.expect("a code");
+        let code = world.code(&person.address).await;
+        let (given, open) =
+            all_at_once(&world, (0..8).map(|_| passwordless::completion(&pending, &code)).collect()).await;
+        assert_eq!((given.len(), open), (1, 1));
+    }
+}
+
+/// `store::requests::claim`: a request that comes eight times at once is one sign-in, and each gets its tokens.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_right_code_repeated_at_once_is_one_session() {
+    let world = World::start_with(by_code, Edge::system()).await;
+    for at in 0..4 {
+        let person = Person::with_email(&format!("person{at}"));
+        passwordless::vouched(&world, &person).await;
+        let pending = passwordless::start(&world, &person.address).await.expect("a code");
+        let right = passwordless::completion(&pending, &world.code(&person.address).await);
+        let (given, open) = all_at_once(&world, vec![right; 8]).await;
+        let refresh: HashSet<_> = given.iter().map(|tokens| tokens.refresh_token.as_str()).collect();
+        assert_eq!((given.len(), refresh.len(), open), (8, 1, 1));
     }
 }

@@ -116,7 +116,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
         &[
             ("sms/tests/flows/races.rs", "of_eight_right_guesses_one_is_approved"),
             ("tests/it/otp.rs", "eight_right_codes_at_once_have_one_winner"),
-            ("tests/it/passwordless.rs", "of_eight_right_codes_at_once_one_signs_in"),
+            ("tests/it/races.rs", "of_eight_right_codes_at_once_one_signs_in"),
         ],
     ),
     (
@@ -164,7 +164,7 @@ const RULES: &[(&str, &str, &[Test])] = &[
     (
         "V7.5.1",
         "what changes how one signs in asks for more than a session",
-        &[("tests/it/identifiers.rs", "an_old_session_needs_the_password")],
+        &[("tests/it/identifiers/refused.rs", "an_old_session_needs_the_password")],
     ),
     (
         "V7.5.2",

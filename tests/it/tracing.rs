@@ -21,7 +21,7 @@ use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 use crate::{
     collector::{Collector, Told},
-    wire::Mesh,
+    wire::servers::Mesh,
     world::{Person, World},
 };
 

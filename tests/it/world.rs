@@ -3,11 +3,12 @@
 //! Time is tokio's, paused: nothing here waits, and a test moves the clock itself. Databases and hashing run on the test's own thread, so that paused
 //! time never runs ahead of them.
 
+pub(crate) mod boot;
+
 use std::time::{Duration, SystemTime};
 
-use ::sms::CarrierConfig;
 use mesh::Channel;
-use onebox::{Config, Edge, Onebox, Part};
+use onebox::{Onebox, Part};
 use proto::{
     blog::v1::author_service_client::AuthorServiceClient,
     sms::v1::{self as sms, inbox_service_client::InboxServiceClient},
@@ -23,13 +24,8 @@ use proto::{
 use tonic::{Request, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
-use crate::{
-    storage::{Backup, Storage},
-    trace::Trace,
-};
-
-/// When every world begins.
-pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
+use self::boot::Settings;
+use crate::{storage::Storage, trace::Trace};
 
 /// Four services on databases of their own.
 pub(crate) struct World {
@@ -39,14 +35,6 @@ pub(crate) struct World {
     storage: Storage,
     /// Last, so that it sees the end as well.
     trace: Trace,
-}
-
-/// What a world's settings are made of the usual ones by.
-type Settings = fn(&mut Config);
-
-/// Persons may sign in by a code.
-pub(crate) fn by_code(config: &mut Config) {
-    config.sso.sign_in.by_code = true;
 }
 
 /// Somebody who signs up: an address and what they would type.
@@ -140,85 +128,14 @@ fn authorize(metadata: &mut MetadataMap, token: &str) {
 }
 
 impl World {
-    /// A world where nobody has signed up.
-    pub(crate) async fn start() -> Self {
-        Self::start_at(edge(1)).await
-    }
-
-    /// A world where nobody has signed up, in these surroundings.
-    pub(crate) async fn start_at(edge: Edge) -> Self {
-        Self::start_with(|_| {}, edge).await
-    }
-
-    /// The same, with settings other than the usual.
-    pub(crate) async fn start_with(settings: Settings, edge: Edge) -> Self {
-        let (storage, trace) = (Storage::new(), Trace::begin());
-        let plaza = Onebox::start(config(&storage, settings), edge).await.expect("plaza starts");
-        Self { plaza: Some(plaza), settings, storage, trace }
-    }
-
-    /// A world where nobody has signed up, with settings other than the usual.
-    pub(crate) async fn with(settings: Settings) -> Self {
-        Self::start_with(settings, edge(1)).await
-    }
-
-    /// A world where persons may sign in by a code.
-    pub(crate) async fn by_code() -> Self {
-        Self::with(by_code).await
-    }
-
     /// What was logged so far.
     pub(crate) fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// A world where nobody has signed up, every flow is switched on, and things go wrong as asked.
-    pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
-        Self::start_with(by_code, Edge { faults, ..edge(1) }).await
-    }
-
     /// The whole, to stop parts of it.
     pub(crate) fn plaza_mut(&mut self) -> &mut Onebox {
         self.plaza.as_mut().expect("it runs")
-    }
-
-    /// A world on real time and real threads, where calls at once are at once: for races.
-    pub(crate) async fn threaded() -> Self {
-        Self::start_at(Edge::system()).await
-    }
-
-    /// Stops all four services and starts them again on the same data.
-    pub(crate) async fn restart(&mut self) {
-        self.restart_with(self.settings).await;
-    }
-
-    /// The same, with other settings.
-    pub(crate) async fn restart_with(&mut self, settings: Settings) {
-        self.settings = settings;
-        // The clock goes on where it was.
-        let edge = self.plaza().edge().clone();
-        self.plaza.take().expect("it runs").stop().await;
-        self.plaza = Some(Onebox::start(config(&self.storage, self.settings), edge).await.expect("plaza starts again"));
-    }
-
-    /// What a part's database holds now.
-    pub(crate) async fn back_up(&mut self, part: Part) -> Backup {
-        self.plaza_mut().stop_part(part).await;
-        let backup = self.storage.back_up(part);
-        self.plaza_mut().start_part(part).await.expect("it starts again");
-        backup
-    }
-
-    /// Puts a backup in place of what a part's database holds; none is the loss of everything.
-    pub(crate) async fn restore(&mut self, part: Part, backup: Option<&Backup>) {
-        self.plaza_mut().stop_part(part).await;
-        self.storage.restore(part, backup);
-        self.plaza_mut().start_part(part).await.expect("it starts on the backup");
-    }
-
-    /// Stops all four services.
-    pub(crate) async fn stop(mut self) {
-        self.plaza.take().expect("it runs").stop().await;
     }
 
     /// The whole, to take parts away and bring them back.
@@ -322,26 +239,6 @@ impl World {
         self.trace.secret(&code);
         code
     }
-
-    /// How far the targets know a user, as an operator sees it.
-    pub(crate) async fn provisioning(&self, user_id: &str) -> Vec<Provisioning> {
-        let request = self.as_operator(sso::GetProvisioningRequest { user_id: user_id.to_owned() });
-        self.users().get_provisioning(request).await.expect("it answers").into_inner().provisioning
-    }
-
-    /// A figure on the page of the admin port, by its name with its labels.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let page = self.page().await;
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().expect("a number")
-    }
-
-    /// The page of the admin port.
-    pub(crate) async fn page(&self) -> String {
-        let admin = mesh::Admin::new(mesh::Shutdown::manual());
-        self.plaza().describe(&admin);
-        admin.metrics().await
-    }
 }
 
 /// A guess, with a fresh id.
@@ -398,17 +295,4 @@ pub(crate) fn nobody() -> String {
 
 fn canonical(address: &str) -> String {
     if address.contains('@') { address.to_lowercase() } else { address.replace([' ', '-', '(', ')'], "") }
-}
-
-fn config(storage: &Storage, settings: Settings) -> Config {
-    let mut config = storage.config();
-    // What is shown here does not depend on the cost, and 12 takes a quarter of a second each.
-    config.sso.passwords.cost = 4;
-    config.sms.carrier = CarrierConfig::Development { console: false };
-    settings(&mut config);
-    config
-}
-
-fn edge(seed: u64) -> Edge {
-    Edge::simulated(SystemTime::UNIX_EPOCH + START, seed)
 }

@@ -33,7 +33,7 @@ impl AuthService for Auth {
 
     async fn send_otp(&self, request: Request<SendOtpRequest>) -> Result<Response<SendOtpResponse>, Status> {
         let address = client_address(&request);
-        let ask: parse::SendOtp = request.into_inner().try_into()?;
+        let ask: parse::codes::SendOtp = request.into_inner().try_into()?;
         let pending = otp::send(&self.0, ask.request_id, ask.verification_id, address).await?;
         Ok(Response::new(SendOtpResponse { verification: Some(render::verification(pending)) }))
     }

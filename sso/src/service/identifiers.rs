@@ -58,7 +58,7 @@ impl TryFrom<pb::ConfirmIdentifierChangeRequest> for Confirm {
         let mut fields = Fields::default();
         let request_id = fields.request_id("request_id", &request.request_id);
         let verification_id = fields.id("verification_id", &request.verification_id);
-        let code = fields.take("code", parse::code(&request.code));
+        let code = fields.take("code", parse::codes::code(&request.code));
         fields.finish((|| Some(Self { request_id: request_id?, verification_id: verification_id?, code: code? }))())
     }
 }

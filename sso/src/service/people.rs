@@ -21,7 +21,7 @@ impl TryFrom<UpdateUserRequest> for Change {
         let mask = Mask::read(&mut fields, &request);
         let kind = match mask {
             Some(Mask { kind: true, .. }) => {
-                parse::account_kind(&mut fields, request.account_type, request.official_tier).map(Some)
+                parse::create::account_kind(&mut fields, request.account_type, request.official_tier).map(Some)
             }
             _ => Some(None),
         };

@@ -1,0 +1,266 @@
+//! The model, and what each step does to it and to the world.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use onebox::Part;
+use proto::sso::v1::{self as sso, AccountType, OfficialTier, Target};
+use tonic::{Code, Status};
+
+use super::{Step, weather::Weather};
+use crate::{
+    reconcile::{of, reconcile},
+    storage::Backup,
+    targets::change,
+    world::{Person, World, id},
+};
+
+const PARTS: [Part; 3] = [Part::Sso, Part::Social, Part::Blog];
+const TARGETS: [Target; 2] = [Target::Social, Target::Blog];
+
+/// What SSO should hold: whom, and as an account of which tier. 0 is a customer.
+type Truth = BTreeMap<String, u8>;
+
+pub(super) struct History {
+    world: World,
+    weather: Weather,
+    truth: Truth,
+    /// All who ever were, in the order of their coming.
+    everybody: Vec<String>,
+    /// Whose deletion each target knows of.
+    buried: [BTreeSet<String>; 2],
+    /// Who was deleted since nothing was owed.
+    dying: BTreeSet<String>,
+    backup: Option<(Backup, Truth)>,
+    /// Of each target, with whom it knew and whom it had buried.
+    backups: [Option<(Backup, Truth, BTreeSet<String>)>; 2],
+}
+
+impl History {
+    pub(super) async fn new() -> Self {
+        let weather = Weather::new();
+        let world = World::with_faults(weather.faults()).await;
+        let (truth, everybody, buried, dying) = Default::default();
+        Self { world, weather, truth, everybody, buried, dying, backup: None, backups: [None, None] }
+    }
+
+    pub(super) async fn take(&mut self, step: Step) {
+        match step {
+            Step::Create(stop) => {
+                self.weather.left.store(stop, Ordering::SeqCst);
+                self.create().await;
+            }
+            Step::Change(who, tier) => self.change(who, tier).await,
+            Step::Race(who, tiers, late) => {
+                if late {
+                    self.weather.hold_next();
+                }
+                self.race(who, tiers).await;
+            }
+            Step::Delete(who) => self.delete(who).await,
+            Step::Retry(who) => self.retry(who).await,
+            Step::Pass(seconds) => self.pass(Duration::from_secs(seconds)).await,
+            Step::Weather(target, wrong) => self.weather.wrong[target].store(wrong, Ordering::SeqCst),
+            Step::Stop(after) => self.weather.left.store(after, Ordering::SeqCst),
+            Step::Reconcile(target) => {
+                self.settle().await;
+                reconcile(&self.world, of(TARGETS[target])).await;
+            }
+            Step::BackUp(0) => {
+                self.revive().await;
+                self.weather.left.store(-1, Ordering::SeqCst);
+                self.backup = Some((self.world.back_up(Part::Sso).await, self.truth.clone()));
+            }
+            Step::BackUp(part) => {
+                self.settle().await;
+                let kept = self.world.back_up(PARTS[part]).await;
+                self.backups[part - 1] = Some((kept, self.truth.clone(), self.buried[part - 1].clone()));
+            }
+            Step::Restore(part) => self.restore(part).await,
+        }
+    }
+
+    async fn create(&mut self) {
+        let person = Person::with_email(&format!("person{}", self.everybody.len()));
+        let request = person.create();
+        let answer = self
+            .until_answered(async |world| {
+                world.users().create_user(world.as_operator(request.clone())).await.map(tonic::Response::into_inner)
+            })
+            .await;
+        let user_id = answer.expect("nothing is in the way of a new name").user.expect("a user").id;
+        self.everybody.push(user_id.clone());
+        self.truth.insert(user_id, 0);
+    }
+
+    async fn change(&mut self, who: usize, tier: u8) {
+        let Some(user_id) = self.one(who) else { return };
+        let request = change(&user_id, OfficialTier::try_from(i32::from(tier)).expect("a tier"));
+        let changed = self.until_answered(async |world| world.update(request.clone()).await).await;
+        match self.truth.get_mut(&user_id) {
+            Some(known) => {
+                changed.expect("changed");
+                *known = tier;
+            }
+            None => assert_eq!(changed.expect_err("it is deleted").code(), Code::NotFound),
+        }
+    }
+
+    async fn race(&mut self, who: usize, tiers: [u8; 2]) {
+        let Some(user_id) = self.one(who) else { return };
+        let requests = tiers.map(|tier| change(&user_id, OfficialTier::try_from(i32::from(tier)).expect("a tier")));
+        let second = async {
+            self.world.pass(Duration::from_millis(100)).await;
+            self.world.update(requests[1].clone()).await
+        };
+        let answers = tokio::join!(self.world.update(requests[0].clone()), second);
+        drop(answers);
+        self.revive().await;
+        for request in requests {
+            // What was done is not done again.
+            let changed = self.until_answered(async |world| world.update(request.clone()).await).await;
+            assert_eq!(changed.is_ok(), self.truth.contains_key(&user_id), "{changed:?}");
+        }
+        self.weather.left.store(-1, Ordering::SeqCst);
+        if let Some(known) = self.truth.get_mut(&user_id) {
+            let (_, _, tier, _) = self.world.sso_knows(&user_id).await.expect("it is there");
+            *known = u8::try_from(tier).expect("a tier");
+            assert!(tiers.contains(known), "{known} is neither of {tiers:?}");
+        }
+    }
+
+    async fn delete(&mut self, who: usize) {
+        let Some(user_id) = self.one(who) else { return };
+        let request_id = id();
+        let deleted = self.until_answered(async |world| world.delete(&request_id, &user_id).await).await;
+        match self.truth.remove(&user_id) {
+            Some(_) => {
+                deleted.expect("deleted");
+                self.dying.insert(user_id);
+            }
+            None => assert_eq!(deleted.expect_err("it is deleted").code(), Code::NotFound),
+        }
+    }
+
+    async fn retry(&mut self, who: usize) {
+        let Some(user_id) = self.one(who) else { return };
+        let scope = Some(sso::retry_provisioning_request::Scope::UserId(user_id.clone()));
+        let request = sso::RetryProvisioningRequest { scope };
+        let retried = self
+            .until_answered(async |world| {
+                world.users().retry_provisioning(world.as_operator(request.clone())).await.map(drop)
+            })
+            .await;
+        // A deletion may be owed, and then there is something to retry.
+        assert!(retried.is_ok() || !self.truth.contains_key(&user_id), "{retried:?}");
+    }
+
+    /// Asks the same again until it is answered, as a client does, and starts SSO again if it has stopped.
+    async fn until_answered<T>(&mut self, ask: impl AsyncFn(&World) -> Result<T, Status>) -> Result<T, Status> {
+        for _ in 0..20 {
+            let answer = ask(&self.world).await;
+            self.revive().await;
+            match answer {
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                    self.world.pass(Duration::from_millis(500)).await;
+                }
+                answer => return answer,
+            }
+        }
+        panic!("no answer");
+    }
+
+    /// Starts SSO again if it has stopped: its leases are left as they are.
+    async fn revive(&mut self) {
+        if self.weather.has_stopped() {
+            self.world.plaza_mut().stop_part(Part::Sso).await;
+            self.weather.left.store(-1, Ordering::SeqCst);
+            self.world.plaza_mut().start_part(Part::Sso).await.expect("SSO starts again");
+        }
+    }
+
+    async fn pass(&mut self, time: Duration) {
+        self.world.pass(time).await;
+        self.revive().await;
+    }
+
+    fn one(&self, who: usize) -> Option<String> {
+        (!self.everybody.is_empty()).then(|| self.everybody[who % self.everybody.len()].clone())
+    }
+
+    /// Nothing goes wrong any more, and nothing is owed: then the targets know all that SSO knows, deletions too.
+    async fn settle(&mut self) {
+        self.revive().await;
+        self.weather.clear();
+        self.world.settled().await;
+        self.buried.iter_mut().for_each(|buried| buried.extend(self.dying.iter().cloned()));
+        self.dying.clear();
+    }
+
+    /// The same, with what only a comparison finds.
+    async fn compare(&mut self, delete_unknown: bool) {
+        self.settle().await;
+        for target in TARGETS {
+            // What changed within a minute is left alone.
+            self.world.pass(Duration::from_secs(61)).await;
+            reconcile(&self.world, sso::ReconcileProvisioningRequest { delete_unknown, ..of(target) }).await;
+            self.world.settled().await;
+        }
+    }
+
+    async fn restore(&mut self, part: usize) {
+        self.settle().await;
+        if part == 0 {
+            let Some((backup, truth)) = self.backup.clone() else { return };
+            self.world.restore(Part::Sso, Some(&backup)).await;
+            let before = std::mem::replace(&mut self.truth, truth);
+            // Whom a target has buried is deleted, whatever SSO remembers; whom SSO never heard of is deleted when operators say so, below.
+            let buried: BTreeSet<_> = self.buried.iter().flatten().cloned().collect();
+            let back = std::mem::take(&mut self.truth);
+            let (doomed, alive): (Truth, Truth) = back.into_iter().partition(|(one, _)| buried.contains(one));
+            self.truth = alive;
+            self.change_twice(doomed).await;
+            self.dying.extend(before.into_keys().filter(|one| !self.truth.contains_key(one)));
+        } else {
+            let Some((backup, truth, buried)) = self.backups[part - 1].clone() else { return };
+            self.world.restore(PARTS[part], Some(&backup)).await;
+            let unknown = truth.into_keys().filter(|one| !self.truth.contains_key(one));
+            self.buried[part - 1] = unknown.chain(buried).collect();
+        }
+        // As operators do after a restore, before they let anyone in.
+        self.compare(true).await;
+    }
+
+    /// Somebody is at those who are back from the dead, before anybody has compared anything. Whether each is there by then is all the same.
+    async fn change_twice(&mut self, doomed: Truth) {
+        for (one, _) in doomed {
+            for tier in [OfficialTier::Verified, OfficialTier::Premium] {
+                let _ = self.world.make_official(&one, tier).await;
+            }
+            self.dying.insert(one);
+        }
+    }
+
+    /// All three hold whom the model holds, as it holds them, and nobody else.
+    pub(super) async fn check(mut self) {
+        self.settle().await;
+        for one in &self.everybody {
+            self.world.agree(one, "in the end").await;
+            let known = self.world.sso_knows(one).await.map(|(_, kind, tier, _)| (kind, tier));
+            let should = self.truth.get(one).map(|tier| match tier {
+                0 => (AccountType::Customer as i32, 0),
+                tier => (AccountType::Official as i32, i32::from(*tier)),
+            });
+            assert_eq!(known, should, "{one}");
+        }
+        for target in TARGETS {
+            let left = reconcile(&self.world, of(target)).await;
+            assert!(left.is_empty(), "{target:?} still differs: {left:?}");
+        }
+        assert!(self.world.all_owed().await.is_empty());
+        self.world.stop().await;
+    }
+}
