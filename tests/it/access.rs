@@ -2,11 +2,11 @@
 
 use mesh::Channel;
 use onebox::Part;
-use proto::sso::v1::{LockUserRequest, sign_in_response::Outcome};
+use proto::sso::v1::sign_in_response::Outcome;
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use crate::world::{Person, World, bearer, id, reason, verification};
+use crate::world::{Person, World, bearer, reason, verification};
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,8 +135,7 @@ async fn a_locked_person_is_out_whatever_token_is_left() {
     let world = World::start().await;
     let anna = Person::with_email("anna");
     let (user, tokens) = world.join(&anna).await;
-    let lock = LockUserRequest { request_id: id(), user_id: user.id };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.lock(&user.id).await.expect("locked");
     assert_eq!(reason(&world.sign_in(&anna).await.expect_err("no new token")), "CREDENTIALS_INVALID");
     let persons = || TABLE.iter().filter(|(_, may)| *may == May::Person);
     for (path, _) in persons().filter(|(path, _)| path.starts_with("/sso.")) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto::sso::v1::{
     AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest, GetAccountRequest,
-    IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest, ListAuditEventsResponse, LockUserRequest,
+    IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest, ListAuditEventsResponse,
     RevokeOtherSessionsRequest, RevokeSessionRequest, SignOutRequest, StartPasswordResetRequest, Tokens,
     start_password_reset_request, token_service_client::TokenServiceClient,
 };
@@ -86,8 +86,7 @@ async fn every_decision_about_a_user_is_told_with_its_reason() {
         ])
     );
     then(&world).await;
-    let lock = LockUserRequest { request_id: id(), user_id: user_id.clone() };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.lock(&user_id).await.expect("locked");
     then(&world).await;
     world.sign_in(&anna).await.expect_err("locked");
     assert_eq!(

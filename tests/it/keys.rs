@@ -13,7 +13,7 @@ use onebox::Part;
 use proto::{
     social::v1::UpdateProfileRequest,
     sso::v1::{
-        GetAccountRequest, ListPublicKeysRequest, PublicKey, RefreshTokenRequest, RotateKeyRequest, Tokens,
+        GetAccountRequest, ListPublicKeysRequest, PublicKey, RotateKeyRequest, Tokens,
         token_service_client::TokenServiceClient,
     },
 };
@@ -42,11 +42,6 @@ fn kid(tokens: &Tokens) -> String {
     text.trim_start_matches("{\"kid\":\"").trim_end_matches("\"}").to_owned()
 }
 
-async fn refresh(world: &World, tokens: &Tokens) -> Tokens {
-    let request = RefreshTokenRequest { refresh_token: tokens.refresh_token.clone() };
-    world.auth().refresh_token(request).await.expect("refreshed").into_inner().tokens.expect("tokens")
-}
-
 /// Whether SSO and Social honour an access token.
 async fn honoured(world: &World, tokens: &Tokens) -> (bool, bool) {
     let sso = world.account().get_account(bearer(GetAccountRequest {}, &tokens.access_token)).await;
@@ -67,15 +62,15 @@ async fn a_key_is_published_before_it_signs_and_kept_until_its_last_token_is_dea
     assert_eq!((published.len(), &published[1].key_id), (2, &first), "newest first");
     let second = published[0].key_id.clone();
     assert!(published[0].expire_time.is_none() && published[1].expire_time.is_some());
-    let tokens = refresh(&world, &tokens).await;
+    let tokens = world.refresh(&tokens.refresh_token).await.expect("refreshed");
     assert_eq!(kid(&tokens), first, "published, and signs nothing yet");
 
     world.pass(HOUR - Duration::from_secs(62)).await;
-    let last = refresh(&world, &tokens).await;
+    let last = world.refresh(&tokens.refresh_token).await.expect("refreshed");
     assert_eq!(kid(&last), first);
     world.restart().await;
     world.pass(Duration::from_secs(62)).await;
-    let tokens = refresh(&world, &last).await;
+    let tokens = world.refresh(&last.refresh_token).await.expect("refreshed");
     assert_eq!(kid(&tokens), second);
     assert_eq!(honoured(&world, &last).await, (true, true), "the last token of the old key");
     assert_eq!(honoured(&world, &tokens).await, (true, true));
@@ -103,7 +98,7 @@ async fn a_leaked_key_ends_at_once() {
     assert_eq!(reason(&status), "REQUEST_ID_REUSED");
 
     assert!(!honoured(&world, &tokens).await.0, "SSO refuses the old key at once");
-    let fresh = refresh(&world, &tokens).await;
+    let fresh = world.refresh(&tokens.refresh_token).await.expect("refreshed");
     assert_ne!(kid(&fresh), kid(&tokens));
     world.pass(Duration::from_secs(4)).await;
     assert_eq!(honoured(&world, &fresh).await, (true, true));

@@ -15,14 +15,18 @@ use tonic::{Code, Status};
 
 use crate::world::{Person, World, bearer, id, nobody, reason, state, verification};
 
-async fn lock(world: &World, user_id: &str) -> Result<User, Status> {
-    let request = LockUserRequest { request_id: id(), user_id: user_id.to_owned() };
-    Ok(world.users().lock_user(world.as_operator(request)).await?.into_inner().user.expect("a user"))
-}
+impl World {
+    /// An operator locks a user.
+    pub(crate) async fn lock(&self, user_id: &str) -> Result<User, Status> {
+        let request = LockUserRequest { request_id: id(), user_id: user_id.to_owned() };
+        Ok(self.users().lock_user(self.as_operator(request)).await?.into_inner().user.expect("a user"))
+    }
 
-async fn unlock(world: &World, user_id: &str) -> Result<User, Status> {
-    let request = UnlockUserRequest { request_id: id(), user_id: user_id.to_owned() };
-    Ok(world.users().unlock_user(world.as_operator(request)).await?.into_inner().user.expect("a user"))
+    /// An operator lets a user in again.
+    pub(crate) async fn unlock(&self, user_id: &str) -> Result<User, Status> {
+        let request = UnlockUserRequest { request_id: id(), user_id: user_id.to_owned() };
+        Ok(self.users().unlock_user(self.as_operator(request)).await?.into_inner().user.expect("a user"))
+    }
 }
 
 async fn list(world: &World, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
@@ -35,7 +39,7 @@ async fn a_locked_user_is_out_and_looks_like_nobody() {
     let anna = Person::with_email("anna");
     let (user, tokens) = world.join(&anna).await;
     for _ in 0..2 {
-        assert!(lock(&world, &user.id).await.expect("locked").lock_time.is_some());
+        assert!(world.lock(&user.id).await.expect("locked").lock_time.is_some());
     }
     let refresh = RefreshTokenRequest { refresh_token: tokens.refresh_token.clone() };
     assert_eq!(reason(&world.auth().refresh_token(refresh).await.expect_err("over")), "SESSION_ENDED");
@@ -47,9 +51,9 @@ async fn a_locked_user_is_out_and_looks_like_nobody() {
         (locked.code(), locked.message(), locked.details()),
         (unknown.code(), unknown.message(), unknown.details())
     );
-    assert!(unlock(&world, &user.id).await.expect("unlocked").lock_time.is_none());
+    assert!(world.unlock(&user.id).await.expect("unlocked").lock_time.is_none());
     assert!(matches!(world.sign_in(&anna).await.expect("in again").outcome, Some(Outcome::Tokens(_))));
-    let status = lock(&world, &nobody()).await.expect_err("nobody");
+    let status = world.lock(&nobody()).await.expect_err("nobody");
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "USER_NOT_FOUND"));
 }
 
@@ -59,7 +63,7 @@ async fn a_code_on_its_way_lets_no_locked_user_in() {
     let anna = Person::with_email("anna");
     let signed_up = world.sign_up(&anna).await.expect("signs up");
     let code = world.code(&anna.address).await;
-    lock(&world, &signed_up.user.as_ref().expect("a user").id).await.expect("locked");
+    world.lock(&signed_up.user.as_ref().expect("a user").id).await.expect("locked");
     let status = world.verify(&verification(&signed_up), &code).await.expect_err("dead");
     assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
 }
@@ -85,7 +89,7 @@ async fn users_are_listed_page_by_page() {
         }
     }
     assert_eq!(seen, ids);
-    lock(&world, &ids[3]).await.expect("locked");
+    world.lock(&ids[3]).await.expect("locked");
     let only_locked = ListUsersRequest { state: UserState::Locked.into(), ..Default::default() };
     let page = list(&world, only_locked.clone()).await.expect("a page");
     assert_eq!((page.users.len(), page.users[0].id.as_str()), (1, ids[3].as_str()));
@@ -157,7 +161,7 @@ async fn users_are_filtered_and_pages_do_not_shift() {
     let between =
         ListUsersRequest { start_time: people[1].create_time, end_time: people[3].create_time, ..any.clone() };
     assert_eq!(ids(between).await, [people[1].id.clone(), people[2].id.clone()]);
-    lock(&world, &people[0].id).await.expect("locked");
+    world.lock(&people[0].id).await.expect("locked");
     let active = ListUsersRequest { state: UserState::Active.into(), page_size: 2, ..any };
     let first = list(&world, active.clone()).await.expect("a page");
     world.sign_up(&Person::with_email("late")).await.expect("signs up");

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use proto::sso::v1::{
-    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest, LockUserRequest,
-    SignOutRequest, StartCodeSignInRequest, Tokens, UnlockUserRequest, User, Verification, VerifyOtpFailureReason,
+    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest, SignOutRequest,
+    StartCodeSignInRequest, Tokens, User, Verification, VerifyOtpFailureReason,
     complete_code_sign_in_response::Outcome, start_code_sign_in_request::Identifier,
 };
 use tonic::{Code, Status};
@@ -60,17 +60,12 @@ pub(crate) async fn vouched(world: &World, person: &Person) -> User {
     created.into_inner().user.expect("a user")
 }
 
-async fn lock(world: &World, user: &User) {
-    let lock = LockUserRequest { request_id: id(), user_id: user.id.clone() };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
-}
-
 #[tokio::test(start_paused = true)]
 async fn while_it_is_off_everybody_is_refused_alike() {
     let world = World::start().await;
     let (anna, ben) = (Person::with_email("anna"), Person::with_email("ben"));
     vouched(&world, &anna).await;
-    lock(&world, &vouched(&world, &ben).await).await;
+    world.lock(&vouched(&world, &ben).await.id).await.expect("locked");
     let unknown = start(&world, "nobody@example.com").await.expect_err("off");
     assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::FailedPrecondition, "CODE_SIGN_IN_OFF"));
     let pending = Verification { verification_id: nobody(), ..Verification::default() };
@@ -128,7 +123,7 @@ async fn a_sign_in_by_code_looks_the_same_whoever_asks_for_whatever() {
     let world = World::by_code().await;
     let (anna, ben, cleo) = (Person::with_email("anna"), Person::with_email("ben"), Person::with_email("cleo"));
     vouched(&world, &anna).await;
-    lock(&world, &vouched(&world, &ben).await).await;
+    world.lock(&vouched(&world, &ben).await.id).await.expect("locked");
     let unverified = proto::sso::v1::CreateUserRequest { vouch_identifier: false, ..cleo.create() };
     world.users().create_user(world.as_operator(unverified)).await.expect("created");
     let mut seen = Vec::new();
@@ -194,13 +189,12 @@ async fn a_lock_and_a_new_password_end_what_was_asked_for() {
     let anna = Person::with_email("anna");
     let (user, session) = world.join(&anna).await;
     let ask = prepared(&world, &anna).await;
-    lock(&world, &user).await;
+    world.lock(&user.id).await.expect("locked");
     assert_eq!(reason(&complete(&world, &ask).await.expect_err("dead")), "VERIFICATION_NOT_FOUND");
     world.pass(Duration::from_secs(600)).await;
     let locked = start(&world, &anna.address).await.expect("the same answer");
     assert!(world.messages(&anna.address).await[0].code.is_empty(), "a locked user gets no code");
-    let unlock = UnlockUserRequest { request_id: id(), user_id: user.id };
-    world.users().unlock_user(world.as_operator(unlock)).await.expect("unlocked");
+    world.unlock(&user.id).await.expect("unlocked");
     let outcome = complete(&world, &completion(&locked, &ask.code)).await.expect("told");
     assert!(matches!(outcome, Outcome::Failure(_)), "what was asked for while locked opens nothing later");
     assert_eq!(reason(&world.sessions(&session).await.expect_err("over")), "SESSION_ENDED");

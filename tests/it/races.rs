@@ -4,8 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use onebox::Edge;
 use proto::sso::v1::{
-    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest, LockUserRequest,
-    StartPasswordResetRequest, Tokens, UnlockUserRequest, complete_code_sign_in_response::Outcome as InByCode,
+    ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest,
+    StartPasswordResetRequest, Tokens, complete_code_sign_in_response::Outcome as InByCode,
     complete_password_reset_response::Outcome as Reset, sign_in_response::Outcome,
     start_password_reset_request::Identifier,
 };
@@ -30,15 +30,13 @@ async fn no_session_begins_after_a_lock() {
             racing
                 .spawn(async move { auth.sign_in(request).await.ok().and_then(|answer| answer.into_inner().outcome) });
         }
-        let lock = LockUserRequest { request_id: id(), user_id: user.id.clone() };
-        world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+        world.lock(&user.id).await.expect("locked");
         for outcome in racing.join_all().await {
             let Some(Outcome::Tokens(tokens)) = outcome else { continue };
             let account = world.account().get_account(bearer(GetAccountRequest {}, &tokens.access_token)).await;
             assert!(account.is_err(), "a locked user has a session");
         }
-        let unlock = UnlockUserRequest { request_id: id(), user_id: user.id.clone() };
-        world.users().unlock_user(world.as_operator(unlock)).await.expect("unlocked");
+        world.unlock(&user.id).await.expect("unlocked");
     }
 }
 

@@ -4,9 +4,8 @@ use std::{fmt::Debug, time::Duration};
 
 use proto::sso::v1::{
     ChangePasswordRequest, CompletePasswordResetRequest, CompletePasswordResetResponse, CreateUserRequest,
-    GetAccountRequest, LockUserRequest, RefreshTokenRequest, StartPasswordResetRequest, Tokens, UnlockUserRequest,
-    Verification, VerifyOtpFailureReason, complete_password_reset_response::Outcome, create_user_request,
-    sign_in_response, start_password_reset_request::Identifier,
+    GetAccountRequest, RefreshTokenRequest, StartPasswordResetRequest, Tokens, Verification, VerifyOtpFailureReason,
+    complete_password_reset_response::Outcome, start_password_reset_request::Identifier,
 };
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -55,18 +54,6 @@ pub(crate) async fn seen_of(
     (shared, format!("{outcome:?}"), early.code(), early.message().to_owned(), early.details().to_vec())
 }
 
-async fn refresh(world: &World, tokens: &Tokens) -> Result<(), Status> {
-    let request = RefreshTokenRequest { refresh_token: tokens.refresh_token.clone() };
-    world.auth().refresh_token(request).await.map(drop)
-}
-
-async fn tokens(world: &World, person: &Person) -> Tokens {
-    match world.sign_in(person).await.expect("signs in").outcome {
-        Some(sign_in_response::Outcome::Tokens(tokens)) => tokens,
-        other => panic!("no tokens: {other:?}"),
-    }
-}
-
 async fn change(world: &World, tokens: &Tokens, old: &str, new: &str) -> Result<(), Status> {
     let (old_password, new_password) = (old.to_owned(), new.to_owned());
     let request = ChangePasswordRequest { request_id: id(), old_password, new_password };
@@ -92,18 +79,18 @@ async fn a_code_sets_a_new_password_and_ends_all_sessions() {
             panic!("a wrong code was right")
         };
         assert_eq!((failure.reason(), failure.guesses_left), (VerifyOtpFailureReason::WrongCode, 4));
-        refresh(&world, &session).await.expect("nothing has happened yet");
+        world.refresh(&session.refresh_token).await.expect("nothing has happened yet");
 
         let right = completion(&pending, &code);
         for _ in 0..2 {
             let outcome = complete(&world, right.clone()).await.expect("repeatable");
             assert!(matches!(outcome, Outcome::Success(_)), "{outcome:?}");
         }
-        assert_eq!(reason(&refresh(&world, &session).await.expect_err("over")), "SESSION_ENDED");
+        assert_eq!(reason(&world.refresh(&session.refresh_token).await.expect_err("over")), "SESSION_ENDED");
         let account = world.account().get_account(bearer(GetAccountRequest {}, &session.access_token)).await;
         assert_eq!(reason(&account.expect_err("over for SSO at once")), "SESSION_ENDED");
         assert_eq!(reason(&world.sign_in(&anna).await.expect_err("the old one")), "CREDENTIALS_INVALID");
-        tokens(&world, &Person { password: NEW.to_owned(), ..anna }).await;
+        world.let_in(&Person { password: NEW.to_owned(), ..anna }).await;
         let again = complete(&world, completion(&pending, &code)).await.expect_err("once");
         assert_eq!(reason(&again), "VERIFICATION_NOT_FOUND");
     }
@@ -115,15 +102,7 @@ async fn a_reset_looks_the_same_whoever_asks_for_whatever() {
     let (anna, unverified) = (Person::with_email("anna"), Person::with_email("newcomer"));
     // By an operator: a message that went to an address before counts, and would be seen, whoever has it.
     for (person, vouch_identifier) in [(&anna, true), (&unverified, false)] {
-        let request = CreateUserRequest {
-            request_id: id(),
-            identifier: Some(create_user_request::Identifier::Email(person.address.clone())),
-            password: person.password.clone(),
-            username: person.username.clone(),
-            account_type: person.account_type.into(),
-            vouch_identifier,
-            ..CreateUserRequest::default()
-        };
+        let request = CreateUserRequest { vouch_identifier, ..person.create() };
         world.users().create_user(world.as_operator(request)).await.expect("created");
     }
     let mut seen = Vec::new();
@@ -159,18 +138,16 @@ async fn a_locked_user_sets_no_password() {
     world.pass(Duration::from_secs(60)).await;
     let before = start(&world, &anna.address).await.expect("a code");
     let code = world.code(&anna.address).await;
-    let lock = LockUserRequest { request_id: id(), user_id: user.id.clone() };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.lock(&user.id).await.expect("locked");
     let status = complete(&world, completion(&before, &code)).await.expect_err("dead");
     assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
     world.pass(Duration::from_secs(600)).await;
     let meanwhile = start(&world, &anna.address).await.expect("the same answer");
     assert!(world.messages(&anna.address).await[0].code.is_empty(), "a notice, and no code");
-    let unlock = UnlockUserRequest { request_id: id(), user_id: user.id };
-    world.users().unlock_user(world.as_operator(unlock)).await.expect("unlocked");
+    world.unlock(&user.id).await.expect("unlocked");
     let outcome = complete(&world, completion(&meanwhile, &code)).await.expect("told");
     assert!(matches!(outcome, Outcome::Failure(_)), "{outcome:?}");
-    tokens(&world, &anna).await;
+    world.let_in(&anna).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +189,7 @@ async fn a_refused_password_does_not_lose_the_code_and_a_restart_loses_nothing()
     world.restart().await;
     let better = CompletePasswordResetRequest { new_password: NEW.to_owned(), ..like };
     assert!(matches!(complete(&world, better).await, Ok(Outcome::Success(_))));
-    tokens(&world, &Person { password: NEW.to_owned(), ..anna }).await;
+    world.let_in(&Person { password: NEW.to_owned(), ..anna }).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +197,7 @@ async fn a_changed_password_ends_the_other_sessions_and_open_codes() {
     let world = World::start().await;
     let anna = Person::with_email("anna");
     let here = joined(&world, &anna).await;
-    let there = tokens(&world, &anna).await;
+    let there = world.let_in(&anna).await;
     let pending = start(&world, &anna.address).await.expect("a code");
     let code = world.code(&anna.address).await;
     let status = change(&world, &here, "not her password", NEW).await.expect_err("wrong");
@@ -230,12 +207,12 @@ async fn a_changed_password_ends_the_other_sessions_and_open_codes() {
         assert_eq!(reason(&status), "INVALID_FIELDS", "{weak}");
     }
     change(&world, &here, &anna.password, NEW).await.expect("changed");
-    refresh(&world, &here).await.expect("goes on");
-    assert_eq!(reason(&refresh(&world, &there).await.expect_err("over")), "SESSION_ENDED");
+    world.refresh(&here.refresh_token).await.expect("goes on");
+    assert_eq!(reason(&world.refresh(&there.refresh_token).await.expect_err("over")), "SESSION_ENDED");
     let status = complete(&world, completion(&pending, &code)).await.expect_err("dead");
     assert_eq!(reason(&status), "VERIFICATION_NOT_FOUND");
     assert_eq!(reason(&world.sign_in(&anna).await.expect_err("the old one")), "CREDENTIALS_INVALID");
-    tokens(&world, &Person { password: NEW.to_owned(), ..anna }).await;
+    world.let_in(&Person { password: NEW.to_owned(), ..anna }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +222,7 @@ async fn of_changes_at_once_one_wins_and_no_old_session_survives() {
     world.join(&anna).await;
     let mut all = Vec::new();
     for _ in 0..4 {
-        all.push(tokens(&world, &anna).await);
+        all.push(world.let_in(&anna).await);
     }
     let mut racing = JoinSet::new();
     for (at, session) in all.iter().cloned().enumerate() {
@@ -264,7 +241,7 @@ async fn of_changes_at_once_one_wins_and_no_old_session_survives() {
     assert_eq!(won, 1);
     let mut alive = 0;
     for session in &all {
-        alive += usize::from(refresh(&world, session).await.is_ok());
+        alive += usize::from(world.refresh(&session.refresh_token).await.is_ok());
     }
     assert_eq!(alive, 1, "the winner's alone");
 }
@@ -285,6 +262,6 @@ async fn of_changes_at_once_in_one_session_one_wins() {
         }
         let won: Vec<_> = racing.join_all().await.into_iter().filter(|(_, won)| *won).collect();
         assert_eq!(won.len(), 1, "{won:?}");
-        tokens(&world, &Person { password: format!("{NEW} {}", won[0].0), ..anna }).await;
+        world.let_in(&Person { password: format!("{NEW} {}", won[0].0), ..anna }).await;
     }
 }

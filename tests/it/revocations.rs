@@ -8,9 +8,9 @@ use proto::{
     social::v1::UpdateProfileRequest,
     sso::v1::{
         ChangePasswordRequest, CompletePasswordResetRequest, DeleteAccountRequest, IntrospectTokenRequest,
-        IntrospectTokenResponse, LockUserRequest, RefreshTokenRequest, RevokeOtherSessionsRequest,
-        RevokeSessionRequest, SignOutRequest, StartPasswordResetRequest, Tokens, WatchRevocationsRequest,
-        sign_in_response::Outcome, start_password_reset_request::Identifier, token_service_client::TokenServiceClient,
+        IntrospectTokenResponse, RefreshTokenRequest, RevokeOtherSessionsRequest, RevokeSessionRequest, SignOutRequest,
+        StartPasswordResetRequest, Tokens, WatchRevocationsRequest, start_password_reset_request::Identifier,
+        token_service_client::TokenServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -19,13 +19,6 @@ use crate::world::{Person, World, bearer, id, reason};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-async fn sign_in(world: &World, person: &Person) -> Tokens {
-    match world.sign_in(person).await.expect("signs in").outcome {
-        Some(Outcome::Tokens(tokens)) => tokens,
-        other => panic!("no tokens: {other:?}"),
-    }
-}
 
 /// Whether Social and Blog honour an access token.
 async fn honoured(world: &World, tokens: &Tokens) -> (bool, bool) {
@@ -63,13 +56,13 @@ async fn whatever_ends_a_session_ends_its_tokens_everywhere() {
     let anna = Person::with_email("anna");
     let (user, here) = world.join(&anna).await;
     let bystander = world.join(&Person::with_email("ben")).await.1;
-    let mut there = sign_in(&world, &anna).await;
+    let mut there = world.let_in(&anna).await;
     assert_eq!((honoured(&world, &here).await, honoured(&world, &there).await), ((true, true), (true, true)));
 
     sign_out(&world, &there).await;
     refused_within_a_second(&world, "signed out", &there).await;
 
-    there = sign_in(&world, &anna).await;
+    there = world.let_in(&anna).await;
     let session_id = introspect(&world, &there.access_token).await.session_id;
     world
         .account()
@@ -78,7 +71,7 @@ async fn whatever_ends_a_session_ends_its_tokens_everywhere() {
         .expect("done");
     refused_within_a_second(&world, "revoked", &there).await;
 
-    there = sign_in(&world, &anna).await;
+    there = world.let_in(&anna).await;
     world
         .account()
         .revoke_other_sessions(bearer(RevokeOtherSessionsRequest {}, &here.access_token))
@@ -86,14 +79,14 @@ async fn whatever_ends_a_session_ends_its_tokens_everywhere() {
         .expect("done");
     refused_within_a_second(&world, "revoked as another", &there).await;
 
-    there = sign_in(&world, &anna).await;
+    there = world.let_in(&anna).await;
     let used = RefreshTokenRequest { refresh_token: there.refresh_token.clone() };
     world.auth().refresh_token(used.clone()).await.expect("refreshed");
     world.pass(31 * SECOND).await;
     world.auth().refresh_token(used).await.expect_err("used twice");
     refused_within_a_second(&world, "stolen", &there).await;
 
-    there = sign_in(&world, &anna).await;
+    there = world.let_in(&anna).await;
     let new_password = "battery staple correct".to_owned();
     let change = ChangePasswordRequest {
         request_id: id(),
@@ -116,9 +109,8 @@ async fn whatever_ends_a_session_ends_its_tokens_everywhere() {
     world.auth().complete_password_reset(complete).await.expect("completed");
     refused_within_a_second(&world, "the password was reset", &here).await;
 
-    there = sign_in(&world, &anna).await;
-    let lock = LockUserRequest { request_id: id(), user_id: user.id };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    there = world.let_in(&anna).await;
+    world.lock(&user.id).await.expect("locked");
     refused_within_a_second(&world, "locked", &there).await;
 
     assert_eq!(honoured(&world, &bystander).await, (true, true), "nobody else");
@@ -134,7 +126,7 @@ async fn a_session_pushed_out_takes_its_tokens_along() {
     let (_, oldest) = world.join(&anna).await;
     world.pass(SECOND).await;
     for _ in 0..50 {
-        sign_in(&world, &anna).await;
+        world.let_in(&anna).await;
     }
     refused_within_a_second(&world, "the fifty-first", &oldest).await;
 }
@@ -144,7 +136,7 @@ async fn a_revocation_that_could_not_be_told_is_told_later() {
     let mut world = World::start().await;
     let anna = Person::with_email("anna");
     let (_, first) = world.join(&anna).await;
-    let (second, third) = (sign_in(&world, &anna).await, sign_in(&world, &anna).await);
+    let (second, third) = (world.let_in(&anna).await, world.let_in(&anna).await);
     // Streams end by themselves, and none can be begun.
     world.plaza().withdraw(Part::Sso);
     world.pass(MINUTE).await;
@@ -176,7 +168,7 @@ async fn a_stream_begins_with_what_holds_and_ends_in_order() {
     world.join(&anna).await;
     let mut ended = Vec::new();
     for _ in 0..3 {
-        let tokens = sign_in(&world, &anna).await;
+        let tokens = world.let_in(&anna).await;
         ended.push(introspect(&world, &tokens.access_token).await.session_id);
         sign_out(&world, &tokens).await;
         world.pass(MINUTE).await;
@@ -210,7 +202,7 @@ async fn more_than_one_message_holds() {
     let (_, here) = world.join(&anna).await;
     for _ in 0..21 {
         for _ in 0..49 {
-            sign_in(&world, &anna).await;
+            world.let_in(&anna).await;
         }
         let request = bearer(RevokeOtherSessionsRequest {}, &here.access_token);
         assert_eq!(world.account().revoke_other_sessions(request).await.expect("done").into_inner().revoked, 49);

@@ -2,7 +2,7 @@
 //! changes; `bench timing` measures.
 
 use proto::sso::v1::{
-    CompleteCodeSignInRequest, LockUserRequest, SendOtpRequest, StartCodeSignInRequest, StartPasswordResetRequest,
+    CompleteCodeSignInRequest, SendOtpRequest, StartCodeSignInRequest, StartPasswordResetRequest,
     start_code_sign_in_request, start_password_reset_request::Identifier,
 };
 
@@ -28,8 +28,7 @@ async fn people() -> People {
     ];
     world.join(&all[1].1).await;
     let (ben, _) = world.join(&all[2].1).await;
-    let lock = LockUserRequest { request_id: id(), user_id: ben.id };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.lock(&ben.id).await.expect("locked");
     world.sign_up(&all[3].1).await.expect("signs up");
     // Until SMS may send to each of them again.
     world.pass(std::time::Duration::from_secs(3600)).await;

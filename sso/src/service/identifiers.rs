@@ -18,11 +18,7 @@ impl TryFrom<pb::StartIdentifierChangeRequest> for Ask {
     type Error = Failure;
 
     fn try_from(request: pb::StartIdentifierChangeRequest) -> Result<Self, Failure> {
-        use pb::start_identifier_change_request::Identifier;
-        let given = request.identifier.map(|identifier| match identifier {
-            Identifier::Email(text) => Given::Email(text),
-            Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         ask(&request.request_id, given, &request.password)
     }
 }
@@ -31,11 +27,7 @@ impl TryFrom<pb::RemoveIdentifierRequest> for Ask {
     type Error = Failure;
 
     fn try_from(request: pb::RemoveIdentifierRequest) -> Result<Self, Failure> {
-        use pb::remove_identifier_request::Identifier;
-        let given = request.identifier.map(|identifier| match identifier {
-            Identifier::Email(text) => Given::Email(text),
-            Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         ask(&request.request_id, given, &request.password)
     }
 }

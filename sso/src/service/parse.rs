@@ -24,14 +24,35 @@ pub(super) enum Given {
     Phone(String),
 }
 
+/// Each message has a `oneof` of its own, in a type of its own.
+macro_rules! given {
+    ($($message:ident)*) => {$(
+        impl From<pb::$message::Identifier> for Given {
+            fn from(identifier: pb::$message::Identifier) -> Self {
+                match identifier {
+                    pb::$message::Identifier::Email(text) => Self::Email(text),
+                    pb::$message::Identifier::PhoneNumber(text) => Self::Phone(text),
+                }
+            }
+        }
+    )*};
+}
+
+given! {
+    create_user_request
+    remove_identifier_request
+    sign_in_request
+    sign_up_request
+    start_code_sign_in_request
+    start_identifier_change_request
+    start_password_reset_request
+}
+
 impl TryFrom<SignInRequest> for SignIn {
     type Error = Failure;
 
     fn try_from(request: SignInRequest) -> Result<Self, Failure> {
-        let given = request.identifier.map(|identifier| match identifier {
-            pb::sign_in_request::Identifier::Email(text) => Given::Email(text),
-            pb::sign_in_request::Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         let mut fields = Fields::default();
         let request_id = fields.request_id("request_id", &request.request_id);
         let identifier = identifier(&mut fields, given);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::sso::v1::{ChangePasswordRequest, LockUserRequest};
+use proto::sso::v1::ChangePasswordRequest;
 use tonic::Code;
 
 use super::{NUMBER, STALE, change_to, confirmation};
@@ -77,8 +77,7 @@ async fn nobody_else_and_nobody_locked_confirms_and_a_new_password_ends_the_chan
     world.pass(Duration::from_secs(60)).await;
     let pending = world.start_change(&tokens, change_to(NUMBER, "")).await.expect("another change");
     let code = world.code(NUMBER).await;
-    let lock = LockUserRequest { request_id: id(), user_id: user.id };
-    world.users().lock_user(world.as_operator(lock)).await.expect("locked");
+    world.lock(&user.id).await.expect("locked");
     for status in [
         world.confirm_change(&tokens, confirmation(&pending, &code)).await.expect_err("locked"),
         world.start_change(&tokens, change_to("anna@example.org", "")).await.expect_err("locked"),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// When every world begins.
-pub(crate) const START: Duration = Duration::from_secs(1_900_000_000);
+const START: Duration = Duration::from_secs(1_900_000_000);
 
 /// What a world's settings are made of the usual ones by.
 pub(super) type Settings = fn(&mut Config);

@@ -2,7 +2,7 @@
 
 use mesh::{Failure, Fields};
 use proto::sso::v1::{
-    self as pb, CompleteCodeSignInRequest, CompletePasswordResetRequest, SendOtpRequest, StartCodeSignInRequest,
+    CompleteCodeSignInRequest, CompletePasswordResetRequest, SendOtpRequest, StartCodeSignInRequest,
     StartPasswordResetRequest, VerifyOtpRequest,
 };
 use uuid::Uuid;
@@ -67,10 +67,7 @@ impl TryFrom<StartPasswordResetRequest> for challenge::Start {
     type Error = Failure;
 
     fn try_from(request: StartPasswordResetRequest) -> Result<Self, Failure> {
-        let given = request.identifier.map(|identifier| match identifier {
-            pb::start_password_reset_request::Identifier::Email(text) => Given::Email(text),
-            pb::start_password_reset_request::Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         start(&request.request_id, given)
     }
 }
@@ -79,10 +76,7 @@ impl TryFrom<StartCodeSignInRequest> for challenge::Start {
     type Error = Failure;
 
     fn try_from(request: StartCodeSignInRequest) -> Result<Self, Failure> {
-        let given = request.identifier.map(|identifier| match identifier {
-            pb::start_code_sign_in_request::Identifier::Email(text) => Given::Email(text),
-            pb::start_code_sign_in_request::Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         start(&request.request_id, given)
     }
 }

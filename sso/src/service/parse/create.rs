@@ -1,7 +1,7 @@
 //! Users to create, by themselves or by operators.
 
 use mesh::{Failure, Fields};
-use proto::sso::v1::{self as pb, AccountType, CreateUserRequest, OfficialTier, SignUpRequest};
+use proto::sso::v1::{AccountType, CreateUserRequest, OfficialTier, SignUpRequest};
 
 use super::{Given, identifier, refuse};
 use crate::{
@@ -15,10 +15,7 @@ impl TryFrom<SignUpRequest> for Create {
     type Error = Failure;
 
     fn try_from(request: SignUpRequest) -> Result<Self, Failure> {
-        let given = request.identifier.map(|identifier| match identifier {
-            pb::sign_up_request::Identifier::Email(text) => Given::Email(text),
-            pb::sign_up_request::Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         let mut fields = Fields::default();
         let kind = match AccountType::try_from(request.account_type) {
             Ok(AccountType::Customer) => Some(AccountKind::Customer),
@@ -36,10 +33,7 @@ impl TryFrom<CreateUserRequest> for Create {
     fn try_from(request: CreateUserRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
         let kind = account_kind(&mut fields, request.account_type, request.official_tier);
-        let given = request.identifier.map(|identifier| match identifier {
-            pb::create_user_request::Identifier::Email(text) => Given::Email(text),
-            pb::create_user_request::Identifier::PhoneNumber(text) => Given::Phone(text),
-        });
+        let given = request.identifier.map(Given::from);
         let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
         create(fields, given, rest, kind, By::Operator { vouches: request.vouch_identifier })
     }
