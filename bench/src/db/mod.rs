@@ -3,6 +3,7 @@
 
 mod floor;
 mod postgres;
+mod reads;
 mod sqlite;
 mod store;
 

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::{
     AT, Aim, CALLERS, Figures, Outcome, crowd,
     floor::{Away, Floor},
-    fresh, judge, p99, say, store,
+    fresh, judge, p99, reads, say, store,
 };
 
 /// Rows that are there to be read.
 const PEOPLE: usize = 100_000;
-/// Reads or inserts of one measurement of their cost.
+/// Inserts of one measurement of their cost.
 const BATCH: usize = 5_000;
 /// Durable inserts of one caller, each of which waits for the disk.
 const ALONE: usize = 500;
@@ -30,27 +30,28 @@ pub(super) async fn run(rounds: usize, time: Duration) -> Outcome {
     for _ in 0..rounds {
         rates.writes(time, &random, &mut figures).await?;
         costs.alone(&random, &mut figures).await?;
-        costs.reads(&people, &random, &mut figures).await?;
+        reads::free(&costs, &people, &random, &mut figures).await?;
         costs.inserts(&random, &mut figures).await?;
     }
-    rates.db.close().await;
-    costs.db.close().await;
+    rates.close().await;
+    costs.close().await;
+    figures.0.append(&mut reads::on_one_cpu(rounds, &folder.path().join("reads"), people).await?.0);
     report(&figures)
 }
 
 /// Two databases, made by the same migrations and filled with the same people. The floor, too, reads on one connection and writes on another, so that
 /// what one has in its cache is no help to the other.
-struct Sides {
-    db: Db,
+pub(super) struct Sides {
+    pub(super) db: Db,
     floor: Floor,
-    reader: Floor,
+    pub(super) reader: Floor,
     /// The same two behind a hop.
     away: Away,
-    away_reader: Away,
+    pub(super) away_reader: Away,
 }
 
 impl Sides {
-    async fn open(folder: &Path, people: &[Id]) -> Outcome<Self> {
+    pub(super) async fn open(folder: &Path, people: &[Id]) -> Outcome<Self> {
         let (ours, theirs) = (folder.join("ours.db"), folder.join("floor.db"));
         open(&theirs).await?.close().await;
         let (db, floor) = (open(&ours).await?, Floor::open(&theirs)?);
@@ -58,6 +59,10 @@ impl Sides {
         insert_into(&floor, people)?;
         let (away, away_reader) = (Away::open(&theirs), Away::open(&theirs));
         Ok(Self { db, floor, reader: Floor::open(&theirs)?, away, away_reader })
+    }
+
+    pub(super) async fn close(self) {
+        self.db.close().await;
     }
 
     /// Durable rows a second: of the floor with one row a commit, and with as many as there are callers; of ours by that many callers.
@@ -100,26 +105,6 @@ impl Sides {
         figures.note("floor, durable insert", each(floor, ALONE));
         figures.note("floor behind a hop, durable insert", each(hop, ALONE));
         figures.note("ours, durable insert", each(ours, ALONE));
-        Ok(())
-    }
-
-    /// Microseconds a point read, each in a transaction of its own, and in turns.
-    async fn reads(&self, people: &[Id], random: &Random, figures: &mut Figures) -> Outcome {
-        let [mut floor, mut hop, mut ours] = [Duration::ZERO; 3];
-        for id in some(people, random) {
-            let began = Instant::now();
-            self.reader.find(id.0.as_bytes())?;
-            floor += began.elapsed();
-            let began = Instant::now();
-            self.away_reader.run(move |floor| floor.find(id.0.as_bytes()).map(drop)).await?;
-            hop += began.elapsed();
-            let began = Instant::now();
-            self.db.read("find", move |c| Ok::<_, Error>(store::find(c, id)?)).await?;
-            ours += began.elapsed();
-        }
-        figures.note("floor, read", each(floor, BATCH));
-        figures.note("floor behind a hop, read", each(hop, BATCH));
-        figures.note("ours, read", each(ours, BATCH));
         Ok(())
     }
 
@@ -174,12 +159,23 @@ fn some_new(count: usize, random: &Random) -> Vec<Id> {
     (0..count).map(|_| fresh(random)).collect()
 }
 
-fn some(ids: &[Id], random: &Random) -> Vec<Id> {
-    (0..BATCH).map(|_| ids[u32::from_le_bytes(random.bytes()) as usize % ids.len()]).collect()
+/// In microseconds.
+pub(super) fn each(took: Duration, count: usize) -> f64 {
+    took.as_secs_f64() * 1e6 / count as f64
 }
 
-fn each(took: Duration, count: usize) -> f64 {
-    took.as_secs_f64() * 1e6 / count as f64
+/// What grouping is to gain.
+const GAIN: f64 = 15.0;
+
+/// Says so if even the C API does not gain that much: then a commit waits for the disk too short a time for many rows to be little beside it.
+fn explain(one: f64, many: f64) -> Outcome {
+    let (each, all, most) = (1e6 / one, 1e6 * CALLERS as f64 / many, many / one);
+    if most < GAIN {
+        say(&format!(
+            "  out of reach here: the C API commits one row in {each:.0} us and {CALLERS} rows in {all:.0} us, which is {most:.1} times the rows/s"
+        ))?;
+    }
+    Ok(())
 }
 
 fn report(figures: &Figures) -> Outcome {
@@ -192,9 +188,12 @@ fn report(figures: &Figures) -> Outcome {
         say(&format!("  {rate:<40} {:>9.0} rows/s, p99 {:>6.1} ms", figures.of(rate), figures.of(slowest)))?;
     }
     for name in [
-        "floor, read",
-        "floor behind a hop, read",
-        "ours, read",
+        reads::ON_ONE_CPU[0],
+        reads::ON_ONE_CPU[1],
+        reads::ON_ONE_CPU[2],
+        reads::FREE[0],
+        reads::FREE[1],
+        reads::FREE[2],
         "floor, insert",
         "ours, insert",
         "floor, durable insert",
@@ -206,9 +205,9 @@ fn report(figures: &Figures) -> Outcome {
     say("")?;
     let rate = figures.of("ours, 64 callers");
     let beside = |floor| rate / figures.of(floor);
-    let most = figures.of("floor, 64 rows a commit") / figures.of("floor, one row a commit");
-    let what = format!("64 callers: rows/s beside one row a commit (floor of 64: {most:.1})");
-    judge(&what, beside("floor, one row a commit"), Aim::AtLeast(15.0))?;
+    let what = "64 callers: rows/s beside one row a commit";
+    judge(what, beside("floor, one row a commit"), Aim::AtLeast(GAIN))?;
+    explain(figures.of("floor, one row a commit"), figures.of("floor, 64 rows a commit"))?;
     judge("64 callers: rows/s beside 64 rows a commit", beside("floor, 64 rows a commit"), Aim::AtLeast(0.5))?;
     judge("64 callers: p99 of a durable write, ms", figures.of("ours, p99"), Aim::AtMost(10.0))?;
     let beside = |what: &str| {
@@ -216,7 +215,7 @@ fn report(figures: &Figures) -> Outcome {
         let hop = figures.of(&format!("floor behind a hop, {what}")) - floor;
         (figures.of(&format!("ours, {what}")) - hop) / floor
     };
-    judge("point read less the hop, beside the C API", beside("read"), Aim::AtMost(1.5))?;
+    judge("point read on one CPU less the hop, beside the C API", beside("read on one CPU"), Aim::AtMost(1.5))?;
     judge("durable insert less the hop, beside the C API", beside("durable insert"), Aim::AtMost(1.3))?;
     let insert = figures.of("ours, insert") / figures.of("floor, insert");
     judge("insert within a transaction, beside the C API", insert, Aim::AtMost(1.3))?;
