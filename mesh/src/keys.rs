@@ -25,7 +25,8 @@ pub fn follow(keyring: Keyring, sso: Channel) -> Keyring {
 /// Brings the keys up to date at once and then `every` so often, so that a key SSO took away is forgotten; until `shutdown`.
 pub async fn keep_fresh(keyring: Keyring, sso: Channel, every: Duration, shutdown: Shutdown) {
     loop {
-        let pause = match fetch(sso.clone()).await {
+        let Some(fetched) = shutdown.unless_begun(fetch(sso.clone())).await else { return };
+        let pause = match fetched {
             Ok(keys) => {
                 keyring.replace(Kind::Access, keys);
                 every

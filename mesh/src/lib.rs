@@ -32,6 +32,7 @@ pub mod token;
 pub mod trace;
 pub mod web;
 mod wire;
+mod workers;
 
 pub use access::{Caller, Person};
 pub use admin::{Admin, AdminConfig};
@@ -48,3 +49,4 @@ pub use threads::Threads;
 pub use tls::{Tls, TlsConfig};
 pub use trace::{Telemetry, TelemetryConfig, Tracer};
 pub use web::{Web, WebConfig};
+pub use workers::Workers;

@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use db::{Db, Migrations, Options};
 use mesh::{
-    Channel, Clock, Deadline, Router, Server, Shutdown, Stack, Threads, Tracer,
+    Channel, Clock, Deadline, Router, Server, Shutdown, Stack, Threads, Tracer, Workers,
     process::{Process, Settings},
     token::{Keyring, Kind, Verifier},
 };
@@ -53,6 +53,7 @@ pub enum StartError {
 pub struct Service {
     router: Router,
     db: Db,
+    workers: Workers<Channel>,
 }
 
 /// Starts the service `name`: opens and migrates the database, and begins to follow SSO's public keys and revocations. `contract` adds the generated
@@ -78,6 +79,7 @@ pub async fn start(
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let verifier = Arc::new(verifier);
     let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer: deps.tracer };
+    let mut workers = Workers::new(name, Arc::new(deps.sso), deps.shutdown);
     let (known, reached, counted) = (keyring.clone(), db.clone(), db.clone());
     let built = contract(Server::new(name, stack), Roster::new(db.clone(), deps.clock))
         .check("keys", move || std::future::ready(known.has(Kind::Access).then_some(()).ok_or("SSO gave none yet")))
@@ -86,11 +88,17 @@ pub async fn start(
             async move { db.reachable().await }
         })
         .gauges(move || std::future::ready(metrics::gauges(&counted, name)))
+        .gauges(workers.panics())
         .build();
     let router = built.map_err(|source| StartError::Server { service: name, source })?;
-    tokio::spawn(mesh::revocations::follow(verifier, deps.sso.clone(), deps.shutdown.clone()));
-    tokio::spawn(mesh::keys::keep_fresh(keyring, deps.sso, tokens.refresh, deps.shutdown));
-    Ok(Service { router, db })
+    let refresh = tokens.refresh;
+    workers.spawn("revocations", move |sso, shutdown| {
+        mesh::revocations::follow(Arc::clone(&verifier), Channel::clone(&sso), shutdown)
+    });
+    workers.spawn("keys", move |sso, shutdown| {
+        mesh::keys::keep_fresh(keyring.clone(), Channel::clone(&sso), refresh, shutdown)
+    });
+    Ok(Service { router, db, workers })
 }
 
 /// Runs the service `name` as a process of its own until a signal, served by `threads`: `default`, the file and the environment say how, `build` starts it.
@@ -145,8 +153,9 @@ impl Service {
         self.router.clone()
     }
 
-    /// Ends the work with the database. Calls still under way fail.
+    /// Waits for the workers, which end once the shutdown handed to [`start`] has begun, and ends the work with the database. Calls still under way fail.
     pub async fn close(self) {
+        self.workers.ended().await;
         self.db.close().await;
     }
 }

@@ -24,12 +24,11 @@ use std::{io, sync::Arc};
 
 use db::{Db, Migrations, work::Tally};
 use diesel_migrations::embed_migrations;
-use mesh::{Clock, Random, Router, Server, Shutdown, Stack, server::BuildError};
+use mesh::{Clock, Random, Router, Server, Shutdown, Stack, Workers, server::BuildError};
 use proto::sms::v1::{
     inbox_service_server::InboxServiceServer, message_service_server::MessageServiceServer,
     otp_service_server::OtpServiceServer,
 };
-use tokio::task::JoinHandle;
 
 use crate::{
     carrier::Carrier,
@@ -93,7 +92,7 @@ pub enum StartError {
 pub struct Service {
     router: Router,
     db: Db,
-    deliveries: JoinHandle<()>,
+    workers: Workers<Core>,
 }
 
 impl Service {
@@ -105,8 +104,7 @@ impl Service {
     /// Waits for the messages under way, of which there are no more once the shutdown handed to [`build`] has begun, and ends the work with the
     /// database. Calls still under way fail.
     pub async fn close(self) {
-        // One that panicked has ended too; its lease runs out.
-        let _ = self.deliveries.await;
+        self.workers.ended().await;
         self.db.close().await;
     }
 }
@@ -135,10 +133,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         carrier_timeout: config.delivery.timeout,
         tally: Tally::new("deliveries", delivery::CARRIERS),
     });
+    let mut workers = Workers::new(NAME, Arc::clone(&core), deps.shutdown);
     let (reached, counted) = (db.clone(), Arc::clone(&core));
     let mut server = Server::new(NAME, deps.stack)
         .add(OtpServiceServer::new(Otp(Arc::clone(&core))))
-        .add(MessageServiceServer::new(Notices(Arc::clone(&core))))
+        .add(MessageServiceServer::new(Notices(core)))
         .check("database", move || {
             let db = reached.clone();
             async move { db.reachable().await }
@@ -146,16 +145,17 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         .gauges(move || {
             let core = Arc::clone(&counted);
             async move { delivery::gauges(&core).await }
-        });
+        })
+        .gauges(workers.panics());
     if let Some(inbox) = inbox {
         tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
         server = server.add(InboxServiceServer::new(Messages(inbox)));
     }
     let router = server.build()?;
-    let db = core.db.clone();
-    tokio::spawn(sweep::run(Arc::clone(&core), config.sweep.every, deps.shutdown.clone()));
-    let deliveries = tokio::spawn(delivery::work(core, deps.shutdown));
-    Ok(Service { router, db, deliveries })
+    let every = config.sweep.every;
+    workers.spawn("sweep", move |core, shutdown| sweep::run(core, every, shutdown));
+    workers.spawn("deliver", delivery::work);
+    Ok(Service { router, db, workers })
 }
 
 /// The carrier, and its inbox if it is the development carrier.

@@ -51,10 +51,10 @@ use std::{sync::Arc, time::Duration};
 
 use db::{Db, work::Tally};
 use mesh::{
-    Channel, Clock, Random, Router, Shutdown, Stack, Tracer, deadline,
+    Channel, Clock, Random, Router, Shutdown, Stack, Tracer, Workers, deadline,
     token::{Keyring, Kind, Verifier},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 
 pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, SignIn, Throttle, Tokens};
 pub use db::Faults as StoreFaults;
@@ -112,7 +112,7 @@ pub enum StartError {
 pub struct Service {
     sso: Arc<sso::Sso>,
     router: Router,
-    workers: JoinSet<()>,
+    workers: Workers<sso::Sso>,
 }
 
 /// Opens the database, reads the signing key and starts the workers.
@@ -191,17 +191,17 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         ended: watch::Sender::new(()),
         shutdown: shutdown.clone(),
     });
-    let router = service::router(&sso, stack, config.proxies)?;
-    let mut workers = JoinSet::new();
+    let mut workers = Workers::new(NAME, Arc::clone(&sso), shutdown);
+    let router = service::router(&sso, stack, config.proxies, workers.panics())?;
     for target in model::Target::ALL {
-        workers.spawn(Arc::clone(&sso.provisioner).work(target, shutdown.clone()));
-        workers.spawn(reconcile::work(Arc::clone(&sso), target, shutdown.clone()));
+        workers.spawn("provision", move |sso, shutdown| Arc::clone(&sso.provisioner).work(target, shutdown));
+        workers.spawn("reconcile", move |sso, shutdown| reconcile::work(sso, target, shutdown));
     }
-    workers.spawn(Arc::clone(&sso.notices).work(shutdown.clone()));
-    workers.spawn(delete::reap(Arc::clone(&sso), shutdown.clone()));
-    workers.spawn(sso.issuer.clone().work(shutdown.clone()));
-    workers.spawn(audit::work(Arc::clone(&sso), shutdown.clone()));
-    workers.spawn(janitor::work(Arc::clone(&sso), shutdown));
+    workers.spawn("tell", |sso, shutdown| Arc::clone(&sso.notices).work(shutdown));
+    workers.spawn("reap", delete::reap);
+    workers.spawn("rotate_keys", |sso, shutdown| sso.issuer.clone().work(shutdown));
+    workers.spawn("write_audit", audit::work);
+    workers.spawn("forget", janitor::work);
     Ok(Service { sso, router, workers })
 }
 
@@ -213,8 +213,8 @@ impl Service {
 
     /// Waits for the workers, which end once the shutdown handed to [`build`] has begun, and closes the database.
     pub async fn close(self) {
-        let Self { sso, router, mut workers } = self;
-        while workers.join_next().await.is_some() {}
+        let Self { sso, router, workers } = self;
+        workers.ended().await;
         drop(router);
         if let Err(error) = sso.audit.flush(&sso.db).await {
             tracing::warn!(%error, "what was refused could not be written down");

@@ -38,4 +38,5 @@ mod throttle;
 mod trace;
 mod tracing;
 mod wire;
+mod workers;
 mod world;

@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) router: mesh::Router,
     ids: Mutex<u128>,
     shutdown: Shutdown,
+    _service: sms::Service,
     _folder: TempDir,
 }
 
@@ -99,7 +100,8 @@ impl World {
             inline,
             shutdown: shutdown.clone(),
         };
-        let router = sms::build(config, deps).await.unwrap().router();
+        let service = sms::build(config, deps).await.unwrap();
+        let router = service.router();
         Self {
             otp: OtpServiceClient::new(Channel::memory(router.clone(), "sso")),
             notices: MessageServiceClient::new(Channel::memory(router.clone(), "sso")),
@@ -108,6 +110,7 @@ impl World {
             router,
             ids: Mutex::new(0),
             shutdown,
+            _service: service,
             _folder: folder,
         }
     }

@@ -11,9 +11,9 @@ mod render;
 mod token;
 mod user;
 
-use std::sync::Arc;
+use std::{future::Ready, sync::Arc};
 
-use mesh::{Proxies, Router, Server, Stack, server::BuildError};
+use mesh::{Proxies, Router, Server, Stack, metrics::Gauge, server::BuildError};
 use proto::sso::v1::{
     account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
     token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
@@ -22,7 +22,12 @@ use proto::sso::v1::{
 use crate::sso::Sso;
 
 /// SSO's four services behind the mesh's server stack.
-pub(crate) fn router(sso: &Arc<Sso>, stack: Stack, proxies: Proxies) -> Result<Router, BuildError> {
+pub(crate) fn router(
+    sso: &Arc<Sso>,
+    stack: Stack,
+    proxies: Proxies,
+    panics: impl Fn() -> Ready<Vec<Gauge>> + Send + Sync + 'static,
+) -> Result<Router, BuildError> {
     let (db, counted) = (sso.db.clone(), Arc::clone(sso));
     Server::new(crate::NAME, stack)
         .behind(proxies)
@@ -38,5 +43,6 @@ pub(crate) fn router(sso: &Arc<Sso>, stack: Stack, proxies: Proxies) -> Result<R
             let sso = Arc::clone(&counted);
             async move { crate::metrics::gauges(&sso).await }
         })
+        .gauges(panics)
         .build()
 }

@@ -1,6 +1,7 @@
 //! Four servers of their own, on ports of their own.
 
 use std::{
+    any::Any,
     io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -73,11 +74,11 @@ impl Mesh {
         let key = key(folder);
         let shutdown = Shutdown::manual();
         let mut servers = JoinSet::new();
-        for (router, listener) in
-            routers(&config, &key, ports, certs.as_deref(), (&shutdown, telemetry)).await.into_iter().zip(listeners)
+        for (service, listener) in
+            services(&config, &key, ports, certs.as_deref(), (&shutdown, telemetry)).await.into_iter().zip(listeners)
         {
             let tls = certs.as_deref().map(|certs| tls(certs, NAMES[servers.len()]));
-            servers.spawn(serve(router, listener, tls, shutdown.clone()));
+            servers.spawn(serve(service, listener, tls, shutdown.clone()));
         }
         Self { ports, shutdown, servers, certs, _storage: storage }
     }
@@ -105,7 +106,10 @@ impl Mesh {
     }
 }
 
-async fn serve(router: Router, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) {
+/// What serves the calls of a service, and what works in the background for as long as it is kept.
+type Running = (Router, Box<dyn Any + Send>);
+
+async fn serve((router, _service): Running, listener: TcpListener, tls: Option<Tls>, shutdown: Shutdown) {
     let port = Port { tls, ..listener.into() };
     router.serve(port, shutdown).await.expect("serves");
 }
@@ -155,14 +159,14 @@ pub(super) fn key(folder: &Path) -> MeshKey {
     MeshKey::load_or_create(&folder.join("mesh.key"), "development", &Random::system()).expect("a key")
 }
 
-/// The four routers, in the order of [`NAMES`].
-async fn routers(
+/// The four services, in the order of [`NAMES`].
+async fn services(
     config: &Config,
     key: &MeshKey,
     ports: [u16; 4],
     certs: Option<&Path>,
     (shutdown, telemetry): (&Shutdown, &Telemetry),
-) -> [Router; 4] {
+) -> [Running; 4] {
     let (clock, random) = (Clock::system(), Random::system());
     let channel = |caller: &'static str, at: usize| {
         let identity = PeerIdentity::new(caller, key.signer(Kind::Peer), clock.clone(), random.clone());
@@ -203,10 +207,14 @@ async fn routers(
         tracer: telemetry.tracer(service),
         shutdown: shutdown.clone(),
     });
+    let sso = sso::build(config.sso.clone(), sso).await.expect("SSO starts");
+    let sms = sms::build(config.sms.clone(), sms).await.expect("SMS starts");
+    let social = social::build(config.social.clone(), social).await.expect("Social starts");
+    let blog = blog::build(config.blog.clone(), blog).await.expect("Blog starts");
     [
-        sso::build(config.sso.clone(), sso).await.expect("SSO starts").router(),
-        sms::build(config.sms.clone(), sms).await.expect("SMS starts").router(),
-        social::build(config.social.clone(), social).await.expect("Social starts").router(),
-        blog::build(config.blog.clone(), blog).await.expect("Blog starts").router(),
+        (sso.router(), Box::new(sso)),
+        (sms.router(), Box::new(sms)),
+        (social.router(), Box::new(social)),
+        (blog.router(), Box::new(blog)),
     ]
 }
