@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::BodyExt as _;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -29,15 +30,16 @@ use serde::Deserialize;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tonic::body::Body;
 
 pub(crate) use readiness::Check;
 
 use crate::{
+    deadline::Deadline,
     metrics::{self, ClientMetrics, Page},
-    server::{self, BindError, Router},
+    server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
     trace::Telemetry,
 };
@@ -45,10 +47,10 @@ use readiness::{Look, Readiness};
 
 /// Connections at a time: probes and a scraper or two.
 const CONNECTIONS: usize = 64;
-/// How long a connection may last, so that silent ones do not take up the port. Scrapers connect again.
+/// How long a connection may last, so that watchers do not take up the port. Scrapers connect again.
 const LIFE: Duration = Duration::from_secs(300);
-/// How long the headers of a request may take.
-const HEADERS: Duration = Duration::from_secs(5);
+/// How long a connection may have no request, and the headers of one may take, so that silent ones do not take up the port either.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long to wait after the operating system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -137,16 +139,27 @@ impl Admin {
     }
 
     async fn connection(self, stream: TcpStream) {
+        let activity = Activity::new();
+        let calls = activity.clone();
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let admin = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(answer::answer(&admin, request.map(Body::new)).await) }
+            let (admin, call) = (self.clone(), calls.begin(Deadline::after(LIFE)));
+            async move {
+                let answer = answer::answer(&admin, request.map(Body::new)).await;
+                // A watch goes on for as long as its answer, which has the call with it.
+                let lasting = move |error| (error, &call).0;
+                Ok::<_, std::convert::Infallible>(answer.map(|body| Body::new(body.map_err(lasting))))
+            }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(SILENCE);
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(16);
         let served = builder.serve_connection(TokioIo::new(stream), service);
         // Whoever probes does not care how a connection ended.
-        let _ = timeout(LIFE, served).await;
+        tokio::select! {
+            _ = served => {}
+            () = activity.idle(SILENCE) => {}
+            () = sleep(LIFE) => {}
+        }
     }
 
     async fn look(&self) -> Look {

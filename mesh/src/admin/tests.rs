@@ -12,12 +12,12 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::{Admin, AdminConfig};
+use super::{Admin, AdminConfig, CONNECTIONS, SILENCE};
 use crate::{
     channel::{Channel, ChannelOptions},
     metrics::{ClientMetrics, Gauge},
@@ -191,6 +191,25 @@ async fn requests_that_are_sent_again_are_counted_apart() {
     assert!(page.contains("rpc_response_status_code=\"OK\"} 1\n"), "one call: {page}");
     drop(channel);
     assert!(!admin.metrics().await.contains("plaza_channel_"), "one that is gone is not told of");
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_take_up_the_port_and_watchers_stay() {
+    let site = site().await;
+    let mut watched = site.health().watch(of("readiness")).await.expect("watched").into_inner();
+    assert_eq!(watched.message().await.expect("told").map(|answer| answer.status), Some(2));
+    let mut silent = Vec::new();
+    for n in 1..CONNECTIONS {
+        let mut stream = TcpStream::connect(site.address).await.expect("connects");
+        // Nothing; what may become a request, or HTTP/2; HTTP/2 without one.
+        let words = [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"][n % 3];
+        stream.write_all(words).await.expect("sent");
+        silent.push(stream);
+    }
+    let alive = timeout(SILENCE + Duration::from_secs(5), site.ask("GET /livez")).await;
+    assert_eq!(alive.expect("there is a place").0, 200);
+    site.admin.add(router(&Arc::new(AtomicBool::new(true))));
+    assert_eq!(watched.message().await.expect("told").map(|answer| answer.status), Some(1));
 }
 
 #[tokio::test]
