@@ -18,7 +18,7 @@ use crate::{
     keyfile,
     metrics::ClientMetrics,
     server::{self, Port, Router},
-    shutdown::Shutdown,
+    shutdown::{self, Shutdown},
     telemetry::{self, LogConfig},
     threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
@@ -174,11 +174,12 @@ impl Process {
         Ok(Channel::connect(callee, uri, identity, options))
     }
 
-    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed; then sends the spans that wait.
+    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed; then sends the spans that wait, and runs
+    /// `close`, which closes what the service has open, for 5 s at most.
     ///
     /// # Errors
     /// Of the socket.
-    pub async fn serve(self, router: Router) -> io::Result<()> {
+    pub async fn serve(self, router: Router, close: impl Future<Output = ()>) -> io::Result<()> {
         self.admin.add(router.clone());
         let for_browsers = async {
             if let Some(web) = self.web {
@@ -188,6 +189,7 @@ impl Process {
         let served = router.clone().serve(self.port, self.shutdown.clone());
         let ((), served) = tokio::join!(for_browsers, served);
         self.telemetry.flush().await;
+        shutdown::bounded(close).await;
         served
     }
 }

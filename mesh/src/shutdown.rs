@@ -1,11 +1,15 @@
 //! Stopping: one switch that everything long-lived watches.
 
-use std::{io, process, sync::Arc};
+use std::{io, process, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::timeout,
 };
+
+/// How long databases and workers may take to end after the last call has.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// The switch. Clones are one switch; it goes one way.
 #[derive(Debug, Clone)]
@@ -68,5 +72,28 @@ impl Shutdown {
     /// Whether the switch is thrown.
     pub fn is_begun(&self) -> bool {
         *self.0.borrow()
+    }
+}
+
+/// Runs `close`, which closes what a process has open after its last call, for 5 s at most: an end has a bound.
+pub async fn bounded(close: impl Future<Output = ()>) {
+    if timeout(CLOSING, close).await.is_err() {
+        tracing::warn!("the process ends before all was closed; nothing that was answered is lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_close_is_not_waited_for() {
+        let began = Instant::now();
+        bounded(pending()).await;
+        assert_eq!(began.elapsed(), CLOSING);
     }
 }

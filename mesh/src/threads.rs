@@ -30,7 +30,7 @@ struct Thread {
 }
 
 /// Runs a program on this thread, with a thread more for each other core this process may use, and returns what it returns. What it has spawned ends
-/// with it, on every thread.
+/// with it, on every thread; what blocks a thread of its own, as a look-up of a name may for long, is not waited for.
 ///
 /// # Errors
 /// If the operating system has no more threads, or none of what a runtime needs.
@@ -40,7 +40,10 @@ pub fn run<F: Future>(program: impl FnOnce(Threads) -> F) -> io::Result<F::Outpu
     let others: Vec<Other> = (1..=others).map(Other::start).collect::<io::Result<_>>()?;
     let handles = others.iter().map(|other| &other.runtime).chain([own.handle()]);
     let threads = handles.map(|runtime| Thread { runtime: runtime.clone(), connections: Arc::default() });
-    Ok(own.block_on(program(Threads(threads.collect()))))
+    let output = own.block_on(program(Threads(threads.collect())));
+    drop(others);
+    own.shutdown_background();
+    Ok(output)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -66,6 +69,7 @@ impl Other {
                 // That nobody is left to end it ends it too.
                 let _ = runtime.block_on(ended);
             }
+            runtime.shutdown_background();
         })?;
         let runtime = told.recv().map_err(io::Error::other)??;
         Ok(Self { runtime, end: Some((end, thread)) })
@@ -127,11 +131,18 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, thread::ThreadId};
+    use std::{
+        collections::HashMap,
+        thread::ThreadId,
+        time::{Duration, Instant},
+    };
 
     use tokio::{net::TcpListener, sync::mpsc as queue};
 
     use super::*;
+
+    /// How long what blocks would take.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Where the next connection is served, which ends when the sender it comes with is dropped.
     async fn connect(threads: &Threads, listener: &TcpListener) -> (ThreadId, oneshot::Sender<()>) {
@@ -149,6 +160,21 @@ mod tests {
         connections.detach_all();
         drop(near);
         (told.recv().await.expect("it is served"), end)
+    }
+
+    #[test]
+    fn the_end_waits_for_nothing_that_blocks() {
+        let began = Instant::now();
+        let _held = run(async |threads| {
+            let block = |thread: &Thread| {
+                let (free, stuck) = mpsc::channel::<()>();
+                // A look-up of a name, for one, while no server of names answers.
+                thread.runtime.spawn_blocking(move || stuck.recv_timeout(PATIENCE));
+                free
+            };
+            threads.0.iter().map(block).collect::<Vec<_>>()
+        });
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! Onebox over sockets.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr};
 
-use mesh::{Clock, Port, Shutdown, Threads, Tls, Web, server::BindError, tls::TlsError, web::WebError};
-use tokio::{task::JoinSet, time::timeout};
+use mesh::{Clock, Port, Shutdown, Threads, Tls, Web, server::BindError, shutdown, tls::TlsError, web::WebError};
+use tokio::task::JoinSet;
 
 use crate::{Config, Onebox, Part};
-
-/// How long databases and workers may take to end after the last call has.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// Why onebox stopped serving before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +105,7 @@ impl Onebox {
             outcome = outcome.and(ended);
             shutdown.begin();
         }
-        if timeout(CLOSING, self.stop()).await.is_err() {
-            tracing::warn!("the databases were not closed in time; nothing that was answered is lost");
-        }
+        shutdown::bounded(Box::pin(self.stop())).await;
         outcome
     }
 }

@@ -137,8 +137,7 @@ pub async fn serve(
     // It waits for its database.
     let Some(service) = process.shutdown.unless_begun(build(config, deps)).await else { return Ok(()) };
     let service = service?;
-    process.serve(service.router()).await?;
-    service.close().await;
+    process.serve(service.router(), service.close()).await?;
     Ok(())
 }
 

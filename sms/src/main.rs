@@ -41,8 +41,7 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
     // It waits for its database.
     let Some(service) = process.shutdown.unless_begun(sms::build(config, deps)).await else { return Ok(()) };
     let service = service?;
-    process.serve(service.router()).await?;
-    service.close().await;
+    process.serve(service.router(), service.close()).await?;
     Ok(())
 }
 
