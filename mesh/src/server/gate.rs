@@ -1,27 +1,36 @@
 //! Access: who is calling, and whether the method's policy lets them.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use proto::MethodPolicy;
+use tokio::time::Instant;
 
 use crate::{
-    access::{Caller, Known},
+    access::{Caller, ClientAddress, Known},
     failure::Failure,
     policy::Access,
     token::{Claims, Kind, TokenError, Verifier},
     wire,
 };
 
+/// How long nothing is said of certificates after a line was: whoever knocks could fill the log.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// Stands before the routes of one service.
 pub(super) struct Gate {
     service: &'static str,
     verifier: Arc<Verifier>,
+    /// When the log was last told of a certificate that is missing, or another's.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Gate {
     pub(super) fn new(service: &'static str, verifier: Arc<Verifier>) -> Self {
-        Self { service, verifier }
+        Self { service, verifier, told: Mutex::new(None) }
     }
 
     /// The caller, if the policy lets it in.
@@ -34,11 +43,12 @@ impl Gate {
         policy: &MethodPolicy,
         headers: &HeaderMap,
         known: Option<&Known>,
+        from: Option<ClientAddress>,
     ) -> Result<Caller, Failure> {
         match policy.access {
             Access::Public => Ok(self.anyone(headers, known).await),
             Access::Bearer => self.person(headers).await,
-            Access::Peer => self.peer(headers, known, policy.callers),
+            Access::Peer => self.peer(policy, headers, known).inspect_err(|_| self.tell(policy.path, known, from)),
             Access::Operator => self.operator(headers).await,
             Access::Unspecified => Err(Failure::access_denied()),
         }
@@ -78,10 +88,26 @@ impl Gate {
         }
     }
 
-    fn peer(&self, headers: &HeaderMap, known: Option<&Known>, callers: &[&str]) -> Result<Caller, Failure> {
+    fn peer(&self, policy: &MethodPolicy, headers: &HeaderMap, known: Option<&Known>) -> Result<Caller, Failure> {
         match self.named_peer(headers, known).map_err(refused)? {
-            Some(Caller::Peer(name)) if callers.contains(&name.as_str()) => Ok(Caller::Peer(name)),
+            Some(Caller::Peer(name)) if policy.callers.contains(&name.as_str()) => Ok(Caller::Peer(name)),
             _ => Err(Failure::access_denied()),
+        }
+    }
+
+    /// Says who was refused for want of a certificate that the policy names. A token that does not do says so itself.
+    fn tell(&self, method: &str, known: Option<&Known>, from: Option<ClientAddress>) {
+        let presented = match known {
+            Some(Known::Peer(name)) => name,
+            Some(Known::Nobody) => "no certificate",
+            None => return,
+        };
+        // Others have something to say at the same time.
+        let Ok(mut told) = self.told.try_lock() else { return };
+        if told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            *told = Some(Instant::now());
+            let from = from.map(|ClientAddress(address)| tracing::field::display(address));
+            tracing::warn!(method, presented, from, "a caller was refused");
         }
     }
 

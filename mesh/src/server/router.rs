@@ -235,11 +235,11 @@ impl Inner {
         mut route: Route,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Status> {
-        let known = request.extensions().get::<Known>();
-        let caller = self.gate.admit(policy, request.headers(), known).await?;
+        let (known, from) = (request.extensions().get(), request.extensions().get().copied());
+        let caller = self.gate.admit(policy, request.headers(), known, from).await?;
         let mut request = request.map(|body| Body::new(Limited::new(body, self.limits.message_bytes)));
         request.extensions_mut().insert(caller);
-        if let Some(ClientAddress(peer)) = request.extensions().get().copied() {
+        if let Some(ClientAddress(peer)) = from {
             let client = self.proxies.client(peer, request.headers());
             request.extensions_mut().insert(ClientAddress(client));
         }

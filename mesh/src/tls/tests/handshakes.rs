@@ -28,7 +28,15 @@ async fn without_a_certificate_one_is_nobody_whatever_token_one_has() {
     let running = Running::start(service("echo"), &keys).await;
     let person = running.connect(&keys, &nobody(&[&root], &keys));
     assert_eq!(say(&person, "Public", "hello").await.expect("public"), "hello");
-    assert_eq!(say(&person, "Peer", "hello").await.expect_err("nobody").code(), Code::PermissionDenied);
+    let (log, _guard) = Log::begin();
+    for _ in 0..3 {
+        assert_eq!(say(&person, "Peer", "hello").await.expect_err("nobody").code(), Code::PermissionDenied);
+    }
+    let lines = log.refusals();
+    let [line] = lines.as_slice() else { panic!("the log is not filled: {lines:?}") };
+    for part in ["a caller was refused", "no certificate", "/test.v1.EchoService/Peer", "127.0.0.1"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
     // A token of sso's, which holds in plain text: not here, neither without a certificate nor with another's.
     for channel in [person, running.connect(&keys, &service("social"))] {
         let refused = call(&channel, "Peer", with_token(&keys)).await.expect_err("a token is no certificate");
