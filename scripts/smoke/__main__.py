@@ -66,6 +66,7 @@ def in_one_process(checks, plaza):
         edges.does_not_start(checks, plaza)
     with checks.about("stopped and started again"):
         edges.ends(checks, plaza, person)
+        edges.ends_at_once(checks, plaza)
     for by, kind in [("email", CUSTOMER), ("phone", OFFICIAL)]:
         with checks.about(f"killed after a sign-up by {by}, {kind}"):
             edges.killed(checks, plaza, by, kind)

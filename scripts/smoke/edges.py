@@ -188,6 +188,21 @@ def ends(checks, plaza, person):
         checks.ok(plaza.call("social", "social.v1.ProfileService/UpdateProfile", {"about": how.name}, person.token))
 
 
+def ends_at_once(checks, plaza):
+    """A second signal ends it, whoever it waits for."""
+    # A peer that speaks HTTP/2 and does not answer the goodbye.
+    with socket.create_connection(("127.0.0.1", plaza.ports["sso"]), timeout=10) as silent:
+        silent.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        silent.recv(1)
+        plaza.process.send_signal(signal.SIGTERM)
+        plaza.logged("a second signal stops at once")
+        began = time.monotonic()
+        checks.equal(plaza.stop(), 130, "exit code after a second signal")
+        # The drain would take ten.
+        checks.that(time.monotonic() - began < 5, f"a second signal took {time.monotonic() - began:.1f} s")
+    plaza.start()
+
+
 def does_not_start(checks, plaza):
     """Errors that say what is wrong."""
     other = Plaza(plaza.program, plaza.folder / "other")

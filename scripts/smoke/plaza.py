@@ -93,7 +93,7 @@ class Plaza:
         """Starts the program; the seconds until its welcome stood on standard output."""
         self.starts += 1
         out, log = (self.folder / f"{kind}.{self.starts}" for kind in ("out", "log"))
-        self.output = out
+        self.output, self.log = out, log
         with out.open("w") as stdout, log.open("w") as stderr:
             began = time.monotonic()
             self.process = subprocess.Popen([self.program], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr)
@@ -112,6 +112,14 @@ class Plaza:
         """Sends a signal; the exit code."""
         self.process.send_signal(how)
         return self.process.wait(timeout=30)
+
+    def logged(self, words):
+        """Waits until the log has the words, for ten seconds at most."""
+        patience = time.monotonic() + 10
+        while words not in self.log.read_text():
+            if time.monotonic() > patience:
+                raise Broken(f"the log does not say {words!r}")
+            time.sleep(0.01)
 
     def welcome(self):
         return self.output.read_text()
