@@ -195,7 +195,25 @@ const cases = {
   async concurrent_large_unary(client) {
     await Promise.all(Array.from({ length: 50 }, () => cases.large_unary(client)));
   },
+  rpc_soak: (client) => soak((each) => each(client)),
+  async channel_soak(client, server) {
+    await soak(async (each) => {
+      // Or it would share the connection of the other client.
+      const fresh = connect(server, { "grpc.use_local_subchannel_pool": 1 });
+      await each(fresh);
+      fresh.close();
+    });
+  },
 };
+
+// Large calls one after the other, none of which takes more than five seconds.
+async function soak(on) {
+  for (let call = 0; call < 100; call += 1) {
+    const began = Date.now();
+    await on(cases.large_unary);
+    assert(Date.now() - began < 5000, `call ${call} took ${Date.now() - began} ms`);
+  }
+}
 
 function unimplemented(client, service) {
   const path = `/grpc.testing.${service}/UnimplementedCall`;
@@ -208,11 +226,13 @@ function unimplemented(client, service) {
   });
 }
 
+const connect = (server, options) => new TestService(server, grpc.credentials.createInsecure(), options);
+
 async function call(server) {
-  const client = new TestService(server, grpc.credentials.createInsecure());
+  const client = connect(server);
   for (const [name, run] of Object.entries(cases)) {
     try {
-      await run(client);
+      await run(client, server);
       console.log(`passed ${name}`);
     } catch (error) {
       // Whatever it is, the next case runs.

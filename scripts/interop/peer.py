@@ -92,9 +92,13 @@ def sizes(responses):
     return [len(response.payload.body) for response in responses]
 
 
+def soak(stub):
+    same("the payload", stub.UnaryCall(large_request(), timeout=5).payload, payload(LARGE_RESPONSE))
+
+
 class Cases:
-    def __init__(self, channel):
-        self.channel, self.stub = channel, services.TestServiceStub(channel)
+    def __init__(self, server, channel):
+        self.server, self.channel, self.stub = server, channel, services.TestServiceStub(channel)
 
     def empty_unary(self):
         same("the answer", self.stub.EmptyCall(protos.Empty()), protos.Empty())
@@ -200,9 +204,25 @@ class Cases:
             same("the payload", call.result().payload, payload(LARGE_RESPONSE))
 
 
+    def rpc_soak(self):
+        for _ in range(100):
+            soak(self.stub)
+
+    def channel_soak(self):
+        for _ in range(100):
+            # Or it would share the connection of the other channel.
+            with grpc.insecure_channel(self.server, (("grpc.use_local_subchannel_pool", 1),)) as channel:
+                soak(services.TestServiceStub(channel))
+
+    # None of gRPC's: the mesh compresses nothing, and says so as the document on compression has it.
+    def compressed_request_is_refused(self):
+        error = failure(lambda: self.stub.UnaryCall(large_request(), compression=grpc.Compression.Gzip))
+        same("the code", error.code(), grpc.StatusCode.UNIMPLEMENTED)
+
+
 def call(server):
     with grpc.insecure_channel(server) as channel:
-        cases = Cases(channel)
+        cases = Cases(server, channel)
         names = [name for name in vars(Cases) if not name.startswith("__") and name != "unimplemented"]
         for name in names:
             try:

@@ -1,6 +1,7 @@
 //! The cases, by the names that gRPC gives them. What each does and asserts stands in interop-test-descriptions.md.
 
 mod failures;
+mod soak;
 mod streams;
 mod unary;
 
@@ -28,10 +29,12 @@ pub(crate) const ALL: &[&str] = &[
     "cancel_after_first_response",
     "timeout_on_sleeping_server",
     "concurrent_large_unary",
+    "rpc_soak",
+    "channel_soak",
 ];
 
-/// Runs one.
-pub(crate) async fn run(case: &str, channel: Channel) -> Outcome {
+/// Runs one on `channel`, or on others that it has made.
+pub(crate) async fn run(case: &str, channel: Channel, connect: impl Fn() -> Channel) -> Outcome {
     let client = TestServiceClient::new(channel.clone());
     match case {
         "empty_unary" => unary::empty(client).await,
@@ -51,6 +54,8 @@ pub(crate) async fn run(case: &str, channel: Channel) -> Outcome {
         "cancel_after_begin" => failures::cancelled_at_once(client).await,
         "cancel_after_first_response" => failures::cancelled_half_way(client).await,
         "timeout_on_sleeping_server" => failures::timeout(client).await,
+        "rpc_soak" => soak::large(|| channel.clone()).await,
+        "channel_soak" => soak::large(connect).await,
         _ => Err("there is no such case".into()),
     }
 }

@@ -1,0 +1,21 @@
+use std::time::Duration;
+
+use ::mesh::Channel;
+use tokio::time::timeout;
+
+use super::{Outcome, unary};
+use crate::contract::test_service_client::TestServiceClient;
+
+/// The description's default is 10.
+const CALLS: usize = 100;
+/// How long each may take. The description's default is 1 s, which a machine that does much else at once may need for one that goes well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Large calls one after the other, each on the channel it is given.
+pub(super) async fn large(channel: impl Fn() -> Channel) -> Outcome {
+    for call in 0..CALLS {
+        let answered = timeout(PATIENCE, unary::large(TestServiceClient::new(channel()))).await;
+        answered.map_err(|_| format!("call {call} took more than {PATIENCE:?}"))??;
+    }
+    Ok(())
+}
