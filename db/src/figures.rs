@@ -75,27 +75,12 @@ impl<const N: usize> Histogram<N> {
         self.sum.fetch_add(value, Relaxed);
     }
 
-    /// As samples of `[name_bucket, name_sum, name_count]`, the sum divided by `unit`.
-    fn samples(
-        &self,
-        names: [&'static str; 3],
-        help: &'static str,
-        labels: &Labels,
-        unit: f64,
-        into: &mut Vec<Sample>,
-    ) {
-        let mut count = 0;
-        let mut sample = |name, bound: Option<&str>, value| {
-            let le = bound.map(|bound| ("le", bound.to_owned()));
-            into.push(Sample { name, help, labels: labels.iter().cloned().chain(le).collect(), value });
-        };
+    /// As a sample, the sum divided by `unit`.
+    fn sample(&self, name: &'static str, help: &'static str, labels: &Labels, unit: f64) -> Sample {
+        let bounds = self.bounds.iter().map(|(_, text)| *text).chain(["+Inf"]);
         let counts = self.buckets.iter().chain([&self.over]).map(|bucket| bucket.load(Relaxed));
-        for (more, bound) in counts.zip(self.bounds.iter().map(|(_, text)| *text).chain(["+Inf"])) {
-            count += more;
-            sample(names[0], Some(bound), count as f64);
-        }
-        sample(names[1], None, self.sum.load(Relaxed) as f64 / unit);
-        sample(names[2], None, count as f64);
+        let (labels, value) = (labels.clone(), self.sum.load(Relaxed) as f64 / unit);
+        Sample { name, help, labels, value, buckets: bounds.zip(counts).collect() }
     }
 }
 
@@ -186,45 +171,29 @@ impl Figures {
                 if !error.is_empty() {
                     of.push(("error_type", (*error).to_owned()));
                 }
-                durations.samples(
-                    DURATION,
-                    "How long transactions took, from their turn to their end.",
-                    &of,
-                    1e6,
-                    &mut samples,
-                );
+                let help = "How long transactions took, from their turn to their end.";
+                samples.push(durations.sample("db_client_operation_duration_seconds", help, &of, 1e6));
             }
         }
         let help = "How long transactions waited for their turn on a connection.";
-        self.waits.samples(WAIT, help, &labels(&[]), 1e6, &mut samples);
+        samples.push(self.waits.sample("db_client_connection_wait_time_seconds", help, &labels(&[]), 1e6));
         if system == "sqlite" {
-            self.groups.samples(GROUP, "How many transactions were committed as one.", &labels(&[]), 1.0, &mut samples);
+            let help = "How many transactions were committed as one.";
+            samples.push(self.groups.sample("plaza_db_group_transactions", help, &labels(&[]), 1.0));
         }
         for (queue, length) in queues {
             let (help, of) =
                 ("Transactions that wait for their turn.", labels(&[("db_client_connection_pool_name", queue)]));
             let name = "db_client_connection_pending_requests";
-            samples.push(Sample { name, help, labels: of, value: *length as f64 });
+            samples.push(Sample { name, help, labels: of, value: *length as f64, buckets: Vec::new() });
         }
         // OpenTelemetry's own name for it ends in `_count`, which Prometheus keeps for histograms.
         let (name, help) = ("plaza_db_connections_open", "Connections that are open.");
-        samples.push(Sample { name, help, labels: labels(&[]), value: self.open.load(Relaxed) as f64 });
+        let open = self.open.load(Relaxed) as f64;
+        samples.push(Sample { name, help, labels: labels(&[]), value: open, buckets: Vec::new() });
         samples
     }
 }
-
-const DURATION: [&str; 3] = [
-    "db_client_operation_duration_seconds_bucket",
-    "db_client_operation_duration_seconds_sum",
-    "db_client_operation_duration_seconds_count",
-];
-const WAIT: [&str; 3] = [
-    "db_client_connection_wait_time_seconds_bucket",
-    "db_client_connection_wait_time_seconds_sum",
-    "db_client_connection_wait_time_seconds_count",
-];
-const GROUP: [&str; 3] =
-    ["plaza_db_group_transactions_bucket", "plaza_db_group_transactions_sum", "plaza_db_group_transactions_count"];
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -234,14 +203,21 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn value(figures: &Figures, name: &str, wanted: &[(&str, &str)]) -> Option<f64> {
+    fn find(figures: &Figures, name: &str, wanted: &[(&str, &str)]) -> Sample {
         let samples = figures.samples("sso", "sqlite", &[("write", 3)]);
-        let holds = |sample: &&Sample| {
+        let holds = |sample: &Sample| {
             let has =
                 |(label, text): &(&str, &str)| sample.labels.iter().any(|(key, value)| key == label && value == text);
             sample.name == name && wanted.iter().all(has)
         };
-        samples.iter().find(holds).map(|sample| sample.value)
+        samples.into_iter().find(holds).expect("a sample")
+    }
+
+    /// How many values there are, and how many of them up to `bound`.
+    fn counts(sample: &Sample, bound: &str) -> (u64, u64) {
+        let up_to = sample.buckets.iter().position(|(own, _)| *own == bound).expect("a bound");
+        let sum = |buckets: &[(&str, u64)]| buckets.iter().map(|(_, count)| count).sum();
+        (sum(&sample.buckets), sum(&sample.buckets[..=up_to]))
     }
 
     #[test]
@@ -252,18 +228,17 @@ mod tests {
         figures.ended("sign_up", End::Done, millis(1), millis(6));
         figures.ended("sign_up", End::Late, millis(400), millis(0));
         figures.committed(3);
-        let count = "db_client_operation_duration_seconds_count";
-        let sign_up = ("db_operation_name", "sign_up");
-        assert_eq!(value(&figures, count, &[sign_up]), Some(2.0));
-        assert_eq!(value(&figures, count, &[sign_up, ("error_type", "late")]), Some(1.0));
+        let (durations, sign_up) = ("db_client_operation_duration_seconds", ("db_operation_name", "sign_up"));
+        let done = find(&figures, durations, &[sign_up]);
         // A bound belongs to its own bucket.
-        let bucket = "db_client_operation_duration_seconds_bucket";
-        assert_eq!(value(&figures, bucket, &[sign_up, ("le", "0.005")]), Some(1.0));
-        assert_eq!(value(&figures, "db_client_operation_duration_seconds_sum", &[sign_up]), Some(0.011));
-        assert_eq!(value(&figures, "db_client_connection_wait_time_seconds_bucket", &[("le", "0.001")]), Some(2.0));
-        assert_eq!(value(&figures, "plaza_db_group_transactions_bucket", &[("le", "2")]), Some(0.0));
-        assert_eq!(value(&figures, "plaza_db_group_transactions_sum", &[]), Some(3.0));
-        assert_eq!(value(&figures, "db_client_connection_pending_requests", &[]), Some(3.0));
+        assert_eq!((counts(&done, "0.005"), done.value), ((2, 1), 0.011));
+        let late = find(&figures, durations, &[sign_up, ("error_type", "late")]);
+        assert_eq!(counts(&late, "+Inf"), (1, 1));
+        let waits = find(&figures, "db_client_connection_wait_time_seconds", &[]);
+        assert_eq!(counts(&waits, "0.001"), (3, 2));
+        let groups = find(&figures, "plaza_db_group_transactions", &[]);
+        assert_eq!((counts(&groups, "2"), groups.value), ((1, 0), 3.0));
+        assert_eq!(find(&figures, "db_client_connection_pending_requests", &[]).value, 3.0);
     }
 
     #[test]
@@ -273,8 +248,9 @@ mod tests {
             let name: &'static str = format!("name_{number}").leak();
             figures.ended(name, End::Done, Duration::ZERO, Duration::ZERO);
         }
-        let count = "db_client_operation_duration_seconds_count";
-        assert_eq!(value(&figures, count, &[("db_operation_name", "_OTHER")]), Some(10.0));
-        assert_eq!(value(&figures, count, &[("db_operation_name", "name_7")]), Some(1.0));
+        for (name, count) in [("_OTHER", 10), ("name_7", 1)] {
+            let sample = find(&figures, "db_client_operation_duration_seconds", &[("db_operation_name", name)]);
+            assert_eq!(counts(&sample, "+Inf").0, count, "{name}");
+        }
     }
 }

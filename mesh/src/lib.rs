@@ -15,6 +15,7 @@ mod farewell;
 pub mod keyfile;
 pub mod keys;
 pub mod metrics;
+mod otlp;
 pub mod page;
 pub mod parse;
 pub mod policy;

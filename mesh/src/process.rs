@@ -63,7 +63,7 @@ pub struct Process {
 pub struct Settings<'a> {
     /// How to log.
     pub log: &'a LogConfig,
-    /// Where spans go.
+    /// Where spans and metrics go.
     pub telemetry: &'a TelemetryConfig,
     /// Where to listen, as `host:port`.
     pub listen: String,
@@ -124,6 +124,7 @@ impl Process {
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
         admin.add_telemetry(spans.clone());
+        spans.push(name, &admin)?;
         admin.listen(settings.admin).await?;
         let mesh_key = mesh_key(&settings, port.tls.is_some(), &random)?;
         let tls_config = settings.tls.clone();
@@ -174,8 +175,8 @@ impl Process {
         Ok(Channel::connect(callee, uri, identity, options))
     }
 
-    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed; then sends the spans that wait, and runs
-    /// `close`, which closes what the service has open, for 5 s at most.
+    /// Serves until a signal, and then until the calls under way have ended or the drain bound has passed; then sends the spans that wait
+    /// and the last metrics, and runs `close`, which closes what the service has open, for 5 s at most.
     ///
     /// # Errors
     /// Of the socket.

@@ -40,6 +40,20 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     CODES[code as usize]
 }
 
+/// Whether a code is an error for who was called (OpenTelemetry's conventions for gRPC): what is its own fault. A wrong code is none. For who calls,
+/// whatever is not OK is an error.
+pub(crate) fn is_callees_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
 /// `grpc-timeout`, if it is there and well formed. One that is not is treated as absent: the policy bounds the call anyway.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;

@@ -65,6 +65,7 @@ impl<S: Send + Sync + 'static> Workers<S> {
                 help: "How often what runs in the background panicked, and began again.",
                 labels: vec![("service", service.to_owned())],
                 value: panics.load(Relaxed) as f64,
+                buckets: Vec::new(),
             }])
         }
     }

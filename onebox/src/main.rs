@@ -107,6 +107,7 @@ async fn run(site: &Site, config: Config, threads: Threads) -> Outcome {
     let plaza = plaza?;
     plaza.describe(&admin);
     let edge = plaza.edge();
+    edge.telemetry.push("plaza", &admin)?;
     let welcome = welcome::text(plaza.config(), &ports.addresses(), &token_command(site), &edge.clock, &edge.random);
     // Nobody may be reading: that is no reason not to serve.
     let _ = say(&welcome);

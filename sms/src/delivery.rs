@@ -218,7 +218,7 @@ pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
     samples
         .into_iter()
         .chain(core.db.samples(crate::NAME))
-        .map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value })
+        .map(|Sample { name, help, labels, value, buckets }| Gauge { name, help, labels, value, buckets })
         .collect()
 }
 

@@ -24,10 +24,11 @@ pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
         help: "1 while the target does not answer and is tried once a second, 0 while it does.",
         labels: vec![("target", target.name().to_owned())],
         value: if sso.provisioner.gates.of(target).is_open() { 0.0 } else { 1.0 },
+        buckets: Vec::new(),
     });
     let samples = samples
         .into_iter()
         .chain(sso.db.samples(crate::NAME))
-        .map(|Sample { name, help, labels, value }| Gauge { name, help, labels, value });
+        .map(|Sample { name, help, labels, value, buckets }| Gauge { name, help, labels, value, buckets });
     samples.chain(down).collect()
 }

@@ -8,7 +8,7 @@ use std::{
 
 use ::tracing::subscriber;
 use mesh::{
-    Clock, Random, Telemetry, TelemetryConfig,
+    Admin, Clock, Random, Shutdown, Telemetry, TelemetryConfig,
     config::Secret,
     trace::{Outsiders, TelemetryError},
 };
@@ -20,7 +20,7 @@ use tonic::Request;
 use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 use crate::{
-    collector::{Collector, Told},
+    collector::{Collector, Point, Told},
     wire::servers::Mesh,
     world::{Person, World},
 };
@@ -35,7 +35,15 @@ fn telemetry(endpoint: impl std::fmt::Display, queue: usize) -> Telemetry {
 /// Each flow is traced.
 fn everything() -> TelemetryConfig {
     let (endpoint, roots, headers) = Default::default();
-    TelemetryConfig { endpoint, roots, headers, ratio: 1.0, queue: 4096, outsiders: Outsiders::Strip }
+    TelemetryConfig {
+        endpoint,
+        roots,
+        headers,
+        ratio: 1.0,
+        queue: 4096,
+        outsiders: Outsiders::Strip,
+        metrics_seconds: 0,
+    }
 }
 
 fn start(config: TelemetryConfig) -> Result<Telemetry, TelemetryError> {
@@ -137,6 +145,40 @@ async fn a_sign_up_is_one_trace_in_memory() {
     let spans = collector.spans();
     is_the_flow(&of_sign_up(&spans));
     is_discreet(&spans, &anna);
+}
+
+/// The attributes of calls that went well.
+fn ok(method: &str) -> [(&str, &str); 3] {
+    [("rpc.system.name", "grpc"), ("rpc.method", method), ("rpc.response.status_code", "OK")]
+}
+
+#[tokio::test]
+async fn metrics_are_told_under_the_names_of_opentelemetry() {
+    let collector = Collector::start(Duration::ZERO).await;
+    let endpoint = format!("http://{}", collector.address);
+    let telemetry = start(TelemetryConfig { endpoint, metrics_seconds: 3600, ..everything() }).expect("settings");
+    let edge = Edge { inline: true, telemetry: telemetry.clone(), ..Edge::system() };
+    let world = World::start_at(edge).await;
+    let admin = Admin::new(Shutdown::manual());
+    world.plaza().describe(&admin);
+    telemetry.push("plaza", &admin).expect("the settings hold");
+    world.sign_up(&Person::with_email("anna")).await.expect("signed up");
+    world.stop().await;
+
+    let count = |service, name, wanted: &[(&str, &str)]| {
+        let (unit, points) = collector.metric(service, name).unwrap_or_else(|| panic!("{name} of {service}"));
+        let is_it = |(of, _): &&Point| wanted.iter().all(|(key, text)| of[*key] == *text);
+        let count = points.iter().find(is_it).map(|(_, count)| *count);
+        (unit, count.unwrap_or_else(|| panic!("{wanted:?} of {points:?}")))
+    };
+    assert_eq!(count("sso", "rpc.server.call.duration", &ok(SIGN_UP)), ("s".to_owned(), 1.0));
+    for callee in ["social", "blog"] {
+        let method = format!("{callee}.v1.UserService/CreateUser");
+        assert_eq!(count("sso", "rpc.client.call.duration", &ok(&method)).1, 1.0);
+        assert_eq!(count(callee, "rpc.server.call.duration", &ok(&method)).1, 1.0);
+    }
+    assert_eq!(count("sso", "db.client.operation.duration", &[("db.operation.name", "create_user")]).1, 1.0);
+    assert_eq!(count("plaza", "plaza_build_info", &[]).1, 1.0);
 }
 
 /// How long the slowest of many calls takes, each of them traced.

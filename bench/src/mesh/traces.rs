@@ -58,6 +58,7 @@ impl Traces {
             ratio,
             queue: 2048,
             outsiders: Outsiders::Strip,
+            metrics_seconds: 0,
         };
         Ok(Telemetry::start(&config, Clock::system(), Random::system())?.tracer(service))
     }

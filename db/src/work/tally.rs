@@ -40,8 +40,10 @@ pub struct Sample {
     pub help: &'static str,
     /// What tells it from others of the name.
     pub labels: Vec<(&'static str, String)>,
-    /// The figure.
+    /// The figure; of a distribution, the sum of its values.
     pub value: f64,
+    /// Of a distribution, for each upper bound the number of values over the bound before, `+Inf` being the last bound; else nothing.
+    pub buckets: Vec<(&'static str, u64)>,
 }
 
 /// The attempts of this process.
@@ -79,7 +81,7 @@ impl Tally {
             let to = [("work", self.work), ("target", *to)];
             let mut sample = |name, help, labels: &[(&'static str, &str)], value| {
                 let labels = to.iter().chain(labels).map(|(label, text)| (*label, (*text).to_owned())).collect();
-                samples.push(Sample { name, help, labels, value });
+                samples.push(Sample { name, help, labels, value, buckets: Vec::new() });
             };
             let owed = backlog.iter().find(|owed| owed.target == *target);
             let (pending, parked) = owed.map_or((0, 0), |owed| (owed.pending, owed.parked));

@@ -97,7 +97,7 @@ impl Admin {
         self.push(Source::Client(service, metrics));
     }
 
-    /// Adds what becomes of the spans of the process.
+    /// Adds what becomes of the spans and metrics of the process.
     pub fn add_telemetry(&self, telemetry: Telemetry) {
         self.push(Source::Telemetry(telemetry));
     }
@@ -168,6 +168,11 @@ impl Admin {
 
     /// What `/metrics` shows, for Prometheus, in its text format 0.0.4.
     pub async fn metrics(&self) -> String {
+        self.page().await.text()
+    }
+
+    /// What the process counts and times, by now.
+    pub(crate) async fn page(&self) -> Page {
         let look = self.look().await;
         let mut page = Page::default();
         metrics::process(&mut page);
@@ -185,7 +190,7 @@ impl Admin {
                 Source::Telemetry(telemetry) => telemetry.write(&mut page),
             }
         }
-        page.text()
+        page
     }
 
     fn push(&self, source: Source) {

@@ -73,7 +73,8 @@ fn router(holds: &Arc<AtomicBool>) -> Router {
             async move { if holds { Ok(()) } else { Err("the password is wrong") } }
         })
         .gauges(|| async {
-            vec![Gauge { name: "plaza_test", help: "A test.", labels: vec![("kind", "a".to_owned())], value: 2.0 }]
+            let (labels, buckets) = (vec![("kind", "a".to_owned())], Vec::new());
+            vec![Gauge { name: "plaza_test", help: "A test.", labels, value: 2.0, buckets }]
         })
         .build()
         .expect("builds")
@@ -154,7 +155,7 @@ async fn the_page_tells_of_both_ends_of_a_call() {
         "plaza_draining 0\n".to_owned(),
         "plaza_check{check=\"echo/database\"} 1\n".to_owned(),
         "plaza_test{kind=\"a\"} 2\n".to_owned(),
-        "rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\"} 1\n".to_owned(),
+        "rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",error_type=\"UNIMPLEMENTED\"} 1\n".to_owned(),
         "plaza_client_calls_in_flight{service=\"sso\"} 0\n".to_owned(),
         "rpc_client_call_duration_seconds_count{service=\"sso\",rpc_system_name=\"grpc\",rpc_method=\"_OTHER\",\
             rpc_response_status_code=\"OK\"} 1\n"

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::Page;
-use crate::wire::CODES;
+use crate::wire::{CODES, code_name, is_callees_fault};
 
 /// The upper bounds that OpenTelemetry advises for calls, in microseconds, and as they are written, in seconds.
 const BOUNDS: [(u64, &str); 14] = [
@@ -91,7 +91,7 @@ impl Repeats {
         }
     }
 
-    fn write(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)], page: &mut Page) {
+    fn write(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], page: &mut Page) {
         let counts = self.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
         if counts.iter().any(|count| *count > 0) {
             let bounds = REPEATS.into_iter().chain(["+Inf"]);
@@ -202,14 +202,20 @@ impl Calls {
                 ("rpc_client_call_duration_seconds", "How long calls to other services took, all attempts included.")
             }
         };
-        for (code, histogram) in CODES.iter().zip(&method.by_code) {
+        for (number, histogram) in (0..).zip(&method.by_code) {
             let Some(histogram) = histogram.get() else { continue };
-            let labels = [
+            let code = Code::from_i32(number);
+            let failed = match self.side {
+                Side::Server => is_callees_fault(code),
+                Side::Client => code != Code::Ok,
+            };
+            let mut labels = vec![
                 ("service", service),
                 ("rpc_system_name", "grpc"),
                 ("rpc_method", name),
-                ("rpc_response_status_code", code),
+                ("rpc_response_status_code", code_name(code)),
             ];
+            labels.extend(failed.then_some(("error_type", code_name(code))));
             let counts = histogram.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
             let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
             let sum = Duration::from_micros(histogram.micros.load(Relaxed)).as_secs_f64();

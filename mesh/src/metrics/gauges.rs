@@ -13,15 +13,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// One sample.
 #[derive(Debug, Clone)]
 pub struct Gauge {
-    /// Lower case with underscores, its base unit last: `plaza_work_oldest_seconds`. One that ends in `_total` is a counter: it only goes up; `_bucket`,
-    /// `_sum` and `_count` are the parts of a histogram, in this order.
+    /// Lower case with underscores, its base unit last: `plaza_work_oldest_seconds`. One that ends in `_total` is a counter: it only goes up.
     pub name: &'static str,
     /// One sentence, the same for all samples of the name.
     pub help: &'static str,
     /// What tells it from others of the name. Few values: each makes a series.
     pub labels: Vec<(&'static str, String)>,
-    /// The value.
+    /// The value; of a distribution, the sum of its values.
     pub value: f64,
+    /// Of a distribution, for each upper bound the number of values over the bound before, `+Inf` being the last bound; else nothing.
+    pub buckets: Vec<(&'static str, u64)>,
 }
 
 type Reading = Pin<Box<dyn Future<Output = Vec<Gauge>> + Send>>;
@@ -42,11 +43,10 @@ impl Gauges {
     pub(crate) async fn write(&self, page: &mut Page) {
         let deadline = Deadline::after(PATIENCE);
         let read = timeout_at(deadline.instant(), deadline::within(deadline, (self.0)())).await;
-        for Gauge { name, help, labels, value } in read.unwrap_or_default() {
+        for Gauge { name, help, labels, value, buckets } in read.unwrap_or_default() {
             let labels: Vec<_> = labels.iter().map(|(label, text)| (*label, text.as_str())).collect();
-            let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| Some((name.strip_suffix(part)?, *part)));
-            if let Some((name, part)) = part {
-                page.part(name, part, help, &labels, value);
+            if !buckets.is_empty() {
+                page.histogram(name, help, &labels, buckets.into_iter(), value);
             } else if name.ends_with("_total") {
                 page.counter(name, help, &labels, value);
             } else {

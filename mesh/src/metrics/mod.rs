@@ -1,13 +1,15 @@
-//! What a process counts and times, as a page that Prometheus reads. Names of calls are OpenTelemetry's.
+//! What a process counts and times, as a page that Prometheus reads, and told to a collector. Names of calls are OpenTelemetry's.
 //!
 //! Nothing is global: a router counts what it answers, a [`ClientMetrics`] what its service asks of others, and the admin
-//! port gathers both when it is asked. Counting takes no lock and, after a method's first answer with a code, no memory.
+//! port gathers both when somebody asks. Counting takes no lock and, after a method's first answer with a code, no memory.
 
 mod calls;
 mod channels;
 mod gauges;
+mod opentelemetry;
 mod page;
 mod process;
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +22,10 @@ pub(crate) use calls::{Calls, OTHER, Sent, Side, Timed};
 pub(crate) use channels::{Counts, Seen, SeenPool};
 pub use gauges::Gauge;
 pub(crate) use gauges::Gauges;
+pub(crate) use opentelemetry::Teller;
 pub(crate) use page::Page;
 pub(crate) use process::process;
+pub(crate) use push::{Push, Pushes};
 
 use crate::policy::Contracts;
 

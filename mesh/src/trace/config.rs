@@ -13,11 +13,11 @@ use crate::{config::Secret, tls::TlsError};
 /// The most headers that go with a request.
 const HEADERS: usize = 16;
 
-/// Whether flows are traced, and where spans go.
+/// Whether flows are traced, and where spans and metrics go.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// A collector that takes OTLP over gRPC, `http://host:port`, or `https://host:port` over TLS 1.3; empty for none, and then nothing is traced.
+    /// A collector that takes OTLP over gRPC, `http://host:port`, or `https://host:port` over TLS 1.3; empty for none, and then nothing is traced or told.
     pub endpoint: String,
     /// The authorities by which a collector at `https` is believed, as PEM; read again for each connection.
     pub roots: PathBuf,
@@ -29,6 +29,8 @@ pub struct TelemetryConfig {
     pub queue: usize,
     /// What becomes of the trace context of callers who are no peers.
     pub outsiders: Outsiders,
+    /// How often the collector is told metrics, in seconds, 1 to 3,600; 0 for never.
+    pub metrics_seconds: u64,
 }
 
 /// What becomes of the trace context of callers who are no peers.
@@ -68,16 +70,22 @@ pub enum TelemetryError {
     /// Out of bounds.
     #[error("telemetry.queue is {0}; it may be 1 to 1000000")]
     Queue(usize),
+    /// Out of bounds.
+    #[error("telemetry.metrics_seconds is {0}; it may be 0 to 3600")]
+    MetricsSeconds(u64),
 }
 
 impl TelemetryConfig {
     /// Where the collector is, if there is one and all holds.
-    pub(super) fn endpoint(&self) -> Result<Option<Endpoint>, TelemetryError> {
+    pub(crate) fn endpoint(&self) -> Result<Option<Endpoint>, TelemetryError> {
         if !(0.0..=1.0).contains(&self.ratio) {
             return Err(TelemetryError::Ratio(self.ratio));
         }
         if !(1..=1_000_000).contains(&self.queue) {
             return Err(TelemetryError::Queue(self.queue));
+        }
+        if self.metrics_seconds > 3600 {
+            return Err(TelemetryError::MetricsSeconds(self.metrics_seconds));
         }
         if self.endpoint.is_empty() {
             return Ok(None);
@@ -93,7 +101,7 @@ impl TelemetryConfig {
     }
 
     /// What goes with each request.
-    pub(super) fn headers(&self) -> Result<MetadataMap, TelemetryError> {
+    pub(crate) fn headers(&self) -> Result<MetadataMap, TelemetryError> {
         if self.headers.len() > HEADERS {
             return Err(TelemetryError::Headers(self.headers.len()));
         }
@@ -121,7 +129,15 @@ mod tests {
     fn config(endpoint: &str, headers: &[&str]) -> TelemetryConfig {
         let headers = headers.iter().copied().map(Secret::new).collect();
         let (endpoint, roots) = (endpoint.to_owned(), PathBuf::from("roots.pem"));
-        TelemetryConfig { endpoint, roots, headers, ratio: 1.0, queue: 1, outsiders: Outsiders::Strip }
+        TelemetryConfig {
+            endpoint,
+            roots,
+            headers,
+            ratio: 1.0,
+            queue: 1,
+            outsiders: Outsiders::Strip,
+            metrics_seconds: 0,
+        }
     }
 
     #[test]

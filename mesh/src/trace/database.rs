@@ -11,7 +11,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, filter::dynamic_filter_fn, layer::Context, registry::LookupSpan};
 
-use super::{otlp::Kind, span::Span};
+use super::span::Span;
+use crate::otlp::spans::Kind;
 
 /// What `db` calls its spans: their names, and the word for what was done.
 const NAMES: [(&str, &str); 2] = [("db.read", "read"), ("db.write", "write")];

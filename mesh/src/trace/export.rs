@@ -1,5 +1,5 @@
-//! A process's way to a collector: a bounded queue, and one task that sends what is in it. A call that is traced waits for neither: what finds the queue
-//! full is dropped, and counted.
+//! A process's way to a collector: a bounded queue of spans, and one task that sends what is in it; and another that tells metrics now and then. A call
+//! waits for neither: what finds the queue full is dropped, and counted.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -17,30 +17,29 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::{
-    Outsiders, TelemetryConfig, TelemetryError, Tracer,
-    collector::Collector,
-    otlp::{self, SCHEMA},
-    tracer::{Inner, resource},
-};
+use super::{Outsiders, TelemetryConfig, TelemetryError, Tracer, tracer::Inner};
 use crate::{
+    admin::Admin,
     channel::backoff::{Backoff, Growth},
     clock::{Clock, Draws, Random},
-    metrics::Page,
+    metrics::{Page, Push, Pushes, Teller},
+    otlp::{
+        Collector, Resource, SCHEMA, Scope,
+        spans::{EXPORT, Request, ResourceSpans, ScopeSpans, Span},
+    },
     shutdown::Shutdown,
 };
 
 /// The most spans of one request, and how long the first of them waits for others.
 const BATCH: usize = 512;
 const LINGER: Duration = Duration::from_secs(1);
-/// How long a collector may take over one request, and how long a request is sent again before it is given up.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long a request is sent again before it is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSES: Growth = Growth { first: Duration::from_millis(500), factor: 2.0, longest: Duration::from_secs(5) };
-/// How long the end of a process waits for its last spans.
+/// How long the end of a process waits for its last spans and metrics.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The spans of a process, on their way to a collector or nowhere. Clones are one.
+/// The spans and metrics of a process, on their way to a collector or nowhere. Clones are one.
 #[derive(Clone, Default)]
 pub struct Telemetry(Option<Arc<Process>>);
 
@@ -48,15 +47,17 @@ struct Process {
     config: TelemetryConfig,
     clock: Clock,
     random: Random,
+    began: SystemTime,
     instance: String,
     exporter: Arc<Exporter>,
+    pushes: Arc<Pushes>,
     stop: Shutdown,
-    task: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What spans are handed to.
 pub(super) struct Exporter {
-    queue: mpsc::Sender<(Arc<otlp::Resource>, otlp::Span)>,
+    queue: mpsc::Sender<(Arc<Resource>, Span)>,
     sent: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
@@ -79,9 +80,19 @@ impl Telemetry {
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
         let stop = Shutdown::manual();
         let sender = Sender { collector, exporter: Arc::clone(&exporter), random: random.clone(), failing: false };
-        let task = Mutex::new(Some(tokio::spawn(sender.run(spans, stop.clone()))));
-        let instance = crate::uuid_v7(&clock, &random).to_string();
-        Ok(Self(Some(Arc::new(Process { config: config.clone(), clock, random, instance, exporter, stop, task }))))
+        let tasks = Mutex::new(vec![tokio::spawn(sender.run(spans, stop.clone()))]);
+        let (began, instance) = (clock.now(), crate::uuid_v7(&clock, &random).to_string());
+        Ok(Self(Some(Arc::new(Process {
+            config: config.clone(),
+            clock,
+            random,
+            began,
+            instance,
+            exporter,
+            pushes: Arc::default(),
+            stop,
+            tasks,
+        }))))
     }
 
     /// Traces into the hands of a test, which finds every span that has ended.
@@ -91,13 +102,12 @@ impl Telemetry {
         let counts = || AtomicU64::new(0);
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
         let (endpoint, roots, headers) = Default::default();
-        let config = TelemetryConfig { endpoint, roots, headers, ratio, queue: 1000, outsiders };
-        let (clock, random) = (Clock::simulated(std::time::UNIX_EPOCH), Random::seeded(1));
-        let (instance, stop, task) = (String::new(), Shutdown::manual(), Mutex::default());
-        (
-            Self(Some(Arc::new(Process { config, clock, random, instance, exporter, stop, task }))),
-            super::tests::Captured(spans),
-        )
+        let config = TelemetryConfig { endpoint, roots, headers, ratio, queue: 1000, outsiders, metrics_seconds: 0 };
+        let (began, random) = (SystemTime::UNIX_EPOCH, Random::seeded(1));
+        let (clock, instance, pushes) = (Clock::simulated(began), String::new(), Arc::default());
+        let (stop, tasks) = (Shutdown::manual(), Mutex::default());
+        let process = Process { config, clock, random, began, instance, exporter, pushes, stop, tasks };
+        (Self(Some(Arc::new(process))), super::tests::Captured(spans))
     }
 
     /// Whether anything is traced.
@@ -115,24 +125,46 @@ impl Telemetry {
             draws: Draws::new(&process.random),
             threshold,
             believes_outsiders: process.config.outsiders == Outsiders::Accept,
-            resource: resource(name, &process.instance),
+            resource: Arc::new(Resource::of(name, &process.instance)),
             exporter: Arc::clone(&process.exporter),
         })
+    }
+
+    /// Begins to tell the collector what `admin` tells, in a task of its own. What belongs to no service of the process is told of `name`.
+    ///
+    /// # Errors
+    /// The authorities that the collector is believed by cannot be read any more.
+    pub fn push(&self, name: &'static str, admin: &Admin) -> Result<(), TelemetryError> {
+        let Some(process) = &self.0 else { return Ok(()) };
+        let period = Duration::from_secs(process.config.metrics_seconds);
+        let Some(collector) = Collector::new(&process.config, &process.clock)?.filter(|_| !period.is_zero()) else {
+            return Ok(());
+        };
+        let teller =
+            Teller { name, instance: process.instance.clone(), clock: process.clock.clone(), began: process.began };
+        let push = Push::new(collector, admin.clone(), teller, Arc::clone(&process.pushes));
+        let task = tokio::spawn(push.run(period, process.stop.clone()));
+        process.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        Ok(())
     }
 
     /// Sends what is waiting, for 2 s at most, and nothing after that: for the end of a process.
     pub async fn flush(&self) {
         let Some(process) = &self.0 else { return };
         process.stop.begin();
-        let task = process.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut task) = task else { return };
-        if timeout(FLUSH, &mut task).await.is_err() {
-            task.abort();
-            tracing::warn!("the last spans were not sent in time");
+        let mut tasks = std::mem::take(&mut *process.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = async {
+            for task in &mut tasks {
+                let _ = task.await;
+            }
+        };
+        if timeout(FLUSH, ended).await.is_err() {
+            tasks.iter().for_each(JoinHandle::abort);
+            tracing::warn!("the last spans and metrics were not sent in time");
         }
     }
 
-    /// Writes what became of the spans.
+    /// Writes what became of the spans and the metrics.
     pub(crate) fn write(&self, page: &mut Page) {
         let Some(process) = &self.0 else { return };
         let Exporter { sent, dropped, failed, .. } = &*process.exporter;
@@ -140,18 +172,19 @@ impl Telemetry {
             let help = "Spans by what became of them: dropped for want of room, or not taken by the collector.";
             page.counter("plaza_telemetry_spans_total", help, &[("outcome", outcome)], count.load(Relaxed) as f64);
         }
+        process.pushes.write(page);
     }
 }
 
 impl Exporter {
-    pub(super) fn keep(&self, resource: Arc<otlp::Resource>, span: otlp::Span) {
+    pub(super) fn keep(&self, resource: Arc<Resource>, span: Span) {
         if self.queue.try_send((resource, span)).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }
     }
 }
 
-type Spans = Vec<(Arc<otlp::Resource>, otlp::Span)>;
+type Spans = Vec<(Arc<Resource>, Span)>;
 
 /// Sends one batch after the other.
 struct Sender {
@@ -163,7 +196,7 @@ struct Sender {
 
 impl Sender {
     /// Until `stop`, and then until the queue is empty.
-    async fn run(mut self, mut queue: mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>, stop: Shutdown) {
+    async fn run(mut self, mut queue: mpsc::Receiver<(Arc<Resource>, Span)>, stop: Shutdown) {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
@@ -203,11 +236,10 @@ impl Sender {
     }
 
     /// Sends a request until it is taken, or is refused for good. Returns how many spans were rejected.
-    async fn persist(&mut self, request: otlp::Request) -> Result<u64, Status> {
+    async fn persist(&mut self, request: Request) -> Result<u64, Status> {
         let mut pauses = Backoff::new(PAUSES);
         loop {
-            let answer = timeout(ANSWER, self.collector.export(request.clone())).await;
-            match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer"))) {
+            match self.collector.export(EXPORT, request.clone()).await {
                 Err(status) if may_pass(status.code()) => sleep(pauses.next(&self.random)).await,
                 answer => return answer,
             }
@@ -216,7 +248,7 @@ impl Sender {
 }
 
 /// Waits for spans, and then a little for more.
-async fn gather(queue: &mut mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>, batch: &mut Spans) {
+async fn gather(queue: &mut mpsc::Receiver<(Arc<Resource>, Span)>, batch: &mut Spans) {
     queue.recv_many(batch, BATCH).await;
     let fill = async { while batch.len() < BATCH && queue.recv_many(batch, BATCH - batch.len()).await > 0 {} };
     // What came by then goes.
@@ -224,21 +256,20 @@ async fn gather(queue: &mut mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>, b
 }
 
 /// The spans of each service stand together.
-fn request(batch: Spans) -> otlp::Request {
-    let mut by_service: Vec<(Arc<otlp::Resource>, Vec<otlp::Span>)> = Vec::new();
+fn request(batch: Spans) -> Request {
+    let mut by_service: Vec<(Arc<Resource>, Vec<Span>)> = Vec::new();
     for (resource, span) in batch {
         match by_service.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
             Some((_, spans)) => spans.push(span),
             None => by_service.push((resource, vec![span])),
         }
     }
-    let scope = otlp::Scope { name: "plaza.mesh".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    let spans_of = |(resource, spans): (Arc<otlp::Resource>, _)| otlp::ResourceSpans {
+    let spans_of = |(resource, spans): (Arc<Resource>, _)| ResourceSpans {
         resource: Some((*resource).clone()),
-        scope_spans: vec![otlp::ScopeSpans { scope: Some(scope.clone()), spans }],
+        scope_spans: vec![ScopeSpans { scope: Some(Scope::own()), spans }],
         schema_url: SCHEMA.to_owned(),
     };
-    otlp::Request { resource_spans: by_service.into_iter().map(spans_of).collect() }
+    Request { resource_spans: by_service.into_iter().map(spans_of).collect() }
 }
 
 /// What the specification of OTLP/gRPC has sent again. RESOURCE_EXHAUSTED it has only with a time to come back in; the pause here is longer than most.

@@ -3,12 +3,10 @@
 //! Whether a flow is traced is decided where it begins, before a span is built, and travels with every call (W3C Trace Context). A [`Telemetry`] is a
 //! process's way to a collector (OTLP over gRPC), a [`Tracer`] makes the spans of one service. Off, which is the default, none of it is there.
 
-mod collector;
 mod config;
 mod context;
 mod database;
 mod export;
-mod otlp;
 mod span;
 #[cfg(test)]
 mod tests;

@@ -1,26 +1,30 @@
 //! Spans under construction, in the names of OpenTelemetry's conventions for RPC (release candidate, schema 1.42).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use tonic::Code;
 
 use super::{
     context::{Context, SpanId},
-    otlp::{self, KeyValue, Kind, StatusCode, Value},
     tracer::Inner,
 };
-use crate::wire;
-use std::sync::Arc;
+use crate::{
+    otlp::{
+        KeyValue, Value, nanos,
+        spans::{self, Kind, StatusCode},
+    },
+    wire,
+};
 
 /// A span that is being recorded. It ends when it is dropped.
 pub(crate) struct Span {
     tracer: Arc<Inner>,
-    data: otlp::Span,
+    data: spans::Span,
 }
 
 impl Span {
     pub(super) fn new(tracer: Arc<Inner>, name: &str, kind: Kind, at: &Context, parent: Option<SpanId>) -> Self {
-        let data = otlp::Span {
+        let data = spans::Span {
             trace_id: at.trace.0.to_vec(),
             span_id: at.span.0.to_vec(),
             trace_state: at.state().to_owned(),
@@ -29,7 +33,7 @@ impl Span {
             kind: kind.into(),
             start_time_unix_nano: nanos(tracer.clock.now()),
             flags: 1,
-            ..otlp::Span::default()
+            ..spans::Span::default()
         };
         Self { tracer, data }
     }
@@ -42,7 +46,7 @@ impl Span {
     /// What the span is about did not succeed.
     pub(crate) fn fail(&mut self, error: &str) {
         self.set("error.type", error);
-        self.data.status = Some(otlp::Status { code: StatusCode::Error.into() });
+        self.data.status = Some(spans::Status { code: StatusCode::Error.into() });
     }
 }
 
@@ -51,11 +55,6 @@ impl Drop for Span {
         self.data.end_time_unix_nano = nanos(self.tracer.clock.now());
         self.tracer.keep(std::mem::take(&mut self.data));
     }
-}
-
-fn nanos(time: SystemTime) -> u64 {
-    let since: Duration = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The span of a call, or of an attempt of one. Without an outcome it was given up: CANCELLED.
@@ -87,25 +86,9 @@ impl Drop for RpcSpan {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
         self.span.set("rpc.response.status_code", wire::code_name(code));
-        if is_error(self.kind, code) {
+        let failed = if self.kind == Kind::Server { wire::is_callees_fault(code) } else { code != Code::Ok };
+        if failed {
             self.span.fail(wire::code_name(code));
         }
-    }
-}
-
-/// Whether an outcome is an error of the span (semantic conventions for gRPC): for who calls whatever is not OK, for who is called what is its own fault. So
-/// a wrong code is none of the server's.
-fn is_error(kind: Kind, code: Code) -> bool {
-    match kind {
-        Kind::Server => matches!(
-            code,
-            Code::Unknown
-                | Code::DeadlineExceeded
-                | Code::Unimplemented
-                | Code::Internal
-                | Code::Unavailable
-                | Code::DataLoss
-        ),
-        _ => code != Code::Ok,
     }
 }

@@ -12,13 +12,14 @@ use std::{
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Status};
 
-use super::{
-    Outsiders, Telemetry, ids, inherit,
-    otlp::{self, Kind, StatusCode, Value},
-};
+use super::{Outsiders, Telemetry, ids, inherit};
 use crate::{
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
+    otlp::{
+        Resource, Value,
+        spans::{Kind, Span, StatusCode},
+    },
     server::{Router, Stack},
     testing::{Echo, Keys, call, contracts, listen, say, sockets},
     token::Kind as TokenKind,
@@ -28,15 +29,15 @@ const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const GIVEN_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The spans that have ended.
-pub(crate) struct Captured(pub(super) mpsc::Receiver<(Arc<otlp::Resource>, otlp::Span)>);
+pub(crate) struct Captured(pub(super) mpsc::Receiver<(Arc<Resource>, Span)>);
 
 impl Captured {
-    fn spans(&mut self) -> Vec<otlp::Span> {
+    fn spans(&mut self) -> Vec<Span> {
         std::iter::from_fn(|| self.0.try_recv().ok()).map(|(_, span)| span).collect()
     }
 }
 
-fn text(span: &otlp::Span, key: &str) -> Option<String> {
+fn text(span: &Span, key: &str) -> Option<String> {
     let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
     Some(match value {
         Value::Text(text) => text,
@@ -45,11 +46,11 @@ fn text(span: &otlp::Span, key: &str) -> Option<String> {
     })
 }
 
-fn of_kind(spans: &[otlp::Span], kind: Kind) -> Vec<&otlp::Span> {
+fn of_kind(spans: &[Span], kind: Kind) -> Vec<&Span> {
     spans.iter().filter(|span| span.kind() == kind).collect()
 }
 
-fn failed(span: &otlp::Span) -> bool {
+fn failed(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
 }
 

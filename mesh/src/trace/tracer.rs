@@ -6,10 +6,15 @@ use super::{
     Current,
     context::{Context, SpanId, TraceId},
     export::Exporter,
-    otlp::{self, KeyValue, Kind},
     span::{RpcSpan, Span},
 };
-use crate::clock::{Clock, Draws};
+use crate::{
+    clock::{Clock, Draws},
+    otlp::{
+        Resource,
+        spans::{self, Kind},
+    },
+};
 
 /// Makes the spans of one service, or none. Clones are one.
 #[derive(Clone, Default)]
@@ -21,7 +26,7 @@ pub(super) struct Inner {
     /// The least 56 random bits of a trace that is sampled (W3C, level 2: those bits of its id are random).
     pub(super) threshold: u64,
     pub(super) believes_outsiders: bool,
-    pub(super) resource: Arc<otlp::Resource>,
+    pub(super) resource: Arc<Resource>,
     pub(super) exporter: Arc<Exporter>,
 }
 
@@ -104,20 +109,9 @@ impl Inner {
         SpanId(self.draws.next().max(1).to_be_bytes())
     }
 
-    pub(super) fn keep(&self, span: otlp::Span) {
+    pub(super) fn keep(&self, span: spans::Span) {
         self.exporter.keep(Arc::clone(&self.resource), span);
     }
-}
-
-/// What every span of a service says of it.
-pub(super) fn resource(service: &str, instance: &str) -> Arc<otlp::Resource> {
-    let attributes = vec![
-        KeyValue::new("service.name", service),
-        KeyValue::new("service.namespace", "plaza"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", instance),
-    ];
-    Arc::new(otlp::Resource { attributes })
 }
 
 impl Traced {

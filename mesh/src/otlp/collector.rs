@@ -3,9 +3,11 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
+use prost::Message;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
     Request, Status,
@@ -16,15 +18,19 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::{
-    TelemetryConfig, TelemetryError,
-    otlp::{self, EXPORT},
+use super::Response;
+use crate::{
+    clock::Clock,
+    failure::chain,
+    tls,
+    trace::{TelemetryConfig, TelemetryError},
 };
-use crate::{clock::Clock, failure::chain, tls};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a collector may take over one request.
+const ANSWER: Duration = Duration::from_secs(10);
 
-pub(super) struct Collector {
+pub(crate) struct Collector {
     grpc: Grpc<Channel>,
     headers: MetadataMap,
 }
@@ -34,7 +40,7 @@ impl Collector {
     ///
     /// # Errors
     /// A setting that does not hold.
-    pub(super) fn new(config: &TelemetryConfig, clock: &Clock) -> Result<Option<Self>, TelemetryError> {
+    pub(crate) fn new(config: &TelemetryConfig, clock: &Clock) -> Result<Option<Self>, TelemetryError> {
         let Some(endpoint) = config.endpoint()? else { return Ok(None) };
         let (endpoint, headers) = (endpoint.connect_timeout(CONNECT), config.headers()?);
         if endpoint.uri().scheme_str() == Some("http") {
@@ -50,18 +56,29 @@ impl Collector {
         Ok(Some(Self { grpc: Grpc::new(endpoint.connect_with_connector_lazy(connector)), headers }))
     }
 
-    /// Sends a request once. Returns how many spans were rejected.
+    /// Sends a request to the method at `path` once. Returns how many spans or data points were rejected.
     ///
     /// # Errors
-    /// The collector's, or UNAVAILABLE if it cannot be reached; the text says why.
-    pub(super) async fn export(&mut self, request: otlp::Request) -> Result<u64, Status> {
+    /// The collector's, or UNAVAILABLE if it cannot be reached, or DEADLINE_EXCEEDED; the text says why.
+    pub(crate) async fn export<M>(&mut self, path: &'static str, request: M) -> Result<u64, Status>
+    where
+        M: Message + 'static,
+    {
+        let answer = timeout(ANSWER, self.ask(path, request)).await;
+        answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
+    }
+
+    async fn ask<M>(&mut self, path: &'static str, request: M) -> Result<u64, Status>
+    where
+        M: Message + 'static,
+    {
         self.grpc.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
-        let (path, codec) = (EXPORT.parse().map_err(|_| Status::internal("a path"))?, ProstCodec::default());
+        let (path, codec) = (PathAndQuery::from_static(path), ProstCodec::default());
         let mut request = Request::new(request);
         request.metadata_mut().clone_from(&self.headers);
         let answer = self.grpc.unary(request, path, codec).await?;
-        let otlp::Response { partial_success } = answer.into_inner();
-        Ok(partial_success.map_or(0, |partial| u64::try_from(partial.rejected_spans).unwrap_or(0)))
+        let Response { partial_success } = answer.into_inner();
+        Ok(partial_success.map_or(0, |partial| u64::try_from(partial.rejected).unwrap_or(0)))
     }
 }
 
