@@ -76,11 +76,13 @@ impl Readiness {
         all.get_or_insert_default().extend(named);
     }
 
-    /// Runs the checks at once, unless that was just done. One at a time: the others wait for its outcome.
+    /// Runs the checks at once, unless that was just done or a drain has begun. One at a time: the others wait for its outcome.
     pub(super) async fn look(&self) -> Look {
         let mut last = self.last.lock().await;
         let checks = match &*last {
             Some((at, checks)) if at.elapsed() < GOOD_FOR => checks.clone(),
+            // Nothing makes it ready any more, and what the checks ask may be closed by now.
+            last if self.shutdown.is_begun() => last.as_ref().map(|(_, checks)| checks.clone()).unwrap_or_default(),
             _ => {
                 let Some(wanted) = self.checks.read().unwrap_or_else(PoisonError::into_inner).clone() else {
                     return Look { ready: false, checks: BTreeMap::new() };
