@@ -1,6 +1,7 @@
-"""`python3 scripts/k8s FOLDER`: every overlay is built, fits the schemas, and keeps the rules of rules.py. See k8s.sh."""
+"""`python3 scripts/k8s FOLDER`: every overlay, and production with each component, is built, fits the schemas, and keeps the rules of rules.py. See k8s.sh."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,16 @@ import yaml
 import rules
 
 ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "k8s"
 # The oldest that knows `preStop.sleep` without a feature gate, and the newest of which there are schemas.
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
 
 
 def main():
     folder, problems, checked = Path(sys.argv[1]), [], 0
-    for source in ["base", *sorted(f"overlays/{path.name}" for path in (ROOT / "k8s/overlays").iterdir())]:
-        built = subprocess.run(["kubectl", "kustomize", ROOT / "k8s" / source], capture_output=True, text=True)
+    for source in [path.relative_to(K8S).as_posix() for kind in ["base", "overlays/*", "components/*"] for path in sorted(K8S.glob(kind))]:
+        place = with_component(source, folder) if source.startswith("components/") else K8S / source
+        built = subprocess.run(["kubectl", "kustomize", place], capture_output=True, text=True)
         if built.returncode:
             problems.append(f"{source}: {built.stderr.strip()}")
             continue
@@ -30,6 +33,15 @@ def main():
     for problem in problems:
         print(f"FAILED {problem}", file=sys.stderr)
     return 1 if problems or not checked else 0
+
+
+def with_component(source, folder):
+    """An overlay that is production with a component."""
+    place = folder.resolve() / source
+    place.mkdir(parents=True)
+    said = {"resources": [os.path.relpath(K8S / "overlays/production", place)], "components": [os.path.relpath(K8S / source, place)]}
+    (place / "kustomization.yaml").write_text(json.dumps(said))
+    return place
 
 
 def name(document):

@@ -8,6 +8,8 @@ from contracts import call_graph
 EDGE, MONITORING, DATABASE = "plaza-edge", "monitoring", "plaza-database"
 INWARD = {"sms"}
 POSTGRES = 5432
+# Where a collector takes OTLP over gRPC.
+OTLP = 4317
 # What one PostgreSQL has for those who are no superusers: max_connections less superuser_reserved_connections, by default.
 CONNECTIONS = 100 - 3
 
@@ -84,6 +86,10 @@ def of_container(container):
             yield f"{probe} asks {path} of the admin port"
 
 
+def of_pod(document):
+    return variables(document["spec"]["template"]["spec"]["containers"][0])
+
+
 def variables(container):
     return {variable["name"]: variable.get("value") for variable in container.get("env", [])}
 
@@ -138,7 +144,7 @@ def connections(pods):
     most = 0
     for pod in pods:
         spec, name = pod["spec"], title(pod)
-        said = variables(spec["template"]["spec"]["containers"][0])
+        said = of_pod(pod)
         if f"PLAZA_{name.upper()}__DATABASE_URL" not in said:
             continue
         each = said.get(f"PLAZA_{name.upper()}__DATABASE_CONNECTIONS")
@@ -157,11 +163,14 @@ def selects(document, labels):
 
 def network(kinds, root):
     """Both ends of every connection are allowed, and nothing else."""
-    names = {title(document) for document in kinds.get("Deployment", [])}
+    pods = kinds.get("Deployment", [])
+    names = {title(document) for document in pods}
     graph = call_graph(root / "proto")
     wanted = {("in", None, None, None), ("out", None, None, None)}
     if names != {"onebox"}:
         wanted |= {("out", "*", "kube-system", 53)}
+        if any(variable.endswith("__TELEMETRY__ENDPOINT") for pod in pods for variable in of_pod(pod)):
+            wanted |= {("out", "*", MONITORING, OTLP)}
         for caller, callee in graph.peers:
             wanted |= {("out", caller, callee, "grpc"), ("in", callee, caller, "grpc")}
         for name in names:
