@@ -28,7 +28,8 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
     time::sleep,
 };
@@ -138,7 +139,7 @@ impl Admin {
         }
     }
 
-    async fn connection(self, stream: TcpStream) {
+    async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(self, stream: S) {
         let activity = Activity::new();
         let calls = activity.clone();
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {

@@ -1,6 +1,7 @@
 //! The admin port over a socket.
 
 use std::{
+    future::ready,
     net::SocketAddr,
     sync::{
         Arc,
@@ -9,15 +10,16 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
     net::TcpStream,
     time::{sleep, timeout},
 };
 use tonic::{Code, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::{Admin, AdminConfig, CONNECTIONS, SILENCE};
+use super::{Admin, AdminConfig, LIFE, SILENCE};
 use crate::{
     channel::{Channel, ChannelOptions},
     metrics::{ClientMetrics, Gauge},
@@ -194,23 +196,26 @@ async fn requests_that_are_sent_again_are_counted_apart() {
     assert!(!admin.metrics().await.contains("plaza_channel_"), "one that is gone is not told of");
 }
 
-#[tokio::test]
-async fn silent_connections_do_not_take_up_the_port_and_watchers_stay() {
-    let site = site().await;
-    let mut watched = site.health().watch(of("readiness")).await.expect("watched").into_inner();
-    assert_eq!(watched.message().await.expect("told").map(|answer| answer.status), Some(2));
-    let mut silent = Vec::new();
-    for n in 1..CONNECTIONS {
-        let mut stream = TcpStream::connect(site.address).await.expect("connects");
-        // Nothing; what may become a request, or HTTP/2; HTTP/2 without one.
-        let words = [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"][n % 3];
-        stream.write_all(words).await.expect("sent");
-        silent.push(stream);
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_nothing_ends_and_a_watch_goes_on() {
+    let admin = Admin::new(Shutdown::manual());
+    // Nothing; what may become a request, or HTTP/2; HTTP/2 without a call.
+    for words in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let (mut near, far) = duplex(1024);
+        near.write_all(words).await.expect("sent");
+        timeout(SILENCE * 2, admin.clone().connection(far)).await.expect("it ends");
     }
-    let alive = timeout(SILENCE + Duration::from_secs(5), site.ask("GET /livez")).await;
-    assert_eq!(alive.expect("there is a place").0, 200);
-    site.admin.add(router(&Arc::new(AtomicBool::new(true))));
+    let (near, far) = duplex(64 * 1024);
+    let served = tokio::spawn(admin.clone().connection(far));
+    let mut near = Some(TokioIo::new(near));
+    let once = tower::service_fn(move |_: http::Uri| ready(near.take().ok_or("there is one connection")));
+    let channel = Endpoint::from_static("http://admin").connect_with_connector(once).await.expect("connected");
+    let mut watched = HealthClient::new(channel).watch(of("readiness")).await.expect("watched").into_inner();
+    assert_eq!(watched.message().await.expect("told").map(|answer| answer.status), Some(2));
+    sleep(SILENCE * 10).await;
+    admin.add(router(&Arc::new(AtomicBool::new(true))));
     assert_eq!(watched.message().await.expect("told").map(|answer| answer.status), Some(1));
+    timeout(LIFE, served).await.expect("even a watch ends").expect("no panic");
 }
 
 #[tokio::test]
