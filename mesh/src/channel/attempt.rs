@@ -10,7 +10,7 @@ use super::{
     ChannelOptions,
     error::Loss,
     identity::{Minter, PeerIdentity},
-    memory::{Memory, Place},
+    memory::{Memory, Target},
     pool::Pool,
     record::Record,
 };
@@ -56,7 +56,7 @@ pub(super) enum Transport {
 
 impl Transport {
     pub(super) fn memory(router: Router, caller: Option<&'static str>) -> Self {
-        Self::Memory(Memory::new(Place::Router(router), caller))
+        Self::Memory(Memory::new(Target::Router(router), caller))
     }
 
     pub(super) fn socket(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {

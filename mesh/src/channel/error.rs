@@ -16,12 +16,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Loss {
     pub(super) status: Status,
-    pub(super) fate: Fate,
+    pub(super) progress: Progress,
 }
 
 /// How far a lost call came (gRFC A6, transparent retries).
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum Progress {
     /// There was no connection to send it on.
     NotConnected,
     /// The connection ended with the call still in hand. Here it is, its body unread.
@@ -34,7 +34,7 @@ pub(super) enum Fate {
 
 impl<E: Into<Status>> From<E> for Loss {
     fn from(status: E) -> Self {
-        Self { status: status.into(), fate: Fate::Unknown }
+        Self { status: status.into(), progress: Progress::Unknown }
     }
 }
 

@@ -42,7 +42,7 @@ impl Local {
 
     /// Calls whatever `callee` is at the time, as the service `caller`.
     pub fn channel(&self, callee: &'static str, caller: &'static str, options: ChannelOptions) -> Channel {
-        let memory = Memory::new(Place::Named(self.clone(), callee), Some(caller));
+        let memory = Memory::new(Target::Named(self.clone(), callee), Some(caller));
         Channel::of(options.contracts, Transport::Memory(memory), options.shared())
     }
 
@@ -57,25 +57,26 @@ impl fmt::Debug for Local {
     }
 }
 
-pub(super) enum Place {
+/// What is called.
+pub(super) enum Target {
     Router(Router),
     Named(Local, &'static str),
 }
 
 pub(super) struct Memory {
-    place: Place,
+    target: Target,
     caller: Option<Known>,
 }
 
 impl Memory {
-    pub(super) fn new(place: Place, caller: Option<&'static str>) -> Self {
-        Self { place, caller: caller.map(|name| Known::Peer(name.into())) }
+    pub(super) fn new(target: Target, caller: Option<&'static str>) -> Self {
+        Self { target, caller: caller.map(|name| Known::Peer(name.into())) }
     }
 
     pub(super) fn callee(&self) -> &'static str {
-        match &self.place {
-            Place::Router(router) => router.name(),
-            Place::Named(_, name) => name,
+        match &self.target {
+            Target::Router(router) => router.name(),
+            Target::Named(_, name) => name,
         }
     }
 
@@ -85,9 +86,9 @@ impl Memory {
         if let Some(caller) = self.caller.clone() {
             request.extensions_mut().insert(caller);
         }
-        let mut response = match &self.place {
-            Place::Router(router) => router.handle(request).await,
-            Place::Named(local, name) => {
+        let mut response = match &self.target {
+            Target::Router(router) => router.handle(request).await,
+            Target::Named(local, name) => {
                 let router = local.find(name).ok_or_else(|| Failure::unreachable(format!("{name} is not there")))?;
                 local.faults.handle(&router, request).await?
             }

@@ -149,8 +149,9 @@ impl Channel {
     }
 
     /// Calls the service `callee` (`sms`) at `uri` (`http://host:port`) with a peer token of `caller`, or (`https://host:port`)
-    /// with the certificate in [`ChannelOptions::tls`], where the callee has to prove that it is `callee`. The host may have many addresses (a headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is
-    /// first called, and again after each loss.
+    /// with the certificate in [`ChannelOptions::tls`], where the callee has to prove that it is `callee`. The host may have many addresses (a
+    /// headless service): calls go to the one of two with fewer calls on it. Never fails: it connects to all when it is first called, and again
+    /// after each loss.
     pub fn connect(callee: &'static str, uri: &str, caller: PeerIdentity, options: ChannelOptions) -> Self {
         let (contracts, shared) = (options.contracts, options.shared());
         Self::of(contracts, Transport::socket(callee, uri, caller, options), shared)

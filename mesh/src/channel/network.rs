@@ -58,8 +58,7 @@ impl Network {
     }
 
     pub(super) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        // IPv6 stands in brackets in a URI, and nowhere else.
-        (self.resolve)(host.trim_start_matches('[').trim_end_matches(']').to_owned(), port).await
+        (self.resolve)(host.to_owned(), port).await
     }
 
     pub(super) async fn dial(&self, address: SocketAddr) -> io::Result<Stream> {

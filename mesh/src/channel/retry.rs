@@ -13,7 +13,7 @@ use super::{
     Inner, RESERVE,
     attempt::Journey,
     backoff::{Backoff, Growth},
-    error::{Fate, Loss},
+    error::{Loss, Progress},
     has_time,
     replay::{Buffered, buffer},
 };
@@ -45,37 +45,16 @@ pub(super) async fn call(
         let request = http::Request::from_parts(head.clone(), Body::new(Full::new(message.clone())));
         let outcome = attempt(channel, request, deadline, journey).await;
         journey.why = Sent::Transparent;
-        let (outcome, fate) = match outcome {
+        let (outcome, progress) = match outcome {
             // No attempts in A6's sense: nothing was asked of the callee yet.
-            Err(Loss { fate: Fate::NeverLeft(_), .. }) if has_time(deadline) => continue,
-            Err(Loss { fate: Fate::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
-            Err(loss) => (Err(loss.status), loss.fate),
-            Ok(response) => (Ok(response), Fate::Unknown),
+            Err(Loss { progress: Progress::NeverLeft(_), .. }) if has_time(deadline) => continue,
+            Err(Loss { progress: Progress::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
+            Err(loss) => (Err(loss.status), loss.progress),
+            Ok(response) => (Ok(response), Progress::Unknown),
         };
         let Some(verdict) = Verdict::of(&outcome) else { return outcome };
-        let safe = repeatable || matches!(fate, Fate::NotConnected | Fate::Refused);
-        let pause = match verdict {
-            Verdict::Fine => {
-                channel.throttle.succeeded();
-                return outcome;
-            }
-            Verdict::Stop => {
-                channel.throttle.failed();
-                return outcome;
-            }
-            Verdict::Retry(_) if !safe || !channel.throttle.failed() || journey.previous + 1 >= MAX_ATTEMPTS => {
-                return outcome;
-            }
-            Verdict::Retry(Some(pushback)) => {
-                pauses.reset();
-                pushback
-            }
-            Verdict::Retry(None) => pauses.next(&channel.shared.random),
-        };
-        // The failure at hand says more than a deadline would, and says it now.
-        if pause + RESERVE > deadline.left() {
-            return outcome;
-        }
+        let safe = repeatable || matches!(progress, Progress::NotConnected | Progress::Refused);
+        let Some(pause) = channel.pause(verdict, safe, journey, &mut pauses, deadline) else { return outcome };
         sleep(pause).await;
         journey.previous += 1;
         journey.why = Sent::Retry;
@@ -91,7 +70,7 @@ pub(super) async fn once(
 ) -> Result<http::Response<Body>, Status> {
     loop {
         match channel.transport.attempt(request, deadline, journey).await {
-            Err(Loss { fate: Fate::NeverLeft(unsent), .. }) if has_time(deadline) => request = *unsent,
+            Err(Loss { progress: Progress::NeverLeft(unsent), .. }) if has_time(deadline) => request = *unsent,
             outcome => return outcome.map_err(|loss| loss.status),
         }
         journey.why = Sent::Transparent;
@@ -117,6 +96,37 @@ async fn attempt(
 }
 
 impl Inner {
+    /// How long to wait before the next attempt; `None` if the outcome at hand stands.
+    fn pause(
+        &self,
+        verdict: Verdict,
+        safe: bool,
+        journey: &Journey,
+        pauses: &mut Backoff,
+        deadline: Deadline,
+    ) -> Option<Duration> {
+        let pause = match verdict {
+            Verdict::Fine => {
+                self.throttle.succeeded();
+                return None;
+            }
+            Verdict::Stop => {
+                self.throttle.failed();
+                return None;
+            }
+            Verdict::Retry(_) if !safe || !self.throttle.failed() || journey.previous + 1 >= MAX_ATTEMPTS => {
+                return None;
+            }
+            Verdict::Retry(Some(pushback)) => {
+                pauses.reset();
+                pushback
+            }
+            Verdict::Retry(None) => pauses.next(&self.shared.random),
+        };
+        // The failure at hand says more than a deadline would, and says it now.
+        (pause + RESERVE <= deadline.left()).then_some(pause)
+    }
+
     /// When to give up the next attempt for another: at half the time that is left, if another endpoint can be asked then. It is
     /// how a call survives an endpoint that neither answers nor breaks.
     fn patience(&self, journey: &Journey, deadline: Deadline) -> Option<Instant> {

@@ -10,7 +10,7 @@ use crate::config::Bounds;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Limits {
-    /// The longest request message, in bytes before compression; longer ones are RESOURCE_EXHAUSTED. 64 KiB; 1 KiB to 4 MiB,
+    /// The longest request message, in bytes; longer ones are RESOURCE_EXHAUSTED. 64 KiB; 1 KiB to 4 MiB,
     /// where tonic's own limit stands.
     pub message_bytes: u32,
     /// The most bytes of headers in one request. 16 KiB; 4 to 256 KiB.

@@ -17,10 +17,7 @@ use tokio::{
 use tonic::body::Body;
 use tower::Service as _;
 
-use super::{
-    Router,
-    activity::{Activity, Line},
-};
+use super::{Router, activity::Activity, line::Line};
 use crate::{
     access::{ClientAddress, Known},
     farewell::hear_out,

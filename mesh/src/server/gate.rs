@@ -38,7 +38,7 @@ impl Gate {
     /// # Errors
     /// UNAUTHENTICATED `TOKEN_INVALID` if a token that the method wants is missing or does not hold; PERMISSION_DENIED
     /// `ACCESS_DENIED` if the caller is nobody, or known and not named by the policy.
-    pub(super) async fn admit(
+    pub(super) async fn caller(
         &self,
         policy: &MethodPolicy,
         headers: &HeaderMap,

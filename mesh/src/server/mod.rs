@@ -11,6 +11,7 @@ mod gate;
 mod guard;
 mod health;
 mod limit;
+mod line;
 #[cfg(test)]
 mod overload_tests;
 mod record;

@@ -218,7 +218,7 @@ impl Inner {
             return Err(Failure::late().into());
         }
         // A future within a future is moved whenever that is, until it is polled: what the handler needs is put away first.
-        let handling = Box::pin(self.admitted(policy, route, request));
+        let handling = Box::pin(self.dispatch(policy, route, request));
         let handled = deadline::within(deadline, guarded(handling));
         tokio::select! {
             handled = timeout_at(deadline.instant(), handled) => match handled {
@@ -229,14 +229,15 @@ impl Inner {
         }
     }
 
-    async fn admitted(
+    /// Hands the call to its route, if its caller may make it.
+    async fn dispatch(
         &self,
         policy: &'static MethodPolicy,
         mut route: Route,
         request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Status> {
         let (known, from) = (request.extensions().get(), request.extensions().get().copied());
-        let caller = self.gate.admit(policy, request.headers(), known, from).await?;
+        let caller = self.gate.caller(policy, request.headers(), known, from).await?;
         let mut request = request.map(|body| Body::new(Limited::new(body, self.limits.message_bytes)));
         request.extensions_mut().insert(caller);
         if let Some(ClientAddress(peer)) = from {

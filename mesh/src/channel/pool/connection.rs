@@ -16,9 +16,9 @@ use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use tokio::{sync::watch, time::Instant};
 use tonic::{Code, Status, body::Body};
 
-use super::{Shared, outlier::Record};
+use super::{Shared, outlier::Tally};
 use crate::{
-    channel::error::{Fate, Loss, answered, is_goodbye, normalise, refused_unread},
+    channel::error::{Loss, Progress, answered, is_goodbye, normalise, refused_unread},
     failure::Failure,
     wire,
 };
@@ -31,14 +31,14 @@ pub(super) struct Connection {
     sender: Mutex<Option<SendRequest<Body>>>,
     in_flight: AtomicU32,
     answered: AtomicBool,
-    record: Arc<Record>,
+    tally: Arc<Tally>,
     over: watch::Sender<bool>,
 }
 
 impl Connection {
-    pub(super) fn new(address: SocketAddr, sender: SendRequest<Body>, record: Arc<Record>) -> Self {
+    pub(super) fn new(address: SocketAddr, sender: SendRequest<Body>, tally: Arc<Tally>) -> Self {
         let (in_flight, answered, over) = (AtomicU32::new(0), AtomicBool::new(false), watch::Sender::new(false));
-        Self { address, sender: Mutex::new(Some(sender)), in_flight, answered, record, over }
+        Self { address, sender: Mutex::new(Some(sender)), in_flight, answered, tally, over }
     }
 
     /// How many calls are on it.
@@ -89,7 +89,7 @@ impl Ticket {
 
     fn judge(&mut self, code: Code) {
         let hurried = code == Code::DeadlineExceeded && self.due.is_none();
-        if !std::mem::replace(&mut self.judged, true) && !hurried && self.connection.record.ended(code) {
+        if !std::mem::replace(&mut self.judged, true) && !hurried && self.connection.tally.ended(code) {
             self.shared.eject(self.connection.address);
         }
     }
@@ -100,7 +100,7 @@ impl Ticket {
         let Some(mut sender) = self.connection.sender() else {
             self.judged = true;
             let status = Failure::unreachable(format!("{callee}: the connection ended")).into();
-            return Err(Loss { status, fate: Fate::NeverLeft(Box::new(request)) });
+            return Err(Loss { status, progress: Progress::NeverLeft(Box::new(request)) });
         };
         let answer = sender.try_send_request(request);
         drop(sender);
@@ -115,20 +115,20 @@ impl Ticket {
             Err(error) => error,
         };
         let status = normalise(callee, error.error());
-        let fate = match error.take_message() {
-            Some(unsent) => Fate::NeverLeft(Box::new(unsent)),
-            None if refused_unread(error.error()) => Fate::Refused,
-            None => Fate::Unknown,
+        let progress = match error.take_message() {
+            Some(unsent) => Progress::NeverLeft(Box::new(unsent)),
+            None if refused_unread(error.error()) => Progress::Refused,
+            None => Progress::Unknown,
         };
-        if matches!(fate, Fate::NeverLeft(_)) || is_goodbye(error.error()) {
+        if matches!(progress, Progress::NeverLeft(_)) || is_goodbye(error.error()) {
             self.connection.end();
         }
-        match fate {
+        match progress {
             // What was left unread says nothing of the endpoint.
-            Fate::NeverLeft(_) | Fate::Refused => self.judged = true,
-            Fate::NotConnected | Fate::Unknown => self.judge(status.code()),
+            Progress::NeverLeft(_) | Progress::Refused => self.judged = true,
+            Progress::NotConnected | Progress::Unknown => self.judge(status.code()),
         }
-        Err(Loss { status, fate })
+        Err(Loss { status, progress })
     }
 }
 

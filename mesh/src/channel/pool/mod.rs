@@ -3,11 +3,11 @@
 //! up takes nothing with it.
 
 mod connection;
-mod driver;
 mod outlier;
 mod state;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod view;
 
 use std::{
@@ -28,7 +28,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     ChannelOptions,
-    error::{Fate, Loss},
+    error::{Loss, Progress},
 };
 use crate::{
     clock::Draws,
@@ -44,13 +44,13 @@ use view::View;
 pub(super) struct Pool {
     shared: Arc<Shared>,
     /// Begun by the first call, so that a channel can be made before there is a runtime.
-    driver: OnceLock<Task>,
+    upkeep: OnceLock<Task>,
 }
 
 /// What calls, and the tasks that keep the connections, have in common.
 struct Shared {
     callee: &'static str,
-    place: Result<Place, String>,
+    target: Result<Target, String>,
     options: ChannelOptions,
     state: Mutex<State>,
     view: watch::Sender<Arc<View>>,
@@ -58,14 +58,14 @@ struct Shared {
     changed: Notify,
     /// Asks for the name to be resolved again.
     stale: Notify,
-    /// A place for each call that waits for a connection.
+    /// A permit for each call that waits for a connection.
     queue: Semaphore,
     draws: Draws,
     counts: Counts,
 }
 
 /// Where the callee is.
-struct Place {
+struct Target {
     authority: Authority,
     /// How it proves itself, and its caller to it; `None` in plain text.
     tls: Option<Tls>,
@@ -80,7 +80,7 @@ impl Drop for Task {
     }
 }
 
-impl Place {
+impl Target {
     fn host(&self) -> &str {
         // IPv6 stands in brackets in a URI, and nowhere else.
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
@@ -95,7 +95,7 @@ impl Pool {
     pub(super) fn new(callee: &'static str, uri: &str, options: ChannelOptions) -> Self {
         let shared = Shared {
             callee,
-            place: place(uri, &options),
+            target: target(uri, &options),
             state: Mutex::default(),
             view: watch::Sender::new(Arc::new(State::default().view())),
             changed: Notify::new(),
@@ -105,7 +105,7 @@ impl Pool {
             counts: Counts::default(),
             options,
         };
-        Self { shared: Arc::new(shared), driver: OnceLock::new() }
+        Self { shared: Arc::new(shared), upkeep: OnceLock::new() }
     }
 
     pub(super) fn callee(&self) -> &'static str {
@@ -123,7 +123,7 @@ impl Pool {
     }
 
     pub(super) fn is_secure(&self) -> bool {
-        self.shared.place.as_ref().is_ok_and(|place| place.tls.is_some())
+        self.shared.target.as_ref().is_ok_and(|target| target.tls.is_some())
     }
 
     /// Sends the request to an endpoint, to none of `tried` if there is another, and adds the one it went to. An answer that
@@ -138,9 +138,9 @@ impl Pool {
         tried: &mut Vec<SocketAddr>,
         due: Option<Instant>,
     ) -> Result<http::Response<Body>, Loss> {
-        let unsent = |status| Loss { status, fate: Fate::NotConnected };
+        let unsent = |status| Loss { status, progress: Progress::NotConnected };
         let request = self.shared.addressed(request).map_err(unsent)?;
-        self.driver.get_or_init(|| driver::start(&self.shared));
+        self.upkeep.get_or_init(|| upkeep::start(&self.shared));
         let connection = self.shared.connection(tried).await.map_err(unsent)?;
         tried.push(connection.address);
         Ticket::new(connection, Arc::clone(&self.shared), due).send(request).await
@@ -156,7 +156,7 @@ impl Pool {
 impl Drop for Pool {
     /// The tasks of the endpoints hold what holds them.
     fn drop(&mut self) {
-        drop(self.driver.take());
+        drop(self.upkeep.take());
         self.shared.lock().endpoints.clear();
     }
 }
@@ -191,10 +191,10 @@ impl Shared {
 
     /// The request with the whole URI that HTTP/2 wants.
     fn addressed(&self, mut request: http::Request<Body>) -> Result<http::Request<Body>, Status> {
-        let place = self.place.as_ref().map_err(Failure::unreachable)?;
+        let target = self.target.as_ref().map_err(Failure::unreachable)?;
         let mut parts = request.uri().clone().into_parts();
-        parts.scheme = Some(if place.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(place.authority.clone());
+        parts.scheme = Some(if target.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(target.authority.clone());
         *request.uri_mut() = Uri::from_parts(parts).map_err(Failure::internal)?;
         *request.version_mut() = http::Version::HTTP_2;
         Ok(request)
@@ -207,7 +207,7 @@ impl Shared {
         if let Some(connection) = found(&first) {
             return Ok(connection);
         }
-        let Ok(_place) = self.queue.try_acquire() else {
+        let Ok(_waiting) = self.queue.try_acquire() else {
             return Err(Failure::unreachable(format!("{}: too many calls wait for a connection", self.callee)).into());
         };
         self.counts.waited.fetch_add(1, Relaxed);
@@ -227,13 +227,13 @@ impl Shared {
     }
 }
 
-fn place(uri: &str, options: &ChannelOptions) -> Result<Place, String> {
+fn target(uri: &str, options: &ChannelOptions) -> Result<Target, String> {
     let parsed: Uri = uri.parse().map_err(|error| format!("{uri} is not a URI: {error}"))?;
     match (parsed.scheme_str(), parsed.authority()) {
-        (Some("http"), Some(authority)) => Ok(Place { authority: authority.clone(), tls: None }),
+        (Some("http"), Some(authority)) => Ok(Target { authority: authority.clone(), tls: None }),
         (Some("https"), Some(authority)) => {
             let tls = options.tls.clone().ok_or_else(|| format!("{uri} wants a certificate, and there is none"))?;
-            Ok(Place { authority: authority.clone(), tls: Some(tls) })
+            Ok(Target { authority: authority.clone(), tls: Some(tls) })
         }
         _ => Err(format!("{uri} is not of the form http://host:port or https://host:port")),
     }

@@ -23,13 +23,13 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// What became of the calls to one endpoint.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct Tally {
     consecutive: AtomicU32,
     successes: AtomicU32,
     failures: AtomicU32,
 }
 
-impl Record {
+impl Tally {
     /// Notes a call. Returns whether the endpoint has failed so often in a row that it is to be ejected.
     pub(super) fn ended(&self, code: Code) -> bool {
         if !blames(code) {
@@ -75,12 +75,12 @@ impl Ejection {
 
     /// What is done once in an [`INTERVAL`]: an ejection that has lasted ends, and good behaviour is rewarded. Returns whether
     /// the endpoint is to be ejected.
-    pub(super) fn judge(&mut self, record: &Record, now: Instant) -> bool {
-        let failing = record.failing();
+    pub(super) fn judge(&mut self, tally: &Tally, now: Instant) -> bool {
+        let failing = tally.failing();
         match self.since {
             Some(since) if now.duration_since(since) >= (BASE * self.times).min(LONGEST) => {
                 self.since = None;
-                record.consecutive.store(0, Relaxed);
+                tally.consecutive.store(0, Relaxed);
             }
             None if !failing => self.times = self.times.saturating_sub(1),
             _ => {}
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn five_failures_in_a_row_eject_and_what_was_asked_is_no_failure() {
-        let record = Record::default();
-        let outcomes = |codes: &[Code]| codes.iter().map(|code| record.ended(*code)).collect::<Vec<_>>();
+        let tally = Tally::default();
+        let outcomes = |codes: &[Code]| codes.iter().map(|code| tally.ended(*code)).collect::<Vec<_>>();
         assert_eq!(outcomes(&[Code::Unavailable; 4]), [false; 4]);
         assert_eq!(outcomes(&[Code::NotFound, Code::ResourceExhausted]), [false; 2]);
         assert_eq!(
@@ -109,30 +109,30 @@ mod tests {
     fn half_the_calls_failing_ejects_once_there_are_enough() {
         let now = Instant::now();
         for (good, bad, out) in [(0, 49, false), (26, 24, false), (25, 25, true), (50, 51, true)] {
-            let (record, mut ejection) = (Record::default(), Ejection::default());
+            let (tally, mut ejection) = (Tally::default(), Ejection::default());
             for (count, code) in [(good, Code::Ok), (bad, Code::Unavailable)] {
-                (0..count).for_each(|_| _ = record.ended(code));
+                (0..count).for_each(|_| _ = tally.ended(code));
             }
-            assert_eq!(ejection.judge(&record, now), out, "{good} good, {bad} bad");
-            assert!(!ejection.judge(&record, now), "counted anew");
+            assert_eq!(ejection.judge(&tally, now), out, "{good} good, {bad} bad");
+            assert!(!ejection.judge(&tally, now), "counted anew");
         }
     }
 
     #[test]
     fn ejections_grow_longer_to_a_bound_and_are_forgiven() {
-        let (record, mut ejection) = (Record::default(), Ejection::default());
+        let (tally, mut ejection) = (Tally::default(), Ejection::default());
         let mut now = Instant::now();
         for seconds in [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300] {
             ejection.eject(now);
-            ejection.judge(&record, now + Duration::from_secs(seconds) - Duration::from_millis(1));
+            ejection.judge(&tally, now + Duration::from_secs(seconds) - Duration::from_millis(1));
             assert!(ejection.is_out(), "{seconds}");
             now += Duration::from_secs(seconds);
-            ejection.judge(&record, now);
+            ejection.judge(&tally, now);
             assert!(!ejection.is_out(), "{seconds}");
         }
-        (0..12).for_each(|_| _ = ejection.judge(&record, now));
+        (0..12).for_each(|_| _ = ejection.judge(&tally, now));
         ejection.eject(now);
-        ejection.judge(&record, now + BASE);
+        ejection.judge(&tally, now + BASE);
         assert!(!ejection.is_out(), "as if it were the first");
     }
 }

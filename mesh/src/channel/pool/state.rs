@@ -8,7 +8,7 @@ use tonic::Status;
 use super::{
     Task,
     connection::Connection,
-    outlier::{Ejection, Record},
+    outlier::{Ejection, Tally},
     view::View,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct State {
 
 pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
-    pub(super) record: Arc<Record>,
+    pub(super) tally: Arc<Tally>,
     pub(super) phase: Phase,
     pub(super) ejection: Ejection,
     pub(super) _task: Task,
@@ -82,7 +82,7 @@ impl State {
     /// Returns how many.
     pub(super) fn judge(&mut self, now: Instant) -> u64 {
         let failing =
-            |endpoint: &mut Endpoint| endpoint.ejection.judge(&endpoint.record, now).then_some(endpoint.address);
+            |endpoint: &mut Endpoint| endpoint.ejection.judge(&endpoint.tally, now).then_some(endpoint.address);
         let failing: Vec<_> = self.endpoints.iter_mut().filter_map(failing).collect();
         failing.into_iter().map(|address| u64::from(self.eject(address, now))).sum()
     }

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::{
     Shared, Task,
     connection::Connection,
-    outlier::{self, Record},
+    outlier::{self, Tally},
     state::{Endpoint, Phase},
 };
 use crate::{
@@ -62,12 +62,12 @@ async fn judge(shared: &Shared) {
 
 async fn resolve(shared: &Arc<Shared>) {
     // Without a name there is nothing to resolve: calls fail for it.
-    let Ok(place) = &shared.place else { return };
+    let Ok(target) = &shared.target else { return };
     let random = &shared.options.random;
     let mut pauses = Backoff::new(RESOLVE);
     loop {
         let began = Instant::now();
-        let looked_up = shared.options.network.resolve(place.host(), place.port());
+        let looked_up = shared.options.network.resolve(target.host(), target.port());
         let next = match timeout(PATIENCE, looked_up).await {
             Ok(Ok(addresses)) if !addresses.is_empty() => {
                 shared.take(addresses);
@@ -103,10 +103,10 @@ impl Shared {
             state.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
             for address in addresses {
                 if state.find(address).is_none() {
-                    let record = Arc::default();
-                    let task = spawn(keep(Arc::clone(self), address, Arc::clone(&record)));
+                    let tally = Arc::default();
+                    let task = spawn(keep(Arc::clone(self), address, Arc::clone(&tally)));
                     let ejection = outlier::Ejection::default();
-                    state.endpoints.push(Endpoint { address, record, phase: Phase::Connecting, ejection, _task: task });
+                    state.endpoints.push(Endpoint { address, tally, phase: Phase::Connecting, ejection, _task: task });
                 }
             }
         });
@@ -122,11 +122,11 @@ impl Shared {
 }
 
 /// Keeps a connection to one address.
-async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
+async fn keep(shared: Arc<Shared>, address: SocketAddr, tally: Arc<Tally>) {
     let mut pauses = Backoff::new(RECONNECT);
     loop {
         let began = Instant::now();
-        let phase = match connect(&shared, address, &record).await {
+        let phase = match connect(&shared, address, &tally).await {
             Ok(connection) => {
                 shared.counts.connected.fetch_add(1, Relaxed);
                 shared.set(address, Phase::Ready(Arc::clone(&connection)));
@@ -150,13 +150,13 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, record: Arc<Record>) {
     }
 }
 
-async fn connect(shared: &Shared, address: SocketAddr, record: &Arc<Record>) -> Result<Arc<Connection>, Status> {
+async fn connect(shared: &Shared, address: SocketAddr, tally: &Arc<Tally>) -> Result<Arc<Connection>, Status> {
     let (callee, options) = (shared.callee, &shared.options);
     let proof = shared
-        .place
+        .target
         .as_ref()
         .ok()
-        .and_then(|place| Some(Proof { tls: place.tls.as_ref()?, callee, host: place.host() }));
+        .and_then(|target| Some(Proof { tls: target.tls.as_ref()?, callee, host: target.host() }));
     let opening = socket::open(&options.network, address, proof, options.keepalive);
     let opened = timeout(options.connect_timeout, opening).await;
     let (sender, driver) = match opened {
@@ -169,7 +169,7 @@ async fn connect(shared: &Shared, address: SocketAddr, record: &Arc<Record>) -> 
         }
         Err(_) => return Err(Failure::unreachable(format!("{callee} at {address}: no connection in time")).into()),
     };
-    let connection = Arc::new(Connection::new(address, sender, Arc::clone(record)));
+    let connection = Arc::new(Connection::new(address, sender, Arc::clone(tally)));
     let driven = Arc::downgrade(&connection);
     // Driven apart, so that the calls on a connection finish although it is left for another.
     tokio::spawn(async move {
