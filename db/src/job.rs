@@ -21,6 +21,8 @@ pub(crate) enum Ran {
     Done,
     /// It returned `Err`: its transaction is to be undone.
     Refused,
+    /// Its deadline passed before it began, or under a statement on SQLite, and it returned `Err`: its transaction is to be undone.
+    Late,
     /// It panicked: its transaction is to be undone.
     Panicked,
 }
@@ -29,7 +31,7 @@ pub(crate) enum Ran {
 pub(crate) trait Job: Send {
     fn name(&self) -> &'static str;
     fn access(&self) -> Access;
-    /// When it is too late to begin.
+    /// When it is too late to begin, and for a statement to go on.
     fn deadline(&self) -> Instant;
     /// Runs the closure and keeps what it returned. May be called again after the transaction was undone.
     fn run(&mut self, conn: &mut Conn) -> Ran;

@@ -48,7 +48,7 @@ impl Session {
             }
             let next = match ran {
                 Ran::Done => self.commit(job.as_ref()),
-                Ran::Refused => self.refused(job.as_ref()),
+                Ran::Refused | Ran::Late => self.refused(job.as_ref()),
                 Ran::Panicked => {
                     // A row may have been half read.
                     self.conn = None;

@@ -1,5 +1,6 @@
 //! Opening connections to one SQLite file.
 
+use super::limit;
 use super::lock::{Lock, private};
 use crate::{Conn, Migrations, OpenError, migrate, names, transaction};
 use diesel::connection::SimpleConnection;
@@ -53,6 +54,9 @@ impl Source {
         let path = self.path.to_str().ok_or_else(|| failed("the path is not UTF-8".to_owned()))?;
         // The `file:` form is not for us: a path is a path.
         let path = if self.in_memory() || self.path.is_absolute() { path.to_owned() } else { format!("./{path}") };
+        if !limit::attach_to_connections() {
+            return Err(failed("out of memory".to_owned()));
+        }
         let mut conn = SqliteConnection::establish(&path).map_err(|error| failed(error.to_string()))?;
         conn.batch_execute(SETTINGS).and_then(|()| conn.batch_execute(settings)).map_err(|e| failed(e.to_string()))?;
         Ok(Conn::Sqlite(conn))

@@ -5,13 +5,17 @@
 //! because nobody is answered before the commit, and all commit or none.
 
 use super::connect::execute;
+use super::limit;
 use crate::job::{Access, Job, Ran};
 use crate::{Conn, transaction};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use std::time::Instant;
 
 /// A job of a group.
 pub(crate) struct Member {
     pub(crate) job: Box<dyn Job>,
+    /// When it is too late for it; `None` where time may stand still.
+    until: Option<Instant>,
     /// How it ended; `None` before its turn.
     pub(crate) ran: Option<Ran>,
     /// Its savepoint could not be ended: SQLite had ended the whole transaction under it.
@@ -19,8 +23,8 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(job: Box<dyn Job>) -> Self {
-        Self { job, ran: None, torn: false }
+    pub(crate) fn new(job: Box<dyn Job>, until: Option<Instant>) -> Self {
+        Self { job, until, ran: None, torn: false }
     }
 }
 
@@ -45,7 +49,9 @@ pub(crate) fn run(conn: &mut Conn, members: &mut [Member]) -> End {
     let alone = members.len() == 1;
     for member in members.iter_mut() {
         if let Err(error) = step(conn, member, alone) {
-            tracing::error!(%error, operation = member.job.name(), "a transaction was ended by SQLite");
+            if member.ran != Some(Ran::Late) {
+                tracing::error!(%error, operation = member.job.name(), "a transaction was ended by SQLite");
+            }
             member.torn = true;
             return undone(conn, error);
         }
@@ -77,7 +83,7 @@ fn step(conn: &mut Conn, member: &mut Member, alone: bool) -> Result<(), DieselE
         transaction::savepoint(conn)?;
     }
     let ran = match member.job.access() {
-        Access::Write => member.job.run(conn),
+        Access::Write => limit::run(member.job.as_mut(), conn, member.until),
         Access::Read => reading(conn, member)?,
     };
     member.ran = Some(ran);
@@ -86,14 +92,14 @@ fn step(conn: &mut Conn, member: &mut Member, alone: bool) -> Result<(), DieselE
     match ran {
         Ran::Done if alone => Ok(()),
         Ran::Done => transaction::commit(conn),
-        Ran::Refused | Ran::Panicked => transaction::rollback(conn),
+        Ran::Refused | Ran::Late | Ran::Panicked => transaction::rollback(conn),
     }
 }
 
 /// A read that shares the writing connection is held to reading, as it is anywhere else.
 fn reading(conn: &mut Conn, member: &mut Member) -> Result<Ran, DieselError> {
     execute(conn, "PRAGMA query_only = ON")?;
-    let ran = member.job.run(conn);
+    let ran = limit::run(member.job.as_mut(), conn, member.until);
     execute(conn, "PRAGMA query_only = OFF")?;
     Ok(ran)
 }

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod connect;
 mod group;
+mod limit;
 mod lock;
 mod reader;
 mod writer;
@@ -26,7 +27,7 @@ pub(crate) fn open(
 ) -> Result<Workers, OpenError> {
     let source = Arc::new(Source::of(path)?);
     let conn = connect::migrated(&source, migrations)?;
-    let writer = Writer::new(Arc::clone(&source), conn, options.group, Arc::clone(figures));
+    let writer = Writer::new(Arc::clone(&source), conn, options, Arc::clone(figures));
     if options.inline {
         return Ok(Workers::Inline(Mutex::new(Some(Box::new(writer)))));
     }

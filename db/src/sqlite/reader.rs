@@ -1,7 +1,8 @@
 //! A thread that reads.
 
 use super::connect::Source;
-use crate::job::Job;
+use super::limit;
+use crate::job::{Job, Ran};
 use crate::worker::Worker;
 use crate::{Conn, Error, transaction};
 use std::sync::Arc;
@@ -36,9 +37,10 @@ impl Reader {
             self.conn = None;
             return job.answer(Err(Error::Unavailable));
         };
-        job.run(conn);
+        let until = job.deadline();
+        let ran = limit::run(job.as_mut(), conn, Some(until));
         // Nothing to keep, so nobody needs to wait for the end.
-        job.answer(Ok(()));
+        job.answer(if ran == Ran::Late { Err(Error::Late) } else { Ok(()) });
         if transaction::rollback_to(conn, 0).is_err() {
             self.conn = None;
         }

@@ -6,7 +6,7 @@ use super::group::{self, End, Member};
 use crate::figures::Figures;
 use crate::job::{Access, Job, Ran};
 use crate::worker::Worker;
-use crate::{Conn, Error, transaction};
+use crate::{Conn, Error, Options, transaction};
 use diesel::result::Error as DieselError;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,14 +16,17 @@ pub(crate) struct Writer {
     conn: Option<Conn>,
     source: Arc<Source>,
     group: usize,
+    /// Whether closures are run where time may stand still.
+    inline: bool,
     figures: Arc<Figures>,
     /// `None` where one thread does everything.
     checkpoints: Option<Checkpoints>,
 }
 
 impl Writer {
-    pub(crate) fn new(source: Arc<Source>, conn: Conn, group: usize, figures: Arc<Figures>) -> Self {
-        Self { conn: Some(conn), source, group, figures, checkpoints: None }
+    pub(crate) fn new(source: Arc<Source>, conn: Conn, options: &Options, figures: Arc<Figures>) -> Self {
+        let (group, inline) = (options.group, options.inline);
+        Self { conn: Some(conn), source, group, inline, figures, checkpoints: None }
     }
 
     /// The same, with a thread that makes the checkpoints.
@@ -37,7 +40,8 @@ impl Writer {
             if job.deadline() <= Instant::now() {
                 job.answer(Err(Error::Late));
             } else {
-                members.push(Member::new(job));
+                let until = (!self.inline).then(|| job.deadline());
+                members.push(Member::new(job, until));
             }
         }
         if members.is_empty() {
@@ -56,7 +60,7 @@ impl Writer {
                 if let Some(checkpoints) = &mut self.checkpoints {
                     checkpoints.committed(members.len());
                 }
-                members.into_iter().for_each(|member| member.job.answer(Ok(())));
+                members.into_iter().for_each(kept);
             }
             End::Undone(error) => self.undone(members, error),
             End::Unknown => members.into_iter().for_each(unknown),
@@ -74,10 +78,11 @@ impl Writer {
     fn undone(&mut self, members: Vec<Member>, error: DieselError) {
         let alone = members.len() == 1;
         let mut error = Some(error);
-        for Member { job, ran, torn } in members {
+        for Member { job, ran, torn, .. } in members {
             match ran {
                 // It returned `Ok` after SQLite had ended the transaction under it: what it did then may be kept.
                 Some(Ran::Done) if torn => job.answer(Err(Error::OutcomeUnknown)),
+                Some(Ran::Late) => job.answer(Err(Error::Late)),
                 _ if !alone => self.group(vec![job]),
                 Some(Ran::Refused | Ran::Panicked) => job.answer(Ok(())),
                 Some(Ran::Done) => job.answer(Err(error.take().map_or(Error::Unavailable, Error::from))),
@@ -85,6 +90,11 @@ impl Writer {
             }
         }
     }
+}
+
+fn kept(member: Member) {
+    let is_late = member.ran == Some(Ran::Late);
+    member.job.answer(if is_late { Err(Error::Late) } else { Ok(()) });
 }
 
 fn unknown(member: Member) {

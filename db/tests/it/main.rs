@@ -5,6 +5,7 @@
 
 mod both;
 mod checkpoints;
+mod deadlines;
 mod failing;
 mod groups;
 mod inline;

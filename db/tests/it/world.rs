@@ -5,6 +5,7 @@ use diesel_migrations::embed_migrations;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("tests/migrations/sqlite"),
@@ -13,6 +14,15 @@ const MIGRATIONS: Migrations = Migrations {
 
 pub fn migrations() -> Migrations {
     MIGRATIONS
+}
+
+tokio::task_local! {
+    static DEADLINE: Instant;
+}
+
+/// Asks the database as the handler of a call which must be answered within `time`.
+pub async fn within<F: Future>(time: Duration, asking: F) -> F::Output {
+    DEADLINE.scope(Instant::now() + time, asking).await
 }
 
 /// A database, and what has to outlive it.
@@ -37,6 +47,7 @@ impl World {
     async fn open(url: String, folder: Option<tempfile::TempDir>, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(&url);
         options.patience = Duration::from_secs(20);
+        options.deadline = || DEADLINE.try_with(Clone::clone).ok();
         change(&mut options);
         let db = Db::open(options, migrations()).await.unwrap();
         Self { db, url, _folder: folder }
