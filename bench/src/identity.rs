@@ -24,6 +24,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tonic::Code;
 
 use crate::{
+    aims::{Aim, Aims},
     people::{Person, Plaza, bearer},
     println,
 };
@@ -42,19 +43,21 @@ pub(crate) struct Arguments {
     sessions: usize,
 }
 
-/// Measures, and prints each figure beside what is aimed at.
+/// Measures, and prints each figure beside what is aimed at. Fails if an aim is missed.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let plaza = Plaza::start(12).await?;
     let anna = plaza.join("anna").await?;
     let ben = plaza.join("ben").await?;
     let span = Duration::from_secs(arguments.seconds);
-    lone(&plaza, &anna, arguments.rounds * 4).await?;
-    saturated(&plaza, &anna, arguments.rounds, span).await;
-    reads(&plaza, &anna, &ben, span).await?;
-    refreshes(&plaza, &anna, &ben, span).await?;
+    let mut aims = Aims::default();
+    lone(&plaza, &anna, arguments.rounds * 4, &mut aims).await?;
+    saturated(&plaza, &anna, arguments.rounds, span, &mut aims).await;
+    reads(&plaza, &anna, &ben, span, &mut aims).await?;
+    refreshes(&plaza, &anna, &ben, span, &mut aims).await?;
     plaza.stop().await;
-    verifications();
-    memory(arguments.sessions).await
+    verifications(&mut aims);
+    memory(arguments.sessions, &mut aims).await?;
+    Ok(aims.conclude()?)
 }
 
 /// One hash at cost 12, of as many bytes as SSO hashes.
@@ -62,7 +65,7 @@ fn hash() {
     black_box(bcrypt::hash_with_salt([b'x'; 64], 12, [7; 16]).ok());
 }
 
-async fn lone(plaza: &Plaza, person: &Person, rounds: usize) -> Result<(), Box<dyn Error>> {
+async fn lone(plaza: &Plaza, person: &Person, rounds: usize, aims: &mut Aims) -> Result<(), Box<dyn Error>> {
     let (mut hashes, mut sign_ins) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let begun = Instant::now();
@@ -73,14 +76,12 @@ async fn lone(plaza: &Plaza, person: &Person, rounds: usize) -> Result<(), Box<d
         sign_ins.push(millis(begun.elapsed()));
     }
     let (hash, sign_in) = (quantile(&mut hashes, 0.5), quantile(&mut sign_ins, 0.5));
-    println(&format!(
-        "lone sign-in         p50 {sign_in:.1} ms, the hash {hash:.1} ms: {:.3} (aim ≤ 1.05)",
-        sign_in / hash
-    ));
+    println(&format!("lone sign-in         p50 {sign_in:.1} ms, the hash {hash:.1} ms"));
+    aims.judge("a lone sign-in beside its hash", sign_in / hash, Aim::AtMost(1.05));
     Ok(())
 }
 
-async fn saturated(plaza: &Plaza, person: &Person, rounds: usize, span: Duration) {
+async fn saturated(plaza: &Plaza, person: &Person, rounds: usize, span: Duration, aims: &mut Aims) {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (mut hashes, mut sign_ins, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -92,7 +93,8 @@ async fn saturated(plaza: &Plaza, person: &Person, rounds: usize, span: Duration
     }
     let of = |values: &mut Vec<f64>| quantile(values, 0.5);
     let (sign_ins, hashes, share) = (of(&mut sign_ins), of(&mut hashes), of(&mut shares));
-    println(&format!("saturated sign-ins   {sign_ins:.2}/s, hashes alone {hashes:.2}/s: {share:.3} (aim ≥ 0.97)"));
+    println(&format!("saturated sign-ins   {sign_ins:.2}/s, hashes alone {hashes:.2}/s"));
+    aims.judge("sign-ins on all cores beside hashes alone", share, Aim::AtLeast(0.97));
 }
 
 /// Hashes a second on so many threads.
@@ -131,7 +133,13 @@ async fn sign_ins_of(plaza: &Plaza, person: &Person, callers: usize, span: Durat
     f64::from(done) / begun.elapsed().as_secs_f64()
 }
 
-async fn reads(plaza: &Plaza, signing: &Person, reading: &Person, span: Duration) -> Result<(), Box<dyn Error>> {
+async fn reads(
+    plaza: &Plaza,
+    signing: &Person,
+    reading: &Person,
+    span: Duration,
+    aims: &mut Aims,
+) -> Result<(), Box<dyn Error>> {
     let token = plaza.sign_in(reading).await?.access_token;
     let mut idle = read_for(plaza, &token, span).await;
     let over = Arc::new(AtomicBool::new(false));
@@ -162,11 +170,10 @@ async fn reads(plaza: &Plaza, signing: &Person, reading: &Person, span: Duration
     let (refused, late): (u64, u64) = answers.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let longest = answers.iter().map(|one| one.2).max().unwrap_or_default();
     let (idle, busy) = (quantile(&mut idle, 0.99), quantile(&mut busy, 0.99));
-    println(&format!("a read meanwhile     p99 {busy:.2} ms, idle {idle:.2} ms: {:.2} (aim ≤ 2)", busy / idle));
-    println(&format!(
-        "excess sign-ins      {refused} refused, after {:.0} ms at most; {late} late (aim 0)",
-        millis(longest)
-    ));
+    println(&format!("a read meanwhile     p99 {busy:.2} ms, idle {idle:.2} ms"));
+    aims.judge("p99 of a read during sign-ins, beside idle", busy / idle, Aim::AtMost(2.0));
+    println(&format!("excess sign-ins      {refused} refused, after {:.0} ms at most", millis(longest)));
+    aims.judge("excess sign-ins that are late rather than refused", late as f64, Aim::AtMost(0.0));
     Ok(())
 }
 
@@ -183,7 +190,13 @@ async fn read_for(plaza: &Plaza, token: &str, span: Duration) -> Vec<f64> {
     took
 }
 
-async fn refreshes(plaza: &Plaza, anna: &Person, ben: &Person, span: Duration) -> Result<(), Box<dyn Error>> {
+async fn refreshes(
+    plaza: &Plaza,
+    anna: &Person,
+    ben: &Person,
+    span: Duration,
+    aims: &mut Aims,
+) -> Result<(), Box<dyn Error>> {
     let mut tokens = Vec::new();
     for at in 0..64 {
         tokens.push(plaza.sign_in(if at % 2 == 0 { anna } else { ben }).await?.refresh_token);
@@ -204,11 +217,11 @@ async fn refreshes(plaza: &Plaza, anna: &Person, ben: &Person, span: Duration) -
         });
     }
     let done: u32 = calling.join_all().await.into_iter().sum();
-    println(&format!("refreshes            {:.0}/s (aim ≥ 5000)", f64::from(done) / begun.elapsed().as_secs_f64()));
+    aims.judge("refreshes a second", f64::from(done) / begun.elapsed().as_secs_f64(), Aim::AtLeast(5000.0));
     Ok(())
 }
 
-fn verifications() {
+fn verifications(aims: &mut Aims) {
     let (clock, random, keyring) = (Clock::system(), Random::system(), Keyring::new());
     let signer = Signer::generate(&random, "bench");
     keyring.insert(VerifyingKey { key: signer.public().clone(), kinds: vec![Kind::Access], not_after: None });
@@ -238,11 +251,12 @@ fn verifications() {
     };
     let cold = each();
     let mut cached: Vec<_> = (0..9).map(|_| each()).collect();
-    println(&format!("a token verified     cold {cold:.1} µs, again {:.2} µs (aim < 1)", quantile(&mut cached, 0.5)));
+    println(&format!("a token verified     for the first time {cold:.1} µs"));
+    aims.judge("a token verified again, µs", quantile(&mut cached, 0.5), Aim::AtMost(1.0));
 }
 
 /// Sessions at the least cost that a release program takes: what is measured is what stays of them.
-async fn memory(sessions: usize) -> Result<(), Box<dyn Error>> {
+async fn memory(sessions: usize, aims: &mut Aims) -> Result<(), Box<dyn Error>> {
     let plaza = Plaza::start(10).await?;
     let mut people = Vec::new();
     for at in 0..sessions.div_ceil(50) {
@@ -253,7 +267,7 @@ async fn memory(sessions: usize) -> Result<(), Box<dyn Error>> {
         plaza.sign_in(&people[at % people.len()]).await?;
     }
     let more = (resident()? - before).max(0.0) * 10_000.0 / sessions as f64;
-    println(&format!("10,000 sessions      +{more:.1} MiB, from {sessions} (aim ≤ 10)"));
+    aims.judge(&format!("10,000 sessions, MiB, from {sessions}"), more, Aim::AtMost(10.0));
     plaza.stop().await;
     Ok(())
 }

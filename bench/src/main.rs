@@ -1,5 +1,6 @@
 //! Load for Plaza.
 
+mod aims;
 mod db;
 mod identity;
 mod mesh;

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    aims::{Aim, Aims},
     mesh::{
         load::Caller,
         service::{CALLEE, CALLER, authorization, key, router},
@@ -43,14 +44,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     // Of what it has taken on, as much is left as is done in half a deadline.
     offer("the second after", &channel, CAPACITY / 2, 1).await?;
     let (after, _) = offer("half of it", &channel, CAPACITY / 2, 5).await?;
-    println(&format!("goodput under overload: {:.0} % of the peak", 100.0 * under / peak));
-    if under < 0.9 * peak || after < 0.99 * f64::from(CAPACITY / 2) {
-        return Err("goodput fell by more than a tenth, or did not come back".into());
-    }
-    if busy > idle + MEMORY {
-        return Err(format!("{:.0} MiB more than without overload, and {MEMORY} are allowed", busy - idle).into());
-    }
-    Ok(())
+    let mut aims = Aims::default();
+    aims.judge("goodput under overload, beside the peak", under / peak, Aim::AtLeast(0.9));
+    aims.judge("goodput after it, beside what is offered", after / f64::from(CAPACITY / 2), Aim::AtLeast(0.99));
+    aims.judge("memory under overload, MiB more", busy - idle, Aim::AtMost(MEMORY));
+    Ok(aims.conclude()?)
 }
 
 async fn serve() -> Result<Caller, Box<dyn Error>> {

@@ -27,6 +27,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use crate::aims::{Aim, Aims};
 use floor::Floor;
 
 /// What to measure.
@@ -53,17 +54,21 @@ const COST: u32 = 4;
 /// Between one and the next, so that neither side is measured while the other still writes.
 const PAUSE: Duration = Duration::from_millis(10);
 const PASSWORD: &str = "correct horse battery";
+/// Rows a second that a backlog may take: SSO takes 500 of them at most, by pages, so that those who sign up meanwhile have room.
+const DRAIN: [f64; 2] = [400.0, 550.0];
 
+/// Measures, and prints what came of it. Fails if an aim is missed.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir_in(".")?;
     let bench = Bench::start(folder.path()).await.map_err(|error| error.to_string())?;
     say(format_args!(
         "Passwords are hashed at bcrypt cost {COST}, for this benchmark alone; it is 12 by default. The hash is taken off the figures."
     ))?;
-    bench.cost(&arguments).await.map_err(|error| error.to_string())?;
-    bench.outage(&arguments).await.map_err(|error| error.to_string())?;
+    let mut aims = Aims::default();
+    bench.cost(&arguments, &mut aims).await.map_err(|error| error.to_string())?;
+    bench.outage(&arguments, &mut aims).await.map_err(|error| error.to_string())?;
     bench.plaza.stop().await;
-    Ok(())
+    Ok(aims.conclude()?)
 }
 
 struct Bench {
@@ -83,7 +88,7 @@ impl Bench {
         Ok(Self { plaza, floor: Floor::open(folder).await?, crowd })
     }
 
-    async fn cost(&self, Arguments { rounds, sign_ups, .. }: &Arguments) -> Outcome<()> {
+    async fn cost(&self, Arguments { rounds, sign_ups, .. }: &Arguments, aims: &mut Aims) -> Outcome<()> {
         let mut medians: [Vec<Duration>; 4] = Default::default();
         for round in 0..=*rounds {
             let mut took: [Vec<Duration>; 4] = Default::default();
@@ -113,10 +118,11 @@ impl Bench {
                 "without the hash, beside {what:<19} {median:>5.2} ({least:.2} to {most:.2} in {rounds} rounds)"
             ))?;
         }
+        aims.judge("a sign-up to provisioned less its hash, beside its commits", beside_all[0], Aim::AtMost(1.15));
         Ok(())
     }
 
-    async fn outage(&self, arguments: &Arguments) -> Outcome<()> {
+    async fn outage(&self, arguments: &Arguments, aims: &mut Aims) -> Outcome<()> {
         let Arguments { owed, rate, .. } = *arguments;
         let stop = Arc::new(AtomicU64::new(0));
         let quiet = tokio::spawn(self.crowd.clone().stream(rate, Arc::clone(&stop)));
@@ -149,13 +155,17 @@ impl Bench {
         let mut steady = rates.get(1..rates.len().saturating_sub(1)).unwrap_or_default().to_vec();
         steady.sort_unstable();
         let (least, most) = (steady.first().unwrap_or(&0), steady.last().unwrap_or(&0));
-        say(format_args!("drained in {seconds:.0} s: {least} to {most} a second"))?;
+        say(format_args!("drained in {seconds:.0} s"))?;
+        aims.judge("rows drained in the slowest second", *least as f64, Aim::AtLeast(DRAIN[0]));
+        aims.judge("rows drained in the fastest second", *most as f64, Aim::AtMost(DRAIN[1]));
         for (when, latencies) in [("before the outage", &mut quiet), ("while it drains", &mut busy)] {
             let (p50, p99, count) = (percentile(latencies, 50), percentile(latencies, 99), latencies.len());
             say(format_args!(
                 "{rate} sign-ups a second {when:<18} p50 {p50:>8.1?}  p99 {p99:>8.1?}  ({count} of them)"
             ))?;
         }
+        let [quiet, busy] = [&mut quiet, &mut busy].map(|latencies| percentile(latencies, 99).as_secs_f64());
+        aims.judge("p99 of a sign-up while it drains, beside before", busy / quiet, Aim::AtMost(2.0));
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! Whether time tells who has an account: each call for somebody unknown, verified, locked and never verified, taking turns, and the Mann-Whitney test of
-//! each beside the unknown. |z| above 3.3 comes of chance once in a thousand times.
+//! each beside the unknown. A z beyond 3.3 comes of chance once in a thousand times, and fails the run.
 
 use std::error::Error;
 
@@ -8,6 +8,7 @@ use proto::sso::v1::{SendOtpRequest, StartPasswordResetRequest, start_password_r
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
+    aims::{Aim, Aims},
     people::{self, Person, Plaza, id},
     println,
 };
@@ -28,22 +29,21 @@ const AT_ONCE: usize = 8;
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let plaza = Plaza::start(10).await?;
     let (here, there) = (crowd(&plaza, "a", arguments.samples).await?, crowd(&plaza, "b", arguments.samples).await?);
-    println(&format!("{:<12}{:<12}{:>12}{:>10}", "", "", "median µs", "z"));
-    let mut took = Took::default();
+    let (mut took, mut aims) = (Took::default(), Aims::default());
     for (kind, person) in turns(&here) {
         let guess = Person { password: "not the password".to_owned(), ..person.clone() };
         let begun = Instant::now();
         drop(plaza.auth().sign_in(people::sign_in(&guess)).await);
         took.add(kind, begun);
     }
-    took.print("sign-in");
+    took.print("sign-in", &mut aims);
     for (kind, person) in turns(&here) {
         let request = reset(person);
         let begun = Instant::now();
         drop(plaza.auth().start_password_reset(request).await);
         took.add(kind, begun);
     }
-    took.print("reset");
+    took.print("reset", &mut aims);
     let mut verifications = Vec::new();
     for (kind, person) in turns(&there) {
         let rival = Person { username: format!("rival.{}", person.username), ..person.clone() };
@@ -52,15 +52,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         took.add(kind, begun);
         verifications.push((kind, answer?.into_inner().verification.unwrap_or_default().verification_id));
     }
-    took.print("sign-up");
+    took.print("sign-up", &mut aims);
     for (kind, verification_id) in verifications {
         let begun = Instant::now();
         drop(plaza.auth().send_otp(SendOtpRequest { request_id: id(), verification_id }).await);
         took.add(kind, begun);
     }
-    took.print("send code");
+    took.print("send code", &mut aims);
     plaza.stop().await;
-    Ok(())
+    Ok(aims.conclude()?)
 }
 
 /// People of each kind.
@@ -117,14 +117,18 @@ impl Took {
         self.0[kind].push(begun.elapsed().as_secs_f64() * 1e6);
     }
 
-    /// Prints the medians and tests, and forgets them.
-    fn print(&mut self, call: &str) {
+    /// Prints the medians, judges the tests, and forgets them.
+    fn print(&mut self, call: &str, aims: &mut Aims) {
         let [unknown, ..] = &self.0;
         for (kind, times) in KINDS.iter().zip(&self.0) {
             let mut sorted = times.clone();
             sorted.sort_by(f64::total_cmp);
             let median = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
-            println(&format!("{call:<12}{kind:<12}{median:>12.0}{:>10.2}", mann_whitney(unknown, times)));
+            println(&format!("{call:<12}{kind:<12}{median:>12.0} µs, the median"));
+            if *kind != KINDS[0] {
+                let z = mann_whitney(unknown, times).abs();
+                aims.judge(&format!("{call}, {kind}: z beside unknown"), z, Aim::AtMost(3.3));
+            }
         }
         *self = Self::default();
     }

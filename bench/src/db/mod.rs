@@ -1,5 +1,5 @@
 //! What the storage costs beside its floor: SQLite beside its C API, PostgreSQL beside pgbench, with the same statements, on the same disk, in
-//! turns. The aims beside the ratios are the project's own; one that is missed is said to be.
+//! turns. The aims beside the ratios are the project's own.
 
 mod floor;
 mod postgres;
@@ -10,7 +10,6 @@ mod store;
 use std::{
     collections::BTreeMap,
     error::Error,
-    fmt,
     io::{self, Write as _},
     time::Duration,
 };
@@ -19,6 +18,8 @@ use ::db::{At, Conn, Db, Id};
 use ::mesh::Random;
 use clap::Args;
 use tokio::{task::JoinSet, time::Instant};
+
+use crate::aims::Aims;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -56,44 +57,20 @@ impl Figures {
     }
 }
 
-/// What a figure should be.
-enum Aim {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl fmt::Display for Aim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtLeast(aim) => write!(f, "at least {aim}"),
-            Self::AtMost(aim) => write!(f, "at most {aim}"),
-        }
-    }
-}
-
-/// Measures, and prints tables.
+/// Measures, and prints tables. Fails if an aim is missed.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let Arguments { rounds, seconds, postgres } = arguments;
-    let time = Duration::from_secs(seconds.max(1));
-    let measured = sqlite::run(rounds.max(1), time).await;
-    measured.map_err(|error| error.to_string())?;
+    let (rounds, time, mut aims) = (rounds.max(1), Duration::from_secs(seconds.max(1)), Aims::default());
+    sqlite::run(rounds, time, &mut aims).await.map_err(|error| error.to_string())?;
     match postgres {
-        Some(server) => postgres::run(&server, rounds.max(1), time).await.map_err(|error| error.to_string())?,
+        Some(server) => postgres::run(&server, rounds, time, &mut aims).await.map_err(|error| error.to_string())?,
         None => say("\nPostgreSQL was not measured: name a server with --postgres")?,
     }
-    Ok(())
+    Ok(aims.conclude()?)
 }
 
 fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
-}
-
-fn judge(what: &str, figure: f64, aim: Aim) -> io::Result<()> {
-    let met = match aim {
-        Aim::AtLeast(aim) => figure >= aim,
-        Aim::AtMost(aim) => figure <= aim,
-    };
-    say(&format!("{what:<72} {figure:>7.2}   {aim:<15} {}", if met { "met" } else { "MISSED" }))
 }
 
 /// What many callers came to in some time.

@@ -8,19 +8,20 @@ use std::{
 
 use ::db::{Db, Options};
 
-use super::{Aim, CALLERS, Figures, Outcome, crowd, judge, say, store};
+use super::{CALLERS, Figures, Outcome, crowd, say, store};
+use crate::aims::{Aim, Aims};
 
 /// Sessions, of ours and of pgbench.
 const SESSIONS: usize = 16;
 
-pub(super) async fn run(server: &str, rounds: usize, time: Duration) -> Outcome {
+pub(super) async fn run(server: &str, rounds: usize, time: Duration, aims: &mut Aims) -> Outcome {
     let name = format!("plaza_bench_{}", process::id());
     ::db::script(server, &format!("CREATE DATABASE {name}"))?;
     let (address, settings) = server.split_once('?').unwrap_or((server, ""));
     let base = address.rsplit_once('/').map_or(address, |(base, _)| base);
     let measured = measure(&format!("{base}/{name}?{settings}"), rounds, time).await;
     ::db::script(server, &format!("DROP DATABASE {name} WITH (FORCE)"))?;
-    report(&measured?)
+    report(&measured?, aims)
 }
 
 async fn measure(url: &str, rounds: usize, time: Duration) -> Outcome<Figures> {
@@ -54,11 +55,11 @@ fn pgbench(url: &str, script: &Path, time: Duration) -> Outcome<f64> {
     rate.ok_or_else(|| format!("pgbench did not measure: {text}{}", String::from_utf8_lossy(&said.stderr)).into())
 }
 
-fn report(figures: &Figures) -> Outcome {
+fn report(figures: &Figures, aims: &mut Aims) -> Outcome {
     say(&format!("\nPostgreSQL, a sign-up transaction of three rows; {SESSIONS} sessions each; medians"))?;
     say(&format!("  {:<40} {:>9.0} transactions/s", "pgbench -M prepared", figures.of("pgbench")))?;
     say(&format!("  {:<40} {:>9.0} transactions/s", format!("ours, {CALLERS} callers"), figures.of("ours")))?;
     say(&format!("  {:<40} {:>9.1} ms\n", "ours, p99", figures.of("p99")))?;
-    judge("transactions/s beside pgbench", figures.of("ours") / figures.of("pgbench"), Aim::AtLeast(0.6))?;
+    aims.judge("transactions/s beside pgbench", figures.of("ours") / figures.of("pgbench"), Aim::AtLeast(0.6));
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod child;
+mod figures;
 pub(crate) mod load;
 pub(crate) mod serve;
 pub(crate) mod service;
@@ -26,8 +27,12 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Endpoint, Uri};
 use tower::service_fn;
 
-use crate::println;
+use crate::{
+    aims::{Aim, Aims},
+    println,
+};
 use child::{Server, cpu};
+use figures::{BARE, Figures, IN_MEMORY, OURS, PAIR, Table};
 use load::Caller;
 use serve::Kind;
 use service::{CALLEE, CALLER, authorization};
@@ -67,17 +72,7 @@ struct Way {
     pair: Option<Pair>,
 }
 
-/// One measurement.
-struct Figures {
-    per_second: f64,
-    p50: f64,
-    p99: f64,
-    client: f64,
-    server: f64,
-    pair: f64,
-}
-
-/// Measures, and prints tables.
+/// Measures, and prints tables. Fails if an aim is missed.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     certificates::make(folder.path())?;
@@ -89,6 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         "{:<28}{:>10}{:>10}{:>9}{:>9}{:>12}{:>12}{:>10}",
         "", "in flight", "calls/s", "p50 µs", "p99 µs", "client µs", "server µs", "pair µs"
     ));
+    let mut table = Table::default();
     for callers in CALLERS {
         let mut rounds: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
         for _ in 0..arguments.rounds {
@@ -97,9 +93,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             }
         }
         for (way, figures) in ways.iter().zip(&rounds) {
-            let of = |field: fn(&Figures) -> f64| median(figures.iter().map(field).collect());
-            let [per_second, p50, p99] = [of(|one| one.per_second), of(|one| one.p50), of(|one| one.p99)];
-            let [client, server, pair] = [of(|one| one.client), of(|one| one.server), of(|one| one.pair)];
+            let figures = Figures::median(figures);
+            let Figures { per_second, p50, p99, client, server, pair } = figures;
+            table.note(way.name, callers, figures);
             println(&format!(
                 "{:<28}{callers:>10}{per_second:>10.0}{p50:>9.0}{p99:>9.0}{client:>12.1}{server:>12.1}{pair:>10.1}",
                 way.name
@@ -110,17 +106,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         "client and server: CPU time a call; in memory, client is both. p99: one call due every ms, from when it was due.",
     );
     drop(ways);
-    instructions(folder.path()).await
+    let mut aims = Aims::default();
+    CALLERS.into_iter().for_each(|callers| table.judge(callers, &mut aims));
+    instructions(folder.path(), &mut aims).await?;
+    Ok(aims.conclude()?)
 }
 
 async fn ways(folder: &Path, envoy: Option<&Path>) -> Result<Vec<Way>, Box<dyn Error>> {
     let (mut ways, traces) = (Vec::new(), Traces::of(TRACED).await?);
     for (name, kind, one_thread, through_mesh) in [
-        ("bare tonic", Kind::Bare, false, false),
+        (BARE, Kind::Bare, false, false),
         ("bare tonic, one thread", Kind::Bare, true, false),
         ("+ mutual TLS", Kind::Secure, false, false),
         ("+ all layers", Kind::Mesh, false, false),
-        ("our channel", Kind::Mesh, false, true),
+        (OURS, Kind::Mesh, false, true),
         ("our channel, one thread", Kind::Mesh, true, true),
     ] {
         let server = Server::start(kind, folder, one_thread, &traces, &[])?;
@@ -131,12 +130,12 @@ async fn ways(folder: &Path, envoy: Option<&Path>) -> Result<Vec<Way>, Box<dyn E
         let server = Server::start(Kind::Bare, folder, false, &Traces::off(), &[])?;
         let pair = Pair::start(envoy, folder, &server.address)?;
         let caller = sidecar::caller(&pair).await?;
-        ways.push(Way { name: "bare tonic, two Envoys", caller, server: Some(server), pair: Some(pair) });
+        ways.push(Way { name: PAIR, caller, server: Some(server), pair: Some(pair) });
     }
     let router = service::router(service::nothing, traces.tracer(CALLEE)?)?;
     let options = ChannelOptions { tracer: traces.tracer(CALLER)?, ..ChannelOptions::default() };
     ways.push(Way {
-        name: "in memory",
+        name: IN_MEMORY,
         caller: Caller::Mesh(Channel::in_memory(router, Some(CALLER), options), authorization()?),
         server: None,
         pair: None,
@@ -207,7 +206,7 @@ impl Way {
 }
 
 /// User-space instructions of the callee a call, by callgrind: what is left of the difference between few calls and many.
-async fn instructions(folder: &Path) -> Result<(), Box<dyn Error>> {
+async fn instructions(folder: &Path, aims: &mut Aims) -> Result<(), Box<dyn Error>> {
     const FEW: usize = 200;
     const MANY: usize = 1200;
     let found = std::process::Command::new("valgrind").arg("--version").output().is_ok();
@@ -215,11 +214,11 @@ async fn instructions(folder: &Path) -> Result<(), Box<dyn Error>> {
         println("instructions: not counted, for there is no valgrind");
         return Ok(());
     }
-    let mut bare = None;
+    let mut counts = Vec::new();
     let (off, traces) = (Traces::off(), Traces::of(TRACED).await?);
     let none = traces.at(0.0);
     for (name, kind, callers, callees) in [
-        ("bare tonic", Kind::Bare, &off, &off),
+        (BARE, Kind::Bare, &off, &off),
         ("+ mutual TLS", Kind::Secure, &off, &off),
         ("+ all layers but traces", Kind::Mesh, &off, &off),
         ("a context comes, traces off", Kind::Mesh, &none, &off),
@@ -236,23 +235,18 @@ async fn instructions(folder: &Path) -> Result<(), Box<dyn Error>> {
             *count = collected(&server.stop()?)?;
         }
         let a_call = (counted[1].saturating_sub(counted[0])) as f64 / (MANY - FEW) as f64;
-        let bare = *bare.get_or_insert(a_call);
-        println(&format!("{name:<28}{a_call:>10.0} instructions of the server a call, {:.2} of bare", a_call / bare));
+        println(&format!("{name:<28}{a_call:>10.0} instructions of the server a call"));
+        counts.push(a_call);
     }
-    println(
-        "aims: our channel's server CPU at most 1.0 of bare tonic's; all layers' instructions at most 1.45 of bare's; no flow traced at most 1.5 % more\n\
-         than a context that comes and is not looked at;",
-    );
-    println("in memory at most 1/12 of our channel with one call in flight.");
+    if let [bare, .., unseen, untraced, traced] = counts[..] {
+        aims.judge("instructions with every layer, beside bare tonic's", traced / bare, Aim::AtMost(1.45));
+        let what = "instructions of a flow that is not traced, beside a context not looked at";
+        aims.judge(what, untraced / unseen, Aim::AtMost(1.015));
+    }
     Ok(())
 }
 
 fn collected(said: &str) -> Result<u64, Box<dyn Error>> {
     let count = said.lines().find_map(|line| line.split_once("Collected :")).ok_or("callgrind counted nothing")?;
     Ok(count.1.trim().parse()?)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
