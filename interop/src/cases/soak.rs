@@ -8,7 +8,7 @@ use crate::contract::test_service_client::TestServiceClient;
 
 /// The description's default is 10.
 const CALLS: usize = 100;
-/// How long each may take. The description's default is 1 s, which a machine that does much else at once may need for one that goes well.
+/// How long each may take. The description's default, 1 s, is too little on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Large calls one after the other, each on the channel it is given.
