@@ -30,13 +30,13 @@ use crate::{
 
 /// How long whoever took a message may keep it: longer than any carrier may take, with two commits and room to spare.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// Messages of one carrier that a worker has under way.
+/// Messages that the worker of a carrier has under way.
 const BATCH: i64 = 16;
 /// How much longer than the carrier may take a repeated request waits for what became of the first.
 const GRACE: Duration = Duration::from_millis(200);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Carriers of text messages and of mail, by number and name: an outage of one holds up none of the other's.
+/// Carriers of text messages and of mail, by number and name. Each has a worker, so that an outage of one holds up none of the other's.
 pub(crate) const CARRIERS: [(i16, &str); 2] = [(1, "phone"), (2, "email")];
 
 /// What is answered to a send.
@@ -148,11 +148,11 @@ async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
     }
 }
 
-/// Delivers what is due and held by nobody, until `shutdown`, and ends with nothing under way.
-pub(crate) fn work(core: Arc<Core>, shutdown: Shutdown) -> impl Future<Output = ()> + std::marker::Send {
+/// Delivers what is due of one carrier and held by nobody, until `shutdown`, and ends with nothing under way.
+pub(crate) fn work(core: Arc<Core>, carrier: i16, shutdown: Shutdown) -> impl Future<Output = ()> + std::marker::Send {
     // Drawn before anything else is: one seed is to give one history.
     let first = pause(&core);
-    look_again_and_again(core, first, shutdown)
+    look_again_and_again(core, carrier, first, shutdown)
 }
 
 /// Between two looks: replicas do not all look at once.
@@ -160,20 +160,17 @@ fn pause(core: &Core) -> Duration {
     core.random.between(Duration::from_millis(500)..Duration::from_millis(1500))
 }
 
-async fn look_again_and_again(core: Arc<Core>, first: Duration, shutdown: Shutdown) {
+async fn look_again_and_again(core: Arc<Core>, carrier: i16, first: Duration, shutdown: Shutdown) {
     let (mut underway, mut until_next) = (JoinSet::new(), first);
     while !shutdown.is_begun() {
         tokio::select! {
             () = sleep(until_next) => {}
             () = shutdown.begun() => return,
         }
-        let mut more_may_be_due = false;
-        for (carrier, _) in CARRIERS {
-            let leases = claim(&core, carrier).await;
-            more_may_be_due |= i64::try_from(leases.len()) == Ok(BATCH);
-            for lease in leases {
-                underway.spawn(again(Arc::clone(&core), lease));
-            }
+        let leases = claim(&core, carrier).await;
+        let more_may_be_due = i64::try_from(leases.len()) == Ok(BATCH);
+        for lease in leases {
+            underway.spawn(again(Arc::clone(&core), lease));
         }
         while underway.join_next().await.is_some() {}
         until_next = if more_may_be_due { Duration::ZERO } else { pause(&core) };

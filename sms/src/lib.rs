@@ -154,7 +154,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let router = server.build()?;
     let every = config.sweep.every;
     workers.spawn("sweep", move |core, shutdown| sweep::run(core, every, shutdown));
-    workers.spawn("deliver", delivery::work);
+    for (carrier, _) in delivery::CARRIERS {
+        workers.spawn("deliver", move |core, shutdown| delivery::work(core, carrier, shutdown));
+    }
     Ok(Service { router, db, workers })
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use sms::carrier::{Carrier, Delivering, Message, Outcome};
+use sms::{
+    Destination,
+    carrier::{Carrier, Delivering, Message, Outcome},
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -20,17 +23,24 @@ pub(crate) struct TestCarrier {
     pub(crate) got: Mutex<HashMap<Uuid, Vec<Message>>>,
     /// How many calls end in a panic, which is all that is left of the task: as if the process had died.
     crashes: AtomicU32,
+    /// How much longer it takes with text messages.
+    slow: Duration,
 }
 
 impl TestCarrier {
     pub(crate) fn new(takes: Duration, outcome: Outcome) -> Arc<Self> {
-        Arc::new(Self { takes, outcome, got: Mutex::default(), crashes: AtomicU32::new(0) })
+        Arc::new(Self { takes, outcome, got: Mutex::default(), crashes: AtomicU32::new(0), slow: Duration::ZERO })
     }
 
     /// One whose first `crashes` calls never come back.
     pub(crate) fn crashing(crashes: u32, outcome: Outcome) -> Arc<Self> {
+        Self::crashing_and_slow(crashes, Duration::ZERO, outcome)
+    }
+
+    /// The same, which takes so long with a text message later.
+    pub(crate) fn crashing_and_slow(crashes: u32, slow: Duration, outcome: Outcome) -> Arc<Self> {
         let crashes = AtomicU32::new(crashes);
-        Arc::new(Self { takes: Duration::ZERO, outcome, got: Mutex::default(), crashes })
+        Arc::new(Self { takes: Duration::ZERO, outcome, got: Mutex::default(), crashes, slow })
     }
 
     /// The code of the only message.
@@ -49,9 +59,12 @@ impl TestCarrier {
 impl Carrier for TestCarrier {
     fn deliver<'a>(&'a self, message: &'a Message) -> Delivering<'a> {
         Box::pin(async move {
-            sleep(self.takes).await;
             let left = self.crashes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             assert!(left.is_err(), "on purpose");
+            sleep(self.takes).await;
+            if matches!(message.destination, Destination::Phone(_)) {
+                sleep(self.slow).await;
+            }
             self.got.lock().unwrap().entry(message.id).or_default().push(message.clone());
             self.outcome
         })
