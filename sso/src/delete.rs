@@ -18,12 +18,16 @@ use crate::{
     password::Password,
     session,
     sso::{DAY, Sso},
-    store::{self, provisioning::Debts},
+    store::{self, jobs::Job, provisioning::Debts},
     throttle::Ticket,
 };
 
 /// How often the reaper looks.
 const PERIOD: Duration = Duration::from_secs(60);
+/// How long it may not have looked before that was an outage, and not a restart.
+const OUTAGE: Duration = Duration::from_secs(3600);
+/// Its row among the jobs, which count from the end of the last outage.
+const REAPER: &str = "reap";
 /// Sign-ups that it reaps in one transaction.
 const PAGE: i64 = 50;
 
@@ -103,35 +107,46 @@ async fn delete(
     sso.db.read("provisioning", move |c| Ok(store::provisioning::of_user(c, user_id)?)).await
 }
 
-/// Deletes sign-ups that were not verified for a day, here and in the targets, every minute, until `shutdown`.
+/// Deletes sign-ups that were not verified for a day, here and in the targets, every minute, until `shutdown`. After an outage nobody is deleted for a day: meanwhile
+/// nobody could verify anything, and if it ended with a backup, who had verified since may not have in there.
 pub(crate) async fn reap(sso: Arc<Sso>, shutdown: Shutdown) {
-    loop {
+    while !shutdown.is_begun() {
+        match reap_page(&sso).await {
+            Ok(0) => {}
+            Ok(users) => {
+                tracing::info!(users, "never verified, and deleted");
+                continue;
+            }
+            Err(error) => tracing::warn!(%error, "sign-ups that were never verified could not be deleted"),
+        }
         tokio::select! {
             () = time::sleep(PERIOD) => {}
-            () = shutdown.begun() => return,
-        }
-        loop {
-            match reap_page(&sso, sso.clock.now() - DAY).await {
-                Ok(0) => break,
-                Ok(users) => tracing::info!(users, "never verified, and deleted"),
-                Err(error) => {
-                    tracing::warn!(%error, "sign-ups that were never verified could not be deleted");
-                    break;
-                }
-            }
-            if shutdown.is_begun() {
-                return;
-            }
+            () = shutdown.begun() => {}
         }
     }
 }
 
-async fn reap_page(sso: &Sso, until: SystemTime) -> Result<usize, Error> {
-    let ids = sso
-        .db
-        .read("never_verified", move |c| Ok::<_, Error>(store::deletion::never_verified(c, until, PAGE)?))
-        .await?;
+/// The reaper's row once it has looked.
+fn looked(job: Job, now: SystemTime) -> Job {
+    let since = if job.ran_at + OUTAGE < now { now } else { job.since };
+    Job { since, ran_at: now, ..job }
+}
+
+async fn reap_page(sso: &Sso) -> Result<usize, Error> {
     let now = sso.clock.now();
+    let until = now - DAY;
+    let ids = sso.db.write("never_verified", move |c| {
+        let job = looked(store::jobs::lock(c, REAPER, now)?, now);
+        store::jobs::keep(c, REAPER, &job)?;
+        if job.since > until {
+            return Ok(Vec::new());
+        }
+        Ok::<_, Error>(store::deletion::never_verified(c, until, PAGE)?)
+    });
+    let ids = ids.await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let doomed: Vec<(Uuid, Debts)> =
         ids.into_iter().map(|id| (id, sso.provisioner.free(id, &Target::ALL, now))).collect();
     let audit = sso.audit.clone();

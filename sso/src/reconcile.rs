@@ -1,8 +1,13 @@
 //! Comparing SSO's users with those of a target, page by page, and owing again what differs: a target that lost its data, or a backup that was restored on
 //! either side, heals.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use db::Db;
 use mesh::{Failure, Shutdown};
 use tokio::time;
 use uuid::Uuid;
@@ -12,17 +17,19 @@ use crate::{
     error::Error,
     model::{Difference, Known, Target},
     sso::Sso,
-    store,
+    store::{self, jobs::Job},
 };
 
 /// What changed so lately is being told right now.
 const SETTLED: Duration = Duration::from_secs(60);
 /// Users that the periodic job compares at once.
 const PAGE: i32 = 200;
-/// Its pause after each page, so that nobody feels it.
+/// Its pause after each page, so that nobody feels it; and how long a replica has for a page before another may take it.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Its pause between two times through, and before the first.
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
+/// How often a replica looks whether a page is due.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What to compare, and what to do about it.
 #[derive(Debug, Clone)]
@@ -139,40 +146,77 @@ async fn mend(sso: &Arc<Sso>, ask: Ask, differences: &[(Uuid, Difference)]) -> R
     Ok(())
 }
 
-/// Compares everything now and then, slowly, until `shutdown`. Users that SSO does not know are reported and left: an SSO that was restored from an old
-/// backup must not delete everybody who came since.
+/// Compares everything now and then, slowly, until `shutdown`. How far that came stands in the database: whoever starts goes on there, and of several replicas one takes
+/// a page. Users that SSO does not know are reported and left: an SSO that was restored from an old backup must not delete everybody who came since.
 pub(crate) async fn work(sso: Arc<Sso>, target: Target, shutdown: Shutdown) {
-    let mut after = Uuid::nil();
-    let mut pause = PERIOD;
     loop {
+        let pause = next_page(&sso, target).await.unwrap_or_else(|error| {
+            tracing::warn!(%target, %error, "could not be compared");
+            LOOK
+        });
         tokio::select! {
             () = time::sleep(pause) => {}
             () = shutdown.begun() => return,
         }
-        match page(
-            &sso,
-            Ask { target, dry_run: false, delete_unknown: false, after, size: PAGE, operator: String::new() },
-        )
-        .await
-        {
-            Ok(done) => {
-                let unknown = done.differences.iter().filter(|(_, how)| matches!(how, Difference::Unknown(_))).count();
-                if unknown > 0 {
-                    tracing::error!(%target, unknown, "knows users that SSO does not: ReconcileProvisioning");
-                }
-                (after, pause) = done.next.map_or((Uuid::nil(), PERIOD), |next| (next, PAUSE));
-            }
-            Err(error) => {
-                tracing::warn!(%target, %error, "could not be compared");
-                pause = PAUSE * 12;
-            }
-        }
     }
+}
+
+/// Compares the next page, if one is due. How long to wait before the next look.
+async fn next_page(sso: &Arc<Sso>, target: Target) -> Result<Duration, Error> {
+    let Some(after) = take(&sso.db, target, sso.clock.now()).await? else { return Ok(LOOK) };
+    let ask = Ask { target, dry_run: false, delete_unknown: false, after, size: PAGE, operator: String::new() };
+    let done = page(sso, ask).await?;
+    let unknown = done.differences.iter().filter(|(_, how)| matches!(how, Difference::Unknown(_))).count();
+    if unknown > 0 {
+        tracing::error!(%target, unknown, "knows users that SSO does not: ReconcileProvisioning");
+    }
+    let now = sso.clock.now();
+    let kept = sso.db.write("keep_comparison", move |c| {
+        let job = store::jobs::lock(c, job_of(target), now)?;
+        if let Some(job) = compared(job, after, done.next, now) {
+            store::jobs::keep(c, job_of(target), &job)?;
+        }
+        Ok::<_, Error>(())
+    });
+    kept.await?;
+    Ok(if done.next.is_some() { PAUSE } else { LOOK })
+}
+
+/// Takes the next page of a target, if one is due that no other replica has taken. After whom it begins.
+async fn take(db: &Db, target: Target, now: SystemTime) -> Result<Option<Uuid>, Error> {
+    db.write("take_comparison", move |c| {
+        let job = store::jobs::lock(c, job_of(target), now)?;
+        if !is_due(&job, now) {
+            return Ok(None);
+        }
+        store::jobs::keep(c, job_of(target), &Job { ran_at: now, ..job })?;
+        Ok(Some(job.place))
+    })
+    .await
+}
+
+/// The row of a target among the jobs, which counts from the end of the last time through.
+fn job_of(target: Target) -> &'static str {
+    match target {
+        Target::Social => "reconcile_social",
+        Target::Blog => "reconcile_blog",
+    }
+}
+
+fn is_due(job: &Job, now: SystemTime) -> bool {
+    job.ran_at + PAUSE <= now && (!job.place.is_nil() || job.since + PERIOD <= now)
+}
+
+/// The job after the page that begins after `after` and ends with `last` if there are more. `None` if others overtook it: it does not turn them back.
+fn compared(job: Job, after: Uuid, last: Option<Uuid>, now: SystemTime) -> Option<Job> {
+    let since = if last.is_some() { job.since } else { now };
+    (job.place == after).then_some(Job { since, ran_at: now, place: last.unwrap_or_default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fixture::postgres;
 
     fn known(id: u128, version: i64) -> Known {
         Known { id: Uuid::from_u128(id), username: "anna".to_owned(), account_type: 1, tier: 0, version }
@@ -196,5 +240,36 @@ mod tests {
         let ids = |last| pair(&ours, &theirs, last).into_keys().map(|id| id.as_u128()).collect::<Vec<_>>();
         assert_eq!(ids(Some(Uuid::from_u128(2))), [1, 2]);
         assert_eq!(ids(None), [1, 2, 5]);
+    }
+
+    #[test]
+    fn a_page_is_due_when_the_pause_is_over_and_a_first_one_when_the_period_is() {
+        let start = SystemTime::UNIX_EPOCH + PERIOD;
+        let fresh = Job { since: start, ran_at: start, place: Uuid::nil() };
+        assert!(!is_due(&fresh, start + PERIOD - PAUSE) && is_due(&fresh, start + PERIOD));
+        let seventh = Uuid::from_u128(7);
+        let begun = compared(fresh, Uuid::nil(), Some(seventh), start + PERIOD).expect("its own");
+        assert!(!is_due(&begun, begun.ran_at) && is_due(&begun, begun.ran_at + PAUSE));
+        assert_eq!(compared(begun, Uuid::nil(), None, begun.ran_at + PAUSE), None, "overtaken");
+        let done = compared(begun, seventh, None, begun.ran_at + PAUSE).expect("its own");
+        assert_eq!((done.since, done.place), (done.ran_at, Uuid::nil()));
+        assert!(!is_due(&done, done.ran_at + PAUSE) && is_due(&done, done.ran_at + PERIOD));
+    }
+
+    /// The lock of `take`, on PostgreSQL; on SQLite there is one writer.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_replicas_one_takes_a_page() {
+        let Some(db) = postgres().await else { return };
+        let start = SystemTime::UNIX_EPOCH + PERIOD;
+        assert_eq!(take(&db, Target::Blog, start).await.expect("a look"), None);
+        for round in 1..=10 {
+            let mut replicas = tokio::task::JoinSet::new();
+            for _ in 0..8 {
+                let db = db.clone();
+                replicas.spawn(async move { take(&db, Target::Blog, start + PERIOD * round).await.expect("a look") });
+            }
+            let taken = replicas.join_all().await.into_iter().flatten().count();
+            assert_eq!(taken, 1, "round {round}");
+        }
     }
 }

@@ -187,6 +187,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use db::sql::{At, Id};
+    use diesel::sql_types::*;
+
+    jobs (name) {
+        name -> Text,
+        since -> At,
+        ran_at -> At,
+        place -> Id,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     identifiers,

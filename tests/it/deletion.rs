@@ -133,11 +133,11 @@ async fn sign_ups_that_are_never_verified_are_reaped_everywhere() {
     let (verified, _) = world.join(&Person::with_email("anna")).await;
     let ghost = Person::with_email("ghost");
     let ghost_id = world.sign_up(&ghost).await.expect("signs up").user.expect("a user").id;
-    world.leap(23 * HOUR).await;
+    world.live(23 * HOUR).await;
     let late = world.sign_up(&Person::with_email("late")).await.expect("signs up").user.expect("a user").id;
     assert!(world.sso_knows(&ghost_id).await.is_some(), "a day is not over");
 
-    world.leap(HOUR).await;
+    world.live(HOUR).await;
     world.pass(Duration::from_secs(120)).await;
     world.settled().await;
     assert_eq!(world.sso_knows(&ghost_id).await, None);
@@ -154,7 +154,7 @@ async fn the_reaper_works_while_a_target_is_down() {
     let world = World::start().await;
     let ghost = world.sign_up(&Person::with_email("ghost")).await.expect("signs up").user.expect("a user").id;
     world.plaza().withdraw(Part::Blog);
-    world.leap(25 * HOUR).await;
+    world.live(25 * HOUR).await;
     world.pass(Duration::from_secs(120)).await;
     assert_eq!((world.sso_knows(&ghost).await, world.social_knows(&ghost).await), (None, None));
     assert!(world.blog_knows(&ghost).await.is_some());

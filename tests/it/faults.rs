@@ -58,18 +58,20 @@ fn by_phone(person: &Person) -> Person {
 }
 
 /// What runs by itself now and then, whatever else is done.
-const BACKGROUND: [&str; 15] = [
+const BACKGROUND: [&str; 17] = [
     "audit",
     "claim_notices",
     "claim_provisioning",
     "compare_users",
     "forget",
+    "keep_comparison",
     "mend_users",
     "never_verified",
     "reap",
     "revocations",
     "rotate_key",
     "signing_keys",
+    "take_comparison",
     "/blog.v1.UserService/ListUsers",
     "/social.v1.UserService/ListUsers",
     "/sso.v1.TokenService/ListPublicKeys",

@@ -6,6 +6,7 @@ pub(crate) mod deletion;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod identifiers;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod notices;

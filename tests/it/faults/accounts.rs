@@ -138,7 +138,7 @@ impl Flow for Reap {
     }
 
     async fn act(&self, world: &World) -> Result<(), Status> {
-        world.leap(Duration::from_secs(24 * 3600 + 60)).await;
+        world.live(Duration::from_secs(25 * 3600)).await;
         Ok(())
     }
 
