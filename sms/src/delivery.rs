@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use db::{
     At, Lease,
-    work::{self, By, End, Sample},
+    work::{self, By, COUNTED, End, Sample},
 };
 use mesh::{Shutdown, metrics::Gauge, uuid_v7};
 use tokio::{
@@ -210,8 +210,11 @@ async fn again(core: Arc<Core>, lease: Lease) {
 
 /// What is owed to each carrier, what came of the attempts, and what the database does; while it does not answer, the last alone.
 pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
-    let backlog = core.db.read("deliveries_backlog", |c| Ok::<_, Error>(DELIVERIES.backlog(c)?)).await;
-    let samples = backlog.map(|backlog| core.tally.samples(&backlog, At(core.clock.micros()))).unwrap_or_default();
+    let backlog = core.db.read("deliveries_backlog", |c| {
+        Ok::<_, Error>(DELIVERIES.backlogs(c, CARRIERS.map(|(carrier, _)| carrier), COUNTED)?)
+    });
+    let samples =
+        backlog.await.map(|backlog| core.tally.samples(&backlog, At(core.clock.micros()))).unwrap_or_default();
     samples
         .into_iter()
         .chain(core.db.samples(crate::NAME))

@@ -1,24 +1,30 @@
 //! What whoever runs SSO sees of what it owes.
 
-use db::work::Sample;
+use db::work::{COUNTED, Sample};
 use mesh::metrics::Gauge;
 
 use crate::{
     error::Error,
     model::Target,
     sso::Sso,
-    store::{notices::NOTICES, provisioning::DEBTS},
+    store::{
+        notices::{NOTICES, SMS},
+        provisioning::DEBTS,
+    },
 };
 
 /// What is owed to each target and to users, what came of the attempts, and which target is held to be down, and what the
 /// database does. While it does not answer, the last two alone.
 pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
     let now = sso.clock.now().into();
-    let backlogs = sso.db.read("backlogs", |c| Ok::<_, Error>((DEBTS.backlog(c)?, NOTICES.backlog(c)?))).await;
+    let backlogs = sso.db.read("backlogs", |c| {
+        let debts = DEBTS.backlogs(c, Target::ALL.map(|target| target as i16), COUNTED)?;
+        Ok::<_, Error>((debts, NOTICES.backlogs(c, [SMS], COUNTED)?))
+    });
     let owed = |(debts, notices): (Vec<_>, Vec<_>)| {
         [sso.provisioner.tally.samples(&debts, now), sso.notices.tally.samples(&notices, now)].concat()
     };
-    let samples = backlogs.map(owed).unwrap_or_default();
+    let samples = backlogs.await.map(owed).unwrap_or_default();
     let down = Target::ALL.map(|target| Gauge {
         name: "plaza_provisioning_target_down",
         help: "1 while the target does not answer and is tried once a second, 0 while it does.",

@@ -27,7 +27,11 @@ use crate::{
 
 pub use tally::{By, End, Sample, Tally};
 
-/// A table of leased work. It has the columns above, an index on (`target`, `due_at`), and nothing else that is NOT NULL.
+/// Rows that a backlog counts of each kind: whoever looks at more wants to know that there are many, and the look is not to cost more the more there are.
+pub const COUNTED: i64 = 10_000;
+
+/// A table of leased work. It has the columns above, indexes on (`target`, `due_at`) and (`target`, `created_at`), and nothing else that is NOT NULL. If rows of it
+/// are parked, those have an index on (`target`, `id`).
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     table: &'static str,
@@ -69,12 +73,12 @@ impl Lease {
 pub struct Backlog {
     /// To whom.
     pub target: i16,
-    /// Rows that will be tried.
+    /// Rows that will be tried, as far as they were counted.
     pub pending: i64,
-    /// Rows that wait for somebody to look at them.
+    /// Rows that wait for somebody to look at them, as far as they were counted.
     pub parked: i64,
-    /// Since when the oldest row is owed.
-    pub oldest: At,
+    /// Since when the oldest row is owed; `None` if nothing is.
+    pub oldest: Option<At>,
 }
 
 /// The pause after `attempts` in vain: to be drawn evenly from this range, so that what failed together does not come back together (full
@@ -178,19 +182,35 @@ impl Work {
         execute(c, &sql, &[now.into(), Uuid::nil().into(), subject.into()])
     }
 
-    /// What is owed to each target that anything is owed to.
-    pub fn backlog(self, c: &mut Conn) -> QueryResult<Vec<Backlog>> {
-        use diesel::sql_types::{BigInt, SmallInt};
-        let sql = format!(
-            "SELECT target, COUNT(due_at), COUNT(*) - COUNT(due_at), MIN(created_at) FROM {} GROUP BY target",
-            self.table
-        );
-        let owed = Statement::<(SmallInt, BigInt, BigInt, sql::At)>::new(&sql, &[]);
-        let rows: Vec<(i16, i64, i64, At)> = on!(c => owed.load(c))?;
-        Ok(rows
-            .into_iter()
-            .map(|(target, pending, parked, oldest)| Backlog { target, pending, parked, oldest })
-            .collect())
+    /// What is owed to each of `targets`. Up to `most` rows of each kind are counted, by indexes alone.
+    pub fn backlogs(
+        self,
+        c: &mut Conn,
+        targets: impl IntoIterator<Item = i16>,
+        most: i64,
+    ) -> QueryResult<Vec<Backlog>> {
+        use diesel::sql_types::{BigInt, Nullable};
+        let sql = self.owed();
+        let backlog = |target: i16| {
+            let values = [target.into(), most.into(), target.into(), most.into(), target.into()];
+            let owed = Statement::<(BigInt, BigInt, Nullable<sql::At>)>::new(&sql, &values);
+            let (pending, parked, oldest) = on!(c => owed.get_result(c))?;
+            Ok(Backlog { target, pending, parked, oldest })
+        };
+        targets.into_iter().map(backlog).collect()
+    }
+
+    /// How many rows of a target are pending, how many parked, and since when the oldest is owed; `?` values in this order: the target and how many to count, twice, and
+    /// the target.
+    fn owed(self) -> String {
+        let table = self.table;
+        // Sorted, so that PostgreSQL takes the index though it does not know the target when it plans.
+        let count = |which| {
+            let some = format!("SELECT 1 FROM {table} WHERE target = ? AND due_at {which} ORDER BY due_at LIMIT ?");
+            format!("SELECT COUNT(*) FROM ({some}) AS counted")
+        };
+        let (pending, parked) = (count("IS NOT NULL"), count("IS NULL"));
+        format!("SELECT ({pending}), ({parked}), (SELECT MIN(created_at) FROM {table} WHERE target = ?)")
     }
 
     /// One statement that changes some rows of a target, the first by `order`, `?` values in this order: the target, those of `which`, how many, those of `set`. On
@@ -217,7 +237,29 @@ fn execute(c: &mut Conn, sql: &str, values: &[Value<'_>]) -> QueryResult<usize> 
 
 #[cfg(test)]
 mod tests {
+    use diesel::{SqliteConnection, connection::SimpleConnection as _, prelude::*};
+
     use super::*;
+
+    /// A step of a plan of SQLite.
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn a_backlog_is_told_by_indexes_alone() {
+        let mut c = SqliteConnection::establish(":memory:").expect("a database");
+        let errands = include_str!("../../tests/migrations/sqlite/2026-01-03-000000_errands/up.sql");
+        c.batch_execute(errands).expect("a table");
+        let sql = Work::new("errands", "whose").owed().replace('?', "1");
+        let plan: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(&mut c).expect("a plan");
+        let looks: Vec<_> = plan.into_iter().map(|step| step.detail).filter(|step| step.contains("errands")).collect();
+        assert_eq!(looks.len(), 3, "{looks:?}");
+        let searches = |look: &String| look.starts_with("SEARCH errands USING COVERING INDEX");
+        assert!(looks.iter().all(searches), "{looks:?}");
+    }
 
     #[test]
     fn pauses_double_up_to_half_a_minute() {

@@ -85,9 +85,14 @@ impl Tally {
             };
             let owed = backlog.iter().find(|owed| owed.target == *target);
             let (pending, parked) = owed.map_or((0, 0), |owed| (owed.pending, owed.parked));
-            let age = owed.map_or(0.0, |owed| now.since(owed.oldest).as_secs_f64());
-            sample("plaza_work_pending", "What is owed and will be tried.", &[], pending as f64);
-            sample("plaza_work_parked", "What is owed and waits for somebody to look at it.", &[], parked as f64);
+            let age = owed.and_then(|owed| owed.oldest).map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
+            sample("plaza_work_pending", "What is owed and will be tried, up to 10000.", &[], pending as f64);
+            sample(
+                "plaza_work_parked",
+                "What is owed and waits for somebody to look at it, up to 10000.",
+                &[],
+                parked as f64,
+            );
             sample("plaza_work_oldest_seconds", "Since when the oldest of it is owed; 0 if nothing is.", &[], age);
             for (by, by_name) in BY {
                 for (end, end_name) in END {

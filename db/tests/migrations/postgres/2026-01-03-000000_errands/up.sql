@@ -10,3 +10,4 @@ CREATE TABLE errands (
 );
 CREATE UNIQUE INDEX errands_whose_target_key ON errands (whose, target);
 CREATE INDEX errands_due ON errands (target, due_at);
+CREATE INDEX errands_owed ON errands (target, created_at);

@@ -1,0 +1,3 @@
+DROP INDEX notices_owed;
+DROP INDEX provisioning_parked;
+DROP INDEX provisioning_owed;
