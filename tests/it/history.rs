@@ -1,4 +1,4 @@
-//! Random histories of users, faults, outages, stops and restored backups, beside a model of what has to come of them: in the end SSO and both
+//! Random histories of users, their names, faults, outages, stops, days and restored backups, beside a model of what has to come of them: in the end SSO and both
 //! targets hold exactly the users that the model holds, as it holds them, and nothing is owed.
 //!
 //! A history that fails is made as short as it can be, printed, and kept in `proptest-regressions`, to be tried first from then on.
@@ -26,6 +26,15 @@ enum Step {
     /// Two changes at once; if so, what a target is told of the first is overtaken by the second.
     Race(usize, [u8; 2], bool),
     Delete(usize),
+    /// Somebody signs up, and never verifies.
+    SignUp,
+    /// Somebody deletes their own account.
+    Leave(usize),
+    Rename(usize),
+    /// Two change names.
+    Swap(usize, usize),
+    /// A day goes by, and the reaper through those who never verified.
+    Day,
     Retry(usize),
     /// Seconds, in which leases and pauses run out.
     Pass(u64),
@@ -47,6 +56,11 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (who.clone(), tier.clone()).prop_map(|(who, tier)| Step::Change(who, tier)),
         4 => (who.clone(), [tier.clone(), tier], any::<bool>()).prop_map(|(who, tiers, late)| Step::Race(who, tiers, late)),
         4 => who.clone().prop_map(Step::Delete),
+        2 => Just(Step::SignUp),
+        2 => who.clone().prop_map(Step::Leave),
+        2 => who.clone().prop_map(Step::Rename),
+        3 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::Swap(one, other)),
+        1 => Just(Step::Day),
         1 => who.prop_map(Step::Retry),
         2 => (1..40_u64).prop_map(Step::Pass),
         5 => (target.clone(), 0..8_u8).prop_map(|(target, wrong)| Step::Weather(target, wrong)),

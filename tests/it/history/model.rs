@@ -1,5 +1,7 @@
 //! The model, and what each step does to it and to the world.
 
+mod persons;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::Ordering,
@@ -15,14 +17,23 @@ use crate::{
     reconcile::{of, reconcile},
     storage::Backup,
     targets::change,
-    world::{Person, World, id},
+    world::{Person, World, bearer, id},
 };
 
 const PARTS: [Part; 3] = [Part::Sso, Part::Social, Part::Blog];
 const TARGETS: [Target; 2] = [Target::Social, Target::Blog];
 
-/// What SSO should hold: whom, and as an account of which tier. 0 is a customer.
-type Truth = BTreeMap<String, u8>;
+/// What SSO should hold: whom, and as what.
+type Truth = BTreeMap<String, Known>;
+
+#[derive(Clone)]
+struct Known {
+    username: String,
+    /// Of an official account; 0 is a customer.
+    tier: u8,
+    /// Whoever is not does not live for more than a day.
+    verified: bool,
+}
 
 pub(super) struct History {
     world: World,
@@ -30,6 +41,8 @@ pub(super) struct History {
     truth: Truth,
     /// All who ever were, in the order of their coming.
     everybody: Vec<String>,
+    /// Names that were made up since.
+    names: usize,
     /// Whose deletion each target knows of.
     buried: [BTreeSet<String>; 2],
     /// Who was deleted since nothing was owed.
@@ -43,8 +56,8 @@ impl History {
     pub(super) async fn new() -> Self {
         let weather = Weather::new();
         let world = World::with_faults(weather.faults()).await;
-        let (truth, everybody, buried, dying) = Default::default();
-        Self { world, weather, truth, everybody, buried, dying, backup: None, backups: [None, None] }
+        let (truth, everybody, names, buried, dying) = Default::default();
+        Self { world, weather, truth, everybody, names, buried, dying, backup: None, backups: [None, None] }
     }
 
     pub(super) async fn take(&mut self, step: Step) {
@@ -61,6 +74,11 @@ impl History {
                 self.race(who, tiers).await;
             }
             Step::Delete(who) => self.delete(who).await,
+            Step::SignUp => self.sign_up().await,
+            Step::Leave(who) => self.leave(who).await,
+            Step::Rename(who) => self.rename(who).await,
+            Step::Swap(one, other) => self.swap(one, other).await,
+            Step::Day => self.day().await,
             Step::Retry(who) => self.retry(who).await,
             Step::Pass(seconds) => self.pass(Duration::from_secs(seconds)).await,
             Step::Weather(target, wrong) => self.weather.wrong[target].store(wrong, Ordering::SeqCst),
@@ -84,7 +102,7 @@ impl History {
     }
 
     async fn create(&mut self) {
-        let person = Person::with_email(&format!("person{}", self.everybody.len()));
+        let person = self.next();
         let request = person.create();
         let answer = self
             .until_answered(async |world| {
@@ -92,8 +110,7 @@ impl History {
             })
             .await;
         let user_id = answer.expect("nothing is in the way of a new name").user.expect("a user").id;
-        self.everybody.push(user_id.clone());
-        self.truth.insert(user_id, 0);
+        self.comes(user_id, person, true);
     }
 
     async fn change(&mut self, who: usize, tier: u8) {
@@ -103,7 +120,7 @@ impl History {
         match self.truth.get_mut(&user_id) {
             Some(known) => {
                 changed.expect("changed");
-                *known = tier;
+                known.tier = tier;
             }
             None => assert_eq!(changed.expect_err("it is deleted").code(), Code::NotFound),
         }
@@ -127,8 +144,8 @@ impl History {
         self.weather.left.store(-1, Ordering::SeqCst);
         if let Some(known) = self.truth.get_mut(&user_id) {
             let (_, _, tier, _) = self.world.sso_knows(&user_id).await.expect("it is there");
-            *known = u8::try_from(tier).expect("a tier");
-            assert!(tiers.contains(known), "{known} is neither of {tiers:?}");
+            known.tier = u8::try_from(tier).expect("a tier");
+            assert!(tiers.contains(&known.tier), "{tier} is neither of {tiers:?}");
         }
     }
 
@@ -249,10 +266,10 @@ impl History {
         self.settle().await;
         for one in &self.everybody {
             self.world.agree(one, "in the end").await;
-            let known = self.world.sso_knows(one).await.map(|(_, kind, tier, _)| (kind, tier));
-            let should = self.truth.get(one).map(|tier| match tier {
-                0 => (AccountType::Customer as i32, 0),
-                tier => (AccountType::Official as i32, i32::from(*tier)),
+            let known = self.world.sso_knows(one).await.map(|(name, kind, tier, _)| (name, kind, tier));
+            let should = self.truth.get(one).map(|known| match known.tier {
+                0 => (known.username.clone(), AccountType::Customer as i32, 0),
+                tier => (known.username.clone(), AccountType::Official as i32, i32::from(tier)),
             });
             assert_eq!(known, should, "{one}");
         }
