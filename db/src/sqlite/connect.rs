@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// For every connection. Full synchronisation costs nothing once commits are grouped, and is what makes an answer
 /// durable. Memory mapping stays off: reports blame it for making corruption worse. The writer moves the last of the journal into the file itself
-/// (`checkpoint`) only when it has grown to 64 MiB, as under a load that leaves no pause.
-const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-    PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384;";
+/// (`checkpoint`) only when it has grown to 64 MiB, as under a load that leaves no pause; begun anew, it is cut back to that.
+const SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; \
+    PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864;";
 
 /// Which database, and the lock on it.
 pub(crate) struct Source {
@@ -44,6 +44,13 @@ impl Source {
         &self.path
     }
 
+    /// Where SQLite keeps what was committed until it is moved into the file.
+    pub(crate) fn journal(&self) -> PathBuf {
+        let mut journal = self.path.as_os_str().to_owned();
+        journal.push("-wal");
+        journal.into()
+    }
+
     pub(crate) fn in_memory(&self) -> bool {
         self.lock.is_none()
     }
@@ -65,6 +72,11 @@ impl Source {
     /// The connection that writes.
     pub(crate) fn writing(&self) -> Result<Conn, OpenError> {
         self.connect("PRAGMA foreign_keys = ON")
+    }
+
+    /// The connection of the thread that makes checkpoints. It may hold up writes, so it is not to wait long.
+    pub(crate) fn checkpointing(&self) -> Result<Conn, OpenError> {
+        self.connect("PRAGMA busy_timeout = 1000")
     }
 
     /// A connection that cannot write.

@@ -56,11 +56,13 @@ impl Writer {
         }
         match end {
             End::Committed => {
-                self.figures.committed(members.len());
-                if let Some(checkpoints) = &mut self.checkpoints {
-                    checkpoints.committed(members.len());
-                }
+                let transactions = members.len();
+                self.figures.committed(transactions);
                 members.into_iter().for_each(kept);
+                // After the answers: it may wait.
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.committed(transactions);
+                }
             }
             End::Undone(error) => self.undone(members, error),
             End::Unknown => members.into_iter().for_each(unknown),
