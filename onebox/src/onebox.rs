@@ -35,6 +35,8 @@ pub struct Faults {
     pub calls: mesh::channel::Faults,
     /// In SSO's database.
     pub sso_database: sso::StoreFaults,
+    /// In the databases of the three that SSO calls.
+    pub peer_databases: sso::StoreFaults,
 }
 
 impl Edge {

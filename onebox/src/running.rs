@@ -84,6 +84,7 @@ impl Site<'_> {
             },
             carrier: self.edge.carrier.clone(),
             inline: self.edge.inline,
+            faults: self.edge.faults.peer_databases.clone(),
             shutdown,
         };
         sms::build(self.config.sms.clone(), deps).await
@@ -96,6 +97,7 @@ impl Site<'_> {
             keyring: self.keyring(),
             sso: self.channel(Part::Sso, part),
             inline: self.edge.inline,
+            faults: self.edge.faults.peer_databases.clone(),
             tracer: self.tracer(part),
             shutdown,
         }

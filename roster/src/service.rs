@@ -22,6 +22,8 @@ pub struct Deps {
     pub sso: Channel,
     /// Whether the database runs on the calling thread, as paused time and simulations want it.
     pub inline: bool,
+    /// What is to go wrong with the database, in tests of faults. Nothing by default.
+    pub faults: db::Faults,
     /// Makes the spans of its calls.
     pub tracer: Tracer,
     /// Ends the work in the background.
@@ -69,7 +71,13 @@ pub async fn start(
     contract: impl FnOnce(Server, Roster) -> Server,
 ) -> Result<Service, StartError> {
     let threads = config.database_connections.get();
-    let options = Options { inline: deps.inline, deadline, threads, ..Options::new(config.database_url.expose()) };
+    let options = Options {
+        inline: deps.inline,
+        faults: deps.faults,
+        deadline,
+        threads,
+        ..Options::new(config.database_url.expose())
+    };
     let opened = Db::open(options, migrations).await;
     let db = opened.map_err(|source| StartError::Database { service: name, source })?;
 
@@ -131,6 +139,7 @@ pub async fn serve(
         keyring: process.keyring(),
         sso: process.connect("sso", &config.peers.sso)?,
         inline: false,
+        faults: db::Faults::default(),
         tracer: process.tracer.clone(),
         shutdown: process.shutdown.clone(),
     };

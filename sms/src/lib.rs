@@ -64,6 +64,8 @@ pub struct Deps {
     pub carrier: Option<Arc<dyn Carrier>>,
     /// Whether database jobs run on the calling thread: under paused time and in simulations.
     pub inline: bool,
+    /// What is to go wrong with the database, in tests of faults. Nothing by default.
+    pub faults: db::Faults,
     /// Stops what runs in the background.
     pub shutdown: Shutdown,
 }
@@ -116,6 +118,7 @@ impl Service {
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let (carrier, inbox) = carrier(&config.carrier, &deps)?;
     let options = db::Options {
+        faults: deps.faults.clone(),
         inline: deps.inline,
         deadline: || mesh::deadline::current().map(mesh::Deadline::instant),
         threads: config.database_connections.get(),

@@ -36,6 +36,7 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
         stack: stack(&config, &process),
         carrier: None,
         inline: false,
+        faults: db::Faults::default(),
         shutdown: process.shutdown.clone(),
     };
     // It waits for its database.

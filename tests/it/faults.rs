@@ -1,6 +1,6 @@
 //! Every flow, broken at each of its steps in turn, and then whole again: nothing lost, nothing twice.
 //!
-//! The steps of a flow are not listed here: a run without faults writes them down, every job of SSO's database and every call SSO makes. Then, for
+//! The steps of a flow are not listed here: a run without faults writes them down, every job of SSO's database and every call SSO makes, with the jobs of those it calls. Then, for
 //! each step, the flow is run with each thing that can go wrong there. Whoever called repeats the same request, as clients do, and once more when it was
 //! answered, for an answer may be lost on the last of its way; a process that stopped is started again. In the end Social and Blog know the user as SSO
 //! does, the repeat was told the same, and what was recorded and sent is what the run without faults recorded and sent.
@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 
 use self::{
     end::{End, Seen},
-    plan::{AT_A_CALL, AT_A_JOB, Plan, Step, Wrong},
+    plan::{AT_A_CALL, AT_A_JOB, AT_A_PEERS_JOB, Plan, Step, Wrong},
 };
 use crate::world::{Person, World};
 
@@ -58,19 +58,22 @@ fn by_phone(person: &Person) -> Person {
 }
 
 /// What runs by itself now and then, whatever else is done.
-const BACKGROUND: [&str; 17] = [
+const BACKGROUND: [&str; 20] = [
     "audit",
+    "claim_deliveries",
     "claim_notices",
     "claim_provisioning",
     "compare_users",
     "forget",
     "keep_comparison",
+    "list_users",
     "mend_users",
     "never_verified",
     "reap",
     "revocations",
     "rotate_key",
     "signing_keys",
+    "sweep",
     "take_comparison",
     "/blog.v1.UserService/ListUsers",
     "/social.v1.UserService/ListUsers",
@@ -80,6 +83,9 @@ const BACKGROUND: [&str; 17] = [
 
 /// How long what goes on by itself may take when nothing is in its way.
 const LATER: Duration = Duration::from_secs(2);
+
+/// The lease of a message, the longest pause of SMS's worker, and a little.
+const TAKEN_OVER: Duration = Duration::from_millis(5000 + 1500 + 200);
 
 /// A step, the how-manieth time it comes by, and what goes wrong there.
 type Fault = (Step, usize, Wrong);
@@ -103,7 +109,7 @@ impl Stage {
         let began = self.world.now();
         let flow = F::prepare(&self.world, person).await;
         let before = self.id_of(person).await;
-        self.plan.begin(fault);
+        self.plan.begin(fault.clone());
         let mut answer = self.ask(&flow).await;
         let steps = self.plan.state().steps.clone();
         if self.plan.state().stopped {
@@ -120,6 +126,10 @@ impl Stage {
         let answer = answer.unwrap_or_else(|status| panic!("{when}, three times over: {status:?}"));
         let again = self.ask(&flow).await.unwrap_or_else(|status| panic!("a repeat {when}: {status:?}"));
         assert_eq!(again, answer, "told otherwise at a repeat {when}");
+        if matches!(fault, Some((Step::PeerJob(_), ..))) {
+            // A message that SMS has committed, and nobody has begun to send, is leased.
+            self.world.pass(TAKEN_OVER).await;
+        }
         self.world.settled().await;
         self.world.told().await;
         let user_id = match before {
@@ -169,7 +179,11 @@ async fn break_each_step<F: Flow>() {
     let (steps, whole) = stage.run::<F>(&Person::with_email("person0"), None, "without faults").await;
     let mut broken = 0;
     for (step, nth) in own::<F>(steps) {
-        let wrongs: &[Wrong] = if matches!(step, Step::Job(_)) { &AT_A_JOB } else { &AT_A_CALL };
+        let wrongs: &[Wrong] = match step {
+            Step::Job(_) => &AT_A_JOB,
+            Step::Call(_) => &AT_A_CALL,
+            Step::PeerJob(_) => &AT_A_PEERS_JOB,
+        };
         for wrong in wrongs {
             broken += 1;
             let person = Person::with_email(&format!("person{broken}"));

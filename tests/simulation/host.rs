@@ -100,17 +100,42 @@ impl Life {
                     Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
                 let stack = Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer };
                 let (random, master_key) = (self.random.clone(), [9; 32]);
-                let deps = sms::Deps { clock, random, master_key, stack, carrier: None, inline: true, shutdown };
+                let deps = sms::Deps {
+                    clock,
+                    random,
+                    master_key,
+                    stack,
+                    carrier: None,
+                    inline: true,
+                    faults: sso::StoreFaults::default(),
+                    shutdown,
+                };
                 let service = Box::pin(sms::build(config.sms.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }
             Part::Social => {
-                let deps = roster::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
+                let deps = roster::Deps {
+                    clock,
+                    keyring,
+                    sso: self.channel("sso"),
+                    inline: true,
+                    faults: sso::StoreFaults::default(),
+                    shutdown,
+                    tracer,
+                };
                 let service = Box::pin(social::build(config.social.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }
             Part::Blog => {
-                let deps = roster::Deps { clock, keyring, sso: self.channel("sso"), inline: true, shutdown, tracer };
+                let deps = roster::Deps {
+                    clock,
+                    keyring,
+                    sso: self.channel("sso"),
+                    inline: true,
+                    faults: sso::StoreFaults::default(),
+                    shutdown,
+                    tracer,
+                };
                 let service = Box::pin(blog::build(config.blog.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }

@@ -98,6 +98,7 @@ impl World {
             },
             carrier,
             inline,
+            faults: db::Faults::default(),
             shutdown: shutdown.clone(),
         };
         let service = sms::build(config, deps).await.unwrap();

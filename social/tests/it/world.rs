@@ -65,6 +65,7 @@ impl World {
             keyring: Keyring::new(),
             sso: sso.channel(&config),
             inline,
+            faults: db::Faults::default(),
             tracer: mesh::Tracer::off(),
             shutdown: shutdown.clone(),
         };

@@ -13,13 +13,15 @@ pub(super) enum Step {
     Job(&'static str),
     /// A call that SSO makes, by its path.
     Call(String),
+    /// A job of the database of one that SSO calls, by its name.
+    PeerJob(&'static str),
 }
 
 impl Step {
     /// The name of the job, or the path of the call.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Job(name) => name,
+            Self::Job(name) | Self::PeerJob(name) => name,
             Self::Call(path) => path,
         }
     }
@@ -57,6 +59,9 @@ pub(super) const AT_A_CALL: [Wrong; 9] = [
 pub(super) const AT_A_JOB: [Wrong; 4] =
     [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
 
+/// A peer is UNAVAILABLE then, whether it has committed or not.
+pub(super) const AT_A_PEERS_JOB: [Wrong; 2] = [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable)];
+
 /// What the faults of a world are decided by.
 #[derive(Clone, Default)]
 pub(super) struct Plan(Arc<Mutex<State>>);
@@ -80,6 +85,9 @@ impl Plan {
     fn meet(&self, step: Step) -> Option<Wrong> {
         let mut state = self.state();
         if state.stopped {
+            if matches!(step, Step::PeerJob(_)) {
+                return None;
+            }
             return Some(Wrong::StoppedBefore);
         }
         let nth = state.steps.iter().filter(|before| **before == step).count();
@@ -97,7 +105,7 @@ impl Plan {
     }
 
     pub(super) fn faults(&self) -> Faults {
-        let (calls, jobs) = (self.clone(), self.clone());
+        let (calls, jobs, peers) = (self.clone(), self.clone(), self.clone());
         let call = move |path: &str| {
             // Keys are fetched from SSO by the others: none of its own steps.
             if path.starts_with("/sso.") {
@@ -111,11 +119,23 @@ impl Plan {
                 Some(Wrong::DoneAndSilent | Wrong::StoppedAfter) => CallFate::ActAndHang,
             }
         };
-        let job = move |name| match jobs.meet(Step::Job(name)) {
-            None => db::Fate::Run,
-            Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
-            Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
-        };
-        Faults { calls: CallFaults::new(call), sso_database: db::Faults::new(job) }
+        Faults {
+            calls: CallFaults::new(call),
+            sso_database: db::Faults::new(move |name| fate(jobs.meet(Step::Job(name)))),
+            peer_databases: db::Faults::new(move |name| match name {
+                // What a carrier has taken and SMS could not note is sent again, under the same id: it is for the carrier to know it.
+                "record_outcome" => db::Fate::Run,
+                name => fate(peers.meet(Step::PeerJob(name))),
+            }),
+        }
+    }
+}
+
+/// What becomes of a job.
+fn fate(wrong: Option<Wrong>) -> db::Fate {
+    match wrong {
+        None => db::Fate::Run,
+        Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
+        Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
     }
 }

@@ -71,6 +71,6 @@ impl Weather {
             }
         };
         let job = move |_| if jobs.step() { db::Fate::Refuse } else { db::Fate::Run };
-        onebox::Faults { calls: Faults::new(call), sso_database: db::Faults::new(job) }
+        onebox::Faults { calls: Faults::new(call), sso_database: db::Faults::new(job), ..Default::default() }
     }
 }

@@ -197,6 +197,7 @@ async fn services(
         stack: Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer: telemetry.tracer("sms") },
         carrier: None,
         inline: false,
+        faults: db::Faults::default(),
         shutdown: shutdown.clone(),
     };
     let [social, blog] = ["social", "blog"].map(|service| roster::Deps {
@@ -204,6 +205,7 @@ async fn services(
         keyring: key.keyring(),
         sso: channel(service, 0),
         inline: false,
+        faults: db::Faults::default(),
         tracer: telemetry.tracer(service),
         shutdown: shutdown.clone(),
     });
