@@ -251,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_an_older_cost_takes_as_long_as_one_of_today() {
-        let (old, today, given) = (hasher(4, 1, 8), hasher(9, 1, 8), password("correct horse"));
+        let (old, today, given) = (hasher(4, 1, 8), hasher(10, 1, 8), password("correct horse"));
         let outdated = old.hash(&given).await.unwrap();
         // Of several, the quickest: what else the machine does only adds.
         let quickest = async |stored: Option<String>| {
@@ -264,7 +264,8 @@ mod tests {
             quickest
         };
         let (nobody, somebody) = (quickest(None).await, quickest(Some(outdated)).await);
-        assert!(somebody > nobody / 2 && somebody < nobody * 2, "{somebody:?} beside {nobody:?}");
+        // Six costs apart are a factor of 64, which no load makes up for.
+        assert!(somebody > nobody / 8, "{somebody:?} beside {nobody:?}");
     }
 
     #[tokio::test]
