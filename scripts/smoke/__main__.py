@@ -72,6 +72,11 @@ def in_one_process(checks, plaza):
             edges.killed(checks, plaza, by, kind)
     with checks.about("killed in the middle of a sign-up"):
         edges.killed_midway(checks, plaza)
+    with checks.about("a collector that is not there"):
+        plaza.stop()
+        plaza.settings |= ops.collector_gone("ONEBOX")
+        plaza.start()
+        ops.tells_in_vain(checks, plaza)
     with checks.about("started within a second"):
         plaza.stop()
         took.append(plaza.start())

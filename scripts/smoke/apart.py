@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import flows
+import ops
 from checks import ANY, Broken
 from edges import eventually_told
 from people import CUSTOMER, OFFICIAL, Someone
@@ -24,6 +25,8 @@ class Apart(Plaza):
         for caller, callees in peers.items():
             for callee in callees:
                 self.settings[f"PLAZA_{caller}__PEERS__{callee.upper()}"] = f"{self.scheme}://127.0.0.1:{self.ports[callee]}"
+
+        self.settings |= {"PLAZA_SSO__ADMIN__LISTEN": f"127.0.0.1:{self.admin}", **ops.collector_gone("SSO")}
 
     def arguments(self, _service):
         """What a service is started with, beside its environment."""
@@ -94,6 +97,7 @@ def together(checks, mesh):
         flows.uses_the_token(checks, mesh, person)
         flows.signs_in_verified(checks, person)
         flows.signs_in_unverified(checks, mesh, by, kind)
+    ops.tells_in_vain(checks, mesh)
 
 
 def social_is_gone(checks, mesh):

@@ -4,10 +4,12 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from checks import Broken
 from plaza import SERVICES
 
 ALERTS = Path(__file__).resolve().parents[2] / "k8s/alerts.yaml"
@@ -51,6 +53,21 @@ def admin(checks, plaza):
     for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text()))):
         checks.that(f"\n{figure}{{" in page, f"{figure}, which an alert is about, is not told")
     promtool(checks, page)
+
+
+def collector_gone(program):
+    """Settings by which a program tells its metrics to a collector that is not there."""
+    return {f"PLAZA_{program}__TELEMETRY__ENDPOINT": "http://127.0.0.1:1", f"PLAZA_{program}__TELEMETRY__METRICS_SECONDS": "1"}
+
+
+def tells_in_vain(checks, plaza):
+    """A program begins to tell a collector by itself, and goes on without it."""
+    patience = time.monotonic() + 10
+    while not re.search(r'\nplaza_telemetry_pushes_total{outcome="failed"} [1-9]', get(plaza, "/metrics")[1]):
+        if time.monotonic() > patience:
+            raise Broken("no metrics were told")
+        time.sleep(0.1)
+    checks.equal(get(plaza, "/readyz")[0], 200, "/readyz without the collector")
 
 
 def promtool(checks, page):
