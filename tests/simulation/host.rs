@@ -87,7 +87,7 @@ impl Life {
                     social: self.channel("social"),
                     blog: self.channel("blog"),
                     inline: true,
-                    faults: sso::StoreFaults::default(),
+                    faults: Default::default(),
                     shutdown,
                     tracer,
                 };
@@ -107,36 +107,26 @@ impl Life {
                     stack,
                     carrier: None,
                     inline: true,
-                    faults: sso::StoreFaults::default(),
+                    faults: Default::default(),
                     shutdown,
                 };
                 let service = Box::pin(sms::build(config.sms.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }
-            Part::Social => {
+            Part::Social | Part::Blog => {
                 let deps = roster::Deps {
                     clock,
                     keyring,
                     sso: self.channel("sso"),
                     inline: true,
-                    faults: sso::StoreFaults::default(),
+                    faults: Default::default(),
                     shutdown,
                     tracer,
                 };
-                let service = Box::pin(social::build(config.social.clone(), deps)).await?;
-                (service.router(), Box::new(service))
-            }
-            Part::Blog => {
-                let deps = roster::Deps {
-                    clock,
-                    keyring,
-                    sso: self.channel("sso"),
-                    inline: true,
-                    faults: sso::StoreFaults::default(),
-                    shutdown,
-                    tracer,
+                let service = match part {
+                    Part::Social => Box::pin(social::build(config.social.clone(), deps)).await?,
+                    _ => Box::pin(blog::build(config.blog.clone(), deps)).await?,
                 };
-                let service = Box::pin(blog::build(config.blog.clone(), deps)).await?;
                 (service.router(), Box::new(service))
             }
         })
