@@ -16,14 +16,15 @@ use crate::{
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::{Clock, Random},
     keyfile,
+    log::{self, LogConfig},
     metrics::ClientMetrics,
     server::{self, Port, Router},
     shutdown::{self, Shutdown},
-    telemetry::{self, LogConfig},
+    telemetry::TelemetryConfig,
     threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
     token::{Keyring, Kind, MeshKey},
-    trace::{Telemetry, TelemetryConfig, Tracer},
+    trace::{Telemetry, Tracer},
     web::{Web, WebConfig},
 };
 
@@ -94,7 +95,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // What fails first may be the configuration of the log itself.
-            telemetry::init(&LogConfig::default(), false);
+            log::init(&LogConfig::default(), false);
             tracing::error!(error = error.as_ref(), "the service does not run");
             ExitCode::FAILURE
         }
@@ -111,7 +112,7 @@ impl Process {
     pub async fn start(name: &'static str, settings: Settings<'_>) -> Result<Self, Box<dyn Error>> {
         let (clock, random) = (Clock::system(), Random::system());
         let spans = Telemetry::start(settings.telemetry, clock.clone(), random.clone())?;
-        telemetry::init(settings.log, spans.is_on());
+        log::init(settings.log, spans.is_on());
         let shutdown = Shutdown::on_signals()?;
         let tls = Tls::load(name, settings.tls, &clock)?;
         let listener = server::bind(&settings.listen).await?;

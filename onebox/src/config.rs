@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use config::{File, FileFormat, Map, Source, Value};
-use mesh::{AdminConfig, Limits, TelemetryConfig, TlsConfig, WebConfig, telemetry::LogConfig};
+use mesh::{AdminConfig, Limits, TelemetryConfig, TlsConfig, WebConfig, log::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Part;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use mesh::{Admin, Shutdown, Telemetry, Threads, telemetry, threads};
+use mesh::{Admin, Shutdown, Telemetry, Threads, log, threads};
 use onebox::{Config, Edge, Onebox, Ports, welcome};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -96,7 +96,7 @@ fn serve(site: &Site) -> Outcome {
 async fn run(site: &Site, config: Config, threads: Threads) -> Outcome {
     let edge = Edge::system();
     let spans = Telemetry::start(&config.telemetry, edge.clock.clone(), edge.random.clone())?;
-    telemetry::init(&config.log, spans.is_on());
+    log::init(&config.log, spans.is_on());
     let edge = Edge { telemetry: spans, ..edge };
     let shutdown = Shutdown::on_signals()?;
     let ports = Ports::take(&config, &edge.clock, &threads).await?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use mesh::{
     AdminConfig,
     config::{Bounds, Connections, Secret},
-    telemetry::LogConfig,
+    log::LogConfig,
 };
 use serde::Deserialize;
 

@@ -8,7 +8,7 @@ use std::{
 use mesh::{
     AdminConfig,
     config::{Bounds, ConfigError, Connections, Secret},
-    telemetry::LogConfig,
+    log::LogConfig,
 };
 use serde::Deserialize;
 

@@ -75,8 +75,8 @@ impl Destination {
     /// With most of it hidden, for people who know it already.
     pub fn masked(&self) -> String {
         match self {
-            Self::Email(text) => mesh::telemetry::mask_email(text),
-            Self::Phone(text) => mesh::telemetry::mask_phone(text),
+            Self::Email(text) => mesh::log::mask_email(text),
+            Self::Phone(text) => mesh::log::mask_phone(text),
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Config {
     /// Where whoever runs it looks.
     pub admin: mesh::AdminConfig,
     /// How to log.
-    pub log: mesh::telemetry::LogConfig,
+    pub log: mesh::log::LogConfig,
     /// The port for browsers.
     pub web: mesh::WebConfig,
     /// Where spans go.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mesh::telemetry::{mask_email, mask_phone};
+use mesh::log::{mask_email, mask_phone};
 use unicode_normalization::UnicodeNormalization;
 
 /// The longest address SMTP can carry, in bytes (RFC 5321, 4.5.3.1.3, less its angle brackets).

@@ -10,7 +10,7 @@ use ::tracing::subscriber;
 use mesh::{
     Admin, Clock, Random, Shutdown, Telemetry, TelemetryConfig,
     config::Secret,
-    trace::{Outsiders, TelemetryError},
+    telemetry::{Outsiders, TelemetryError},
 };
 use onebox::Edge;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;

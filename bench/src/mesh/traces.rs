@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::PathBuf};
 
-use ::mesh::{Clock, Random, Telemetry, TelemetryConfig, Tracer, bind, trace::Outsiders};
+use ::mesh::{Clock, Random, Telemetry, TelemetryConfig, Tracer, bind, telemetry::Outsiders};
 use clap::Args;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,

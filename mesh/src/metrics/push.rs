@@ -24,7 +24,6 @@ pub(crate) struct Push {
     admin: Admin,
     teller: Teller,
     pushes: Arc<Pushes>,
-    failing: bool,
 }
 
 /// What became of the requests.
@@ -36,7 +35,7 @@ pub(crate) struct Pushes {
 
 impl Push {
     pub(crate) fn new(collector: Collector, admin: Admin, teller: Teller, pushes: Arc<Pushes>) -> Self {
-        Self { collector, admin, teller, pushes, failing: false }
+        Self { collector, admin, teller, pushes }
     }
 
     /// Each `period`, and a last time when `stop` begins.
@@ -59,15 +58,7 @@ impl Push {
         };
         let count = if taken.is_ok() { &self.pushes.sent } else { &self.pushes.failed };
         count.fetch_add(1, Relaxed);
-        // Once, however long it lasts.
-        match (std::mem::replace(&mut self.failing, taken.is_err()), taken) {
-            (false, Err(status)) => {
-                let (code, reason) = (status.code(), status.message());
-                tracing::warn!(?code, reason, "the collector does not take metrics")
-            }
-            (true, Ok(())) => tracing::info!("the collector takes metrics again"),
-            _ => {}
-        }
+        self.collector.log("metrics", &taken);
     }
 }
 

@@ -22,8 +22,8 @@ use super::Response;
 use crate::{
     clock::Clock,
     failure::chain,
+    telemetry::{TelemetryConfig, TelemetryError},
     tls,
-    trace::{TelemetryConfig, TelemetryError},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,6 +33,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) struct Collector {
     grpc: Grpc<Channel>,
     headers: MetadataMap,
+    failing: bool,
 }
 
 impl Collector {
@@ -44,7 +45,7 @@ impl Collector {
         let Some(endpoint) = config.endpoint()? else { return Ok(None) };
         let (endpoint, headers) = (endpoint.connect_timeout(CONNECT), config.headers()?);
         if endpoint.uri().scheme_str() == Some("http") {
-            return Ok(Some(Self { grpc: Grpc::new(endpoint.connect_lazy()), headers }));
+            return Ok(Some(Self { grpc: Grpc::new(endpoint.connect_lazy()), headers, failing: false }));
         }
         let (roots, clock) = (config.roots.clone(), clock.clone());
         tls::outward(&roots, &clock).map_err(TelemetryError::Roots)?;
@@ -53,7 +54,7 @@ impl Collector {
             let config = tls::outward(&roots, &clock);
             async move { connect(uri, config.map_err(io::Error::other)?).await }
         });
-        Ok(Some(Self { grpc: Grpc::new(endpoint.connect_with_connector_lazy(connector)), headers }))
+        Ok(Some(Self { grpc: Grpc::new(endpoint.connect_with_connector_lazy(connector)), headers, failing: false }))
     }
 
     /// Sends a request to the method at `path` once. Returns how many spans or data points were rejected.
@@ -66,6 +67,18 @@ impl Collector {
     {
         let answer = timeout(ANSWER, self.ask(path, request)).await;
         answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
+    }
+
+    /// Logs that the collector no longer takes `what`, or does again: once, however long it lasts.
+    pub(crate) fn log<T>(&mut self, what: &'static str, answer: &Result<T, Status>) {
+        match (std::mem::replace(&mut self.failing, answer.is_err()), answer) {
+            (false, Err(status)) => {
+                let (code, reason) = (status.code(), status.message());
+                tracing::warn!(?code, reason, "the collector does not take {what}");
+            }
+            (true, Ok(_)) => tracing::info!("the collector takes {what} again"),
+            _ => {}
+        }
     }
 
     async fn ask<M>(&mut self, path: &'static str, request: M) -> Result<u64, Status>

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::{Outsiders, TelemetryConfig, TelemetryError, Tracer, tracer::Inner};
+use super::{Tracer, tracer::Inner};
 use crate::{
     admin::Admin,
     channel::backoff::{Backoff, Growth},
@@ -28,6 +28,7 @@ use crate::{
         spans::{EXPORT, Request, ResourceSpans, ScopeSpans, Span},
     },
     shutdown::Shutdown,
+    telemetry::{Outsiders, TelemetryConfig, TelemetryError},
 };
 
 /// The most spans of one request, and how long the first of them waits for others.
@@ -79,7 +80,7 @@ impl Telemetry {
         let counts = || AtomicU64::new(0);
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
         let stop = Shutdown::manual();
-        let sender = Sender { collector, exporter: Arc::clone(&exporter), random: random.clone(), failing: false };
+        let sender = Sender { collector, exporter: Arc::clone(&exporter), random: random.clone() };
         let tasks = Mutex::new(vec![tokio::spawn(sender.run(spans, stop.clone()))]);
         let (began, instance) = (clock.now(), crate::uuid_v7(&clock, &random).to_string());
         Ok(Self(Some(Arc::new(Process {
@@ -97,7 +98,7 @@ impl Telemetry {
 
     /// Traces into the hands of a test, which finds every span that has ended.
     #[cfg(test)]
-    pub(crate) fn captured(ratio: f64, outsiders: super::Outsiders) -> (Self, super::tests::Captured) {
+    pub(crate) fn captured(ratio: f64, outsiders: Outsiders) -> (Self, super::tests::Captured) {
         let (queue, spans) = mpsc::channel(1000);
         let counts = || AtomicU64::new(0);
         let exporter = Arc::new(Exporter { queue, sent: counts(), dropped: counts(), failed: counts() });
@@ -191,7 +192,6 @@ struct Sender {
     collector: Collector,
     exporter: Arc<Exporter>,
     random: Random,
-    failing: bool,
 }
 
 impl Sender {
@@ -216,23 +216,15 @@ impl Sender {
     async fn deliver(&mut self, batch: Spans) {
         let count = batch.len() as u64;
         let delivered = timeout(PATIENCE, self.persist(request(batch))).await;
-        let refused = delivered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
-        match &refused {
+        let answer = delivered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
+        match &answer {
             Ok(rejected) => {
                 self.exporter.sent.fetch_add(count.saturating_sub(*rejected), Relaxed);
                 self.exporter.failed.fetch_add(*rejected, Relaxed);
             }
             Err(_) => drop(self.exporter.failed.fetch_add(count, Relaxed)),
         }
-        // Once, however long it lasts.
-        match (std::mem::replace(&mut self.failing, refused.is_err()), refused) {
-            (false, Err(status)) => {
-                let (code, reason) = (status.code(), status.message());
-                tracing::warn!(?code, reason, "the collector does not take spans: they are lost")
-            }
-            (true, Ok(_)) => tracing::info!("the collector takes spans again"),
-            _ => {}
-        }
+        self.collector.log("spans", &answer);
     }
 
     /// Sends a request until it is taken, or is refused for good. Returns how many spans were rejected.

@@ -3,7 +3,6 @@
 //! Whether a flow is traced is decided where it begins, before a span is built, and travels with every call (W3C Trace Context). A [`Telemetry`] is a
 //! process's way to a collector (OTLP over gRPC), a [`Tracer`] makes the spans of one service. Off, which is the default, none of it is there.
 
-mod config;
 mod context;
 mod database;
 mod export;
@@ -14,7 +13,6 @@ mod tracer;
 
 use std::future::Future;
 
-pub use config::{Outsiders, TelemetryConfig, TelemetryError};
 pub use database::database;
 pub use export::Telemetry;
 pub use tracer::Tracer;

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Status};
 
-use super::{Outsiders, Telemetry, ids, inherit};
+use super::{Telemetry, ids, inherit};
 use crate::{
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
@@ -21,6 +21,7 @@ use crate::{
         spans::{Kind, Span, StatusCode},
     },
     server::{Router, Stack},
+    telemetry::Outsiders,
     testing::{Echo, Keys, call, contracts, listen, say, sockets},
     token::Kind as TokenKind,
 };

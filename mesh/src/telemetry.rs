@@ -1,4 +1,4 @@
-//! The settings.
+//! Whether flows are traced, and where a process tells of itself: the settings.
 
 use std::path::PathBuf;
 
