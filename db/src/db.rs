@@ -150,11 +150,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let fate = self.shared.faults.fate(name);
-        if fate == Fate::Refuse {
-            return Err(Error::Unavailable.into());
+        let (fate, left) = (self.shared.faults.fate(name), self.left());
+        match fate {
+            Fate::Run | Fate::Lose => {}
+            Fate::Refuse => return Err(Error::Unavailable.into()),
+            Fate::Late(time) => tokio::time::sleep(time).await,
         }
-        let (task, answer) = Task::new(access, name, self.left(), f, Arc::clone(&self.shared.figures));
+        let (task, answer) = Task::new(access, name, left, f, Arc::clone(&self.shared.figures));
         self.shared.workers.submit(Box::new(task));
         // A job that was dropped unanswered was in the hands of a worker that died.
         let Ok(Answer { result, queued, engine }) = answer.await else { return Err(Error::OutcomeUnknown.into()) };

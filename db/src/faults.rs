@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What becomes of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Fate {
     Refuse,
     /// It is run to its end, and the caller is not told how it ended: [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
     Lose,
+    /// It is begun so much later, and its deadline does not know: whoever handed it in was frozen after the last look at the clock.
+    Late(Duration),
 }
 
 type Decide = dyn Fn(&'static str) -> Fate + Send + Sync;

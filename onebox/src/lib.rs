@@ -26,5 +26,6 @@ pub use crate::{
     onebox::{Edge, Faults, Onebox, StartError},
     operator::{MAX_TTL, OperatorError, operator_token, operators_key},
     part::Part,
+    running::Running,
     serve::{PortError, Ports, ServeError},
 };

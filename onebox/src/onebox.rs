@@ -114,7 +114,7 @@ impl Onebox {
     /// If the folder cannot be used, or another process uses it.
     pub fn prepare(config: Config, edge: Edge) -> Result<Self, StartError> {
         let data = Data::take(&config.data, &config.sso.tokens.deployment, &edge.random)?;
-        let local = Local::with_faults(edge.faults.calls.clone());
+        let local = Local::new().with_faults(edge.faults.calls.clone());
         let metrics = Part::ALL.into_iter().map(|part| (part, ClientMetrics::new())).collect();
         Ok(Self { config, edge, data, local, metrics, parts: BTreeMap::new() })
     }
@@ -131,6 +131,17 @@ impl Onebox {
         self.parts.insert(part, running);
         self.publish(part);
         Ok(())
+    }
+
+    /// Builds one more replica of a part, on the same data: its database has to be one that processes share. The other parts know nothing of it, and `faults` are its own.
+    ///
+    /// # Errors
+    /// Whatever [`StartError`] names.
+    pub async fn replica(&self, part: Part, faults: Faults) -> Result<Running, StartError> {
+        let edge = Edge { faults, ..self.edge.clone() };
+        let local = self.local.with_faults(edge.faults.calls.clone());
+        let Self { config, data, metrics, .. } = self;
+        Site { config, edge: &edge, data, local: &local, metrics }.build(part).await
     }
 
     /// Withdraws a part, ends its work in the background and closes its database. Its data stays. Calls under way may fail.

@@ -17,7 +17,7 @@ enum Service {
 }
 
 /// A part that runs, published or not.
-pub(crate) struct Running {
+pub struct Running {
     service: Service,
     /// Ends its work in the background, and nobody else's.
     shutdown: Shutdown,
@@ -128,7 +128,8 @@ impl Edge {
 }
 
 impl Running {
-    pub(crate) fn router(&self) -> Router {
+    /// What serves its calls.
+    pub fn router(&self) -> Router {
         match &self.service {
             Service::Sso(service) => service.router(),
             Service::Sms(service) => service.router(),
@@ -137,7 +138,7 @@ impl Running {
     }
 
     /// Ends the work in the background, and closes the database.
-    pub(crate) async fn close(self) {
+    pub async fn close(self) {
         self.shutdown.begin();
         match self.service {
             Service::Sso(service) => service.close().await,

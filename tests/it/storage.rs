@@ -83,6 +83,11 @@ pub(crate) enum Backup {
     Dump(Vec<u8>),
 }
 
+/// Whether more than one process may have a database at once.
+pub(crate) fn is_shared() -> bool {
+    server().is_some()
+}
+
 #[allow(clippy::disallowed_methods, reason = "the edge of the tests")]
 fn server() -> Option<String> {
     std::env::var("PLAZA_TEST_POSTGRES").ok()

@@ -4,6 +4,7 @@
 //! time never runs ahead of them.
 
 pub(crate) mod boot;
+mod second;
 
 use std::time::{Duration, SystemTime};
 
@@ -24,12 +25,13 @@ use proto::{
 use tonic::{Request, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
-use self::boot::Settings;
+use self::{boot::Settings, second::Second};
 use crate::{storage::Storage, trace::Trace};
 
 /// Four services on databases of their own.
 pub(crate) struct World {
     plaza: Option<Onebox>,
+    second: Second,
     settings: Settings,
     // After what uses it.
     storage: Storage,
@@ -163,15 +165,15 @@ impl World {
     }
 
     pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
-        AuthServiceClient::new(self.client(Part::Sso))
+        AuthServiceClient::new(self.sso())
     }
 
     pub(crate) fn account(&self) -> AccountServiceClient<Channel> {
-        AccountServiceClient::new(self.client(Part::Sso))
+        AccountServiceClient::new(self.sso())
     }
 
     pub(crate) fn users(&self) -> UserServiceClient<Channel> {
-        UserServiceClient::new(self.client(Part::Sso))
+        UserServiceClient::new(self.sso())
     }
 
     pub(crate) fn profiles(&self) -> ProfileServiceClient<Channel> {

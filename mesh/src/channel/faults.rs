@@ -22,7 +22,7 @@ pub enum Fate {
     ActAndHang,
     /// The service acts, and its answer is on its way for so long.
     Delay(Duration),
-    /// It is on its way for so long, and calls that are made meanwhile come before it; then the service acts.
+    /// It is on its way for so long, and calls that are made meanwhile come before it; then the service acts, even if the caller waits no more.
     Late(Duration),
 }
 
@@ -57,8 +57,12 @@ impl Faults {
                 pending().await
             }
             Fate::Late(time) => {
-                sleep(time).await;
-                Ok(router.handle(request).await)
+                let router = router.clone();
+                let arriving = tokio::spawn(async move {
+                    sleep(time).await;
+                    router.handle(request).await
+                });
+                arriving.await.map_err(|_| Status::unknown("a fault that was asked for, and a panic"))
             }
             Fate::Delay(time) => {
                 let answer = router.handle(request).await;

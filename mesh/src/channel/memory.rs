@@ -25,9 +25,9 @@ impl Local {
         Self::default()
     }
 
-    /// A process without services, and what is to go wrong between those that come: for tests.
-    pub fn with_faults(faults: Faults) -> Self {
-        Self { faults, ..Self::default() }
+    /// The same services, and what is to go wrong on this way to them: for tests.
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        Self { routers: Arc::clone(&self.routers), faults }
     }
 
     /// From now on `name` is `router`, whatever it was before.

@@ -1,18 +1,20 @@
 //! The model, and what each step does to it and to the world.
 
 mod persons;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::atomic::Ordering,
     time::Duration,
 };
 
 use onebox::Part;
 use proto::sso::v1::{self as sso, AccountType, OfficialTier, Target};
-use tonic::{Code, Status};
+use tonic::Code;
 
-use super::{Step, weather::Weather};
+use super::{Step, Turn, weather::Weather};
 use crate::{
     reconcile::{of, reconcile},
     storage::Backup,
@@ -37,7 +39,10 @@ struct Known {
 
 pub(super) struct History {
     world: World,
-    weather: Weather,
+    /// Of each SSO.
+    weathers: Vec<Weather>,
+    /// Which of the SSOs are asked.
+    by: Range<usize>,
     truth: Truth,
     /// All who ever were, in the order of their coming.
     everybody: Vec<String>,
@@ -54,22 +59,25 @@ pub(super) struct History {
 
 impl History {
     pub(super) async fn new() -> Self {
-        let weather = Weather::new();
-        let world = World::with_faults(weather.faults()).await;
+        let mut weathers = vec![Weather::new(), Weather::new()];
+        let mut world = World::with_faults(weathers[0].faults()).await;
+        weathers.truncate(world.start_second(weathers[1].faults()).await);
         let (truth, everybody, names, buried, dying) = Default::default();
-        Self { world, weather, truth, everybody, names, buried, dying, backup: None, backups: [None, None] }
+        let (by, backup, backups) = (0..1, None, [None, None]);
+        Self { world, weathers, by, truth, everybody, names, buried, dying, backup, backups }
     }
 
-    pub(super) async fn take(&mut self, step: Step) {
+    pub(super) async fn take(&mut self, (by, step): Turn) {
+        self.turn_to(by).await;
         match step {
             Step::Create(stop) => {
-                self.weather.left.store(stop, Ordering::SeqCst);
+                self.weathers().for_each(|weather| weather.left.store(stop, Ordering::SeqCst));
                 self.create().await;
             }
             Step::Change(who, tier) => self.change(who, tier).await,
             Step::Race(who, tiers, late) => {
                 if late {
-                    self.weather.hold_next();
+                    self.weathers().for_each(Weather::hold_next);
                 }
                 self.race(who, tiers).await;
             }
@@ -80,16 +88,18 @@ impl History {
             Step::Swap(one, other) => self.swap(one, other).await,
             Step::Day => self.day().await,
             Step::Retry(who) => self.retry(who).await,
-            Step::Pass(seconds) => self.pass(Duration::from_secs(seconds)).await,
-            Step::Weather(target, wrong) => self.weather.wrong[target].store(wrong, Ordering::SeqCst),
-            Step::Stop(after) => self.weather.left.store(after, Ordering::SeqCst),
+            Step::Pass(seconds) => self.world.pass(Duration::from_secs(seconds)).await,
+            Step::Weather(target, wrong) => {
+                self.weathers().for_each(|weather| weather.wrong[target].store(wrong, Ordering::SeqCst));
+            }
+            Step::Freeze(times) => self.weathers().for_each(|weather| weather.frozen.store(times, Ordering::SeqCst)),
+            Step::Stop(after) => self.weathers().for_each(|weather| weather.left.store(after, Ordering::SeqCst)),
             Step::Reconcile(target) => {
                 self.settle().await;
                 reconcile(&self.world, of(TARGETS[target])).await;
             }
             Step::BackUp(0) => {
-                self.revive().await;
-                self.weather.left.store(-1, Ordering::SeqCst);
+                self.revive_all().await;
                 self.backup = Some((self.world.back_up(Part::Sso).await, self.truth.clone()));
             }
             Step::BackUp(part) => {
@@ -129,19 +139,23 @@ impl History {
     async fn race(&mut self, who: usize, tiers: [u8; 2]) {
         let Some(user_id) = self.one(who) else { return };
         let requests = tiers.map(|tier| change(&user_id, OfficialTier::try_from(i32::from(tier)).expect("a tier")));
+        let first = async {
+            self.world.turn_to(self.by.start);
+            self.world.update(requests[0].clone()).await
+        };
         let second = async {
             self.world.pass(Duration::from_millis(100)).await;
+            self.world.turn_to(self.by.end - 1);
             self.world.update(requests[1].clone()).await
         };
-        let answers = tokio::join!(self.world.update(requests[0].clone()), second);
+        let answers = tokio::join!(first, second);
         drop(answers);
-        self.revive().await;
         for request in requests {
             // What was done is not done again.
             let changed = self.until_answered(async |world| world.update(request.clone()).await).await;
             assert_eq!(changed.is_ok(), self.truth.contains_key(&user_id), "{changed:?}");
         }
-        self.weather.left.store(-1, Ordering::SeqCst);
+        self.revive_all().await;
         if let Some(known) = self.truth.get_mut(&user_id) {
             let (_, _, tier, _) = self.world.sso_knows(&user_id).await.expect("it is there");
             known.tier = u8::try_from(tier).expect("a tier");
@@ -175,43 +189,14 @@ impl History {
         assert!(retried.is_ok() || !self.truth.contains_key(&user_id), "{retried:?}");
     }
 
-    /// Asks the same again until it is answered, as a client does, and starts SSO again if it has stopped.
-    async fn until_answered<T>(&mut self, ask: impl AsyncFn(&World) -> Result<T, Status>) -> Result<T, Status> {
-        for _ in 0..20 {
-            let answer = ask(&self.world).await;
-            self.revive().await;
-            match answer {
-                Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
-                    self.world.pass(Duration::from_millis(500)).await;
-                }
-                answer => return answer,
-            }
-        }
-        panic!("no answer");
-    }
-
-    /// Starts SSO again if it has stopped: its leases are left as they are.
-    async fn revive(&mut self) {
-        if self.weather.has_stopped() {
-            self.world.plaza_mut().stop_part(Part::Sso).await;
-            self.weather.left.store(-1, Ordering::SeqCst);
-            self.world.plaza_mut().start_part(Part::Sso).await.expect("SSO starts again");
-        }
-    }
-
-    async fn pass(&mut self, time: Duration) {
-        self.world.pass(time).await;
-        self.revive().await;
-    }
-
     fn one(&self, who: usize) -> Option<String> {
         (!self.everybody.is_empty()).then(|| self.everybody[who % self.everybody.len()].clone())
     }
 
     /// Nothing goes wrong any more, and nothing is owed: then the targets know all that SSO knows, deletions too.
     async fn settle(&mut self) {
-        self.revive().await;
-        self.weather.clear();
+        self.revive_all().await;
+        self.weathers.iter().for_each(Weather::clear);
         self.world.settled().await;
         self.buried.iter_mut().for_each(|buried| buried.extend(self.dying.iter().cloned()));
         self.dying.clear();
@@ -222,7 +207,7 @@ impl History {
         self.settle().await;
         for target in TARGETS {
             // What changed within a minute is left alone.
-            self.world.pass(Duration::from_secs(61)).await;
+            self.world.leap(Duration::from_secs(61)).await;
             reconcile(&self.world, sso::ReconcileProvisioningRequest { delete_unknown, ..of(target) }).await;
             self.world.settled().await;
         }
@@ -264,6 +249,9 @@ impl History {
     /// All three hold whom the model holds, as it holds them, and nobody else.
     pub(super) async fn check(mut self) {
         self.settle().await;
+        // What is on its way still arrives.
+        self.world.leap(Duration::from_secs(15)).await;
+        self.world.pass(Duration::from_millis(1)).await;
         for one in &self.everybody {
             self.world.agree(one, "in the end").await;
             let known = self.world.sso_knows(one).await.map(|(name, kind, tier, _)| (name, kind, tier));

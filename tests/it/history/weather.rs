@@ -1,4 +1,4 @@
-//! What goes wrong in a history, and when SSO stops.
+//! What goes wrong in a history with one SSO, and when it stops.
 
 use std::{
     sync::{
@@ -11,24 +11,31 @@ use std::{
 use mesh::channel::{Fate, Faults};
 use tonic::Code;
 
-/// What goes wrong between the parts.
+/// Longer than whoever took a row may keep it.
+const LEASE_OVER: Duration = Duration::from_secs(11);
+
+/// What goes wrong with one SSO, and between it and the targets.
 #[derive(Clone)]
 pub(super) struct Weather {
     /// Of each target's calls.
     pub(super) wrong: Arc<[AtomicU8; 2]>,
     /// Jobs and calls of SSO until it stops; it has stopped at 0, and does not if negative.
     pub(super) left: Arc<AtomicI64>,
+    /// How many ends of calls are written down too late.
+    pub(super) frozen: Arc<AtomicU8>,
     calls: Arc<AtomicU8>,
 }
 
 impl Weather {
     pub(super) fn new() -> Self {
-        Self { wrong: Arc::default(), left: Arc::new(AtomicI64::new(-1)), calls: Arc::default() }
+        let left = Arc::new(AtomicI64::new(-1));
+        Self { wrong: Arc::default(), left, frozen: Arc::default(), calls: Arc::default() }
     }
 
     pub(super) fn clear(&self) {
         self.wrong.iter().for_each(|wrong| wrong.store(0, Ordering::SeqCst));
         self.left.store(-1, Ordering::SeqCst);
+        self.frozen.store(0, Ordering::SeqCst);
     }
 
     /// From now on some calls are overtaken, the very next one first of all.
@@ -45,6 +52,11 @@ impl Weather {
     pub(super) fn step(&self) -> bool {
         let count = |left: i64| (left > 0).then(|| left - 1);
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_err() && self.has_stopped()
+    }
+
+    /// Whether the next end of a call is one that is written down too late.
+    fn is_frozen(&self) -> bool {
+        self.frozen.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
     pub(super) fn faults(&self) -> onebox::Faults {
@@ -67,10 +79,16 @@ impl Weather {
                 6 => Fate::Refuse(Code::Internal),
                 // One is overtaken by those that are sent later.
                 7 if calls.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 => Fate::Late(Duration::from_millis(700)),
+                // The same, by what is sent when its lease is over.
+                8 if calls.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 => Fate::Late(LEASE_OVER),
                 _ => Fate::Pass,
             }
         };
-        let job = move |_| if jobs.step() { db::Fate::Refuse } else { db::Fate::Run };
+        let job = move |name| match name {
+            _ if jobs.step() => db::Fate::Refuse,
+            "settle_provisioning" if jobs.is_frozen() => db::Fate::Late(LEASE_OVER),
+            _ => db::Fate::Run,
+        };
         onebox::Faults { calls: Faults::new(call), sso_database: db::Faults::new(job), ..Default::default() }
     }
 }

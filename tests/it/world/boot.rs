@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use onebox::{Config, Edge, Onebox, Part};
 use sms::CarrierConfig;
 
-use super::World;
+use super::{World, second::Second};
 use crate::{
     storage::{Backup, Storage},
     trace::Trace,
@@ -37,7 +37,7 @@ impl World {
     pub(crate) async fn start_with(settings: Settings, edge: Edge) -> Self {
         let (storage, trace) = (Storage::new(), Trace::begin());
         let plaza = Onebox::start(config(&storage, settings), edge).await.expect("plaza starts");
-        Self { plaza: Some(plaza), settings, storage, trace }
+        Self { plaza: Some(plaza), second: Second::default(), settings, storage, trace }
     }
 
     /// A world where nobody has signed up, with settings other than the usual.
@@ -76,21 +76,22 @@ impl World {
 
     /// What a part's database holds now.
     pub(crate) async fn back_up(&mut self, part: Part) -> Backup {
-        self.plaza_mut().stop_part(part).await;
+        self.stop_part(part).await;
         let backup = self.storage.back_up(part);
-        self.plaza_mut().start_part(part).await.expect("it starts again");
+        self.start_part(part).await;
         backup
     }
 
     /// Puts a backup in place of what a part's database holds; none is the loss of everything.
     pub(crate) async fn restore(&mut self, part: Part, backup: Option<&Backup>) {
-        self.plaza_mut().stop_part(part).await;
+        self.stop_part(part).await;
         self.storage.restore(part, backup);
-        self.plaza_mut().start_part(part).await.expect("it starts on the backup");
+        self.start_part(part).await;
     }
 
     /// Stops all four services.
     pub(crate) async fn stop(mut self) {
+        self.stop_part(Part::Sso).await;
         self.plaza.take().expect("it runs").stop().await;
     }
 }
