@@ -62,7 +62,7 @@ const TABLE: &[(&str, May)] = &[
     ("/sso.v1.AuthService/StartPasswordReset", May::Anyone),
     ("/sso.v1.AuthService/VerifyOtp", May::Anyone),
     ("/sso.v1.TokenService/IntrospectToken", May::Peers(&["social", "blog"])),
-    ("/sso.v1.TokenService/ListPublicKeys", May::Peers(&["sms", "social", "blog"])),
+    ("/sso.v1.TokenService/ListPublicKeys", May::Peers(&["social", "blog"])),
     ("/sso.v1.TokenService/RotateKey", May::Operator),
     ("/sso.v1.TokenService/WatchRevocations", May::Peers(&["social", "blog"])),
     ("/sso.v1.UserService/BatchGetUsers", May::Operator),
