@@ -1,7 +1,6 @@
 //! The connection a store sees, and the macro that compiles a statement once for each engine.
 
 use crate::postgres::PgConn;
-use crate::transaction;
 use diesel::sqlite::SqliteConnection;
 
 /// A connection inside a transaction: of SQLite or of PostgreSQL. Use it with [`on!`](crate::on).
@@ -26,28 +25,4 @@ macro_rules! on {
             $crate::Conn::Postgres($c) => $body,
         }
     };
-}
-
-impl Conn {
-    /// Runs `f` in a savepoint: its `Err` undoes what it did and nothing else, and the transaction stays usable, on
-    /// PostgreSQL also after a statement that failed (a unique violation that is to be looked into, for example).
-    ///
-    /// # Errors
-    /// What `f` returned, or the engine's error on setting or releasing the savepoint.
-    pub fn savepoint<T, E>(&mut self, f: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E>
-    where
-        E: From<diesel::result::Error>,
-    {
-        transaction::savepoint(self)?;
-        match f(self) {
-            Ok(value) => {
-                transaction::commit(self)?;
-                Ok(value)
-            }
-            Err(error) => {
-                transaction::rollback(self)?;
-                Err(error)
-            }
-        }
-    }
 }

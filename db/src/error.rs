@@ -65,12 +65,6 @@ impl Error {
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Unavailable | Self::OutcomeUnknown | Self::Late)
     }
-
-    /// Whether a statement that had to find a row found none.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Query(DieselError::NotFound))
-    }
 }
 
 impl From<DieselError> for Error {

@@ -7,7 +7,7 @@
 //! What a closure must keep to:
 //! * nothing but SQL: no call to another service, no waiting, no clock;
 //! * it may be run again (a lost connection, a deadlock), so it moves nothing out of what it captured;
-//! * a statement that failed leaves PostgreSQL's transaction unusable: return the error, or use [`Conn::savepoint`];
+//! * a statement that failed leaves PostgreSQL's transaction unusable: return the error;
 //! * bounded work: on SQLite there is one writer.
 
 mod conn;

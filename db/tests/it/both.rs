@@ -6,7 +6,6 @@ everywhere!(
     statements_are_written_once,
     values_survive,
     a_violation_names_its_index,
-    a_savepoint_undoes_itself_alone,
     a_refusal_is_rolled_back,
     a_panic_is_rolled_back,
     a_read_may_not_write,
@@ -69,24 +68,6 @@ mod stories {
         assert!(!error.is_unique("users_kind_username_key"));
     }
 
-    pub async fn a_savepoint_undoes_itself_alone(db: Db) {
-        db.write("savepoints", |c| {
-            store::insert(c, &user(1))?;
-            let refused = c.savepoint(|c| {
-                store::insert(c, &user(2))?;
-                c.savepoint(|c| Ok::<_, Error>(store::insert(c, &user(3))?))?;
-                Ok::<_, Error>(store::insert(c, &user(1))?)
-            });
-            assert!(refused.unwrap_err().unique().is_some());
-            c.savepoint(|c| Ok::<_, Error>(store::insert(c, &user(4))?))?;
-            Ok::<_, Error>(())
-        })
-        .await
-        .unwrap();
-        let names = db.read("names", |c| Ok::<_, Error>(store::some_of(c, &[1, 2, 3, 4].map(id))?)).await.unwrap();
-        assert_eq!(names, ["user1", "user4"]);
-    }
-
     pub async fn a_refusal_is_rolled_back(db: Db) {
         let refused = db.write("refused", |c| {
             store::insert(c, &user(1))?;
@@ -99,10 +80,7 @@ mod stories {
     pub async fn a_panic_is_rolled_back(db: Db) {
         let panicked = db.write("panicking", |c: &mut Conn| -> Result<(), Error> {
             store::insert(c, &user(1))?;
-            c.savepoint(|c| {
-                store::insert(c, &user(2))?;
-                panic!("on purpose")
-            })
+            panic!("on purpose")
         });
         assert!(matches!(panicked.await, Err(Error::Panicked)));
         let panicked = db.read("panicking", |_| -> Result<(), Error> { panic!("on purpose") });
