@@ -78,7 +78,7 @@ async fn a_page_token_is_good_for_its_own_listing_alone() {
             ..ask.clone()
         },
         ListProvisioningRequest { page_token: "x".to_owned(), ..ask.clone() },
-        ListProvisioningRequest { page_size: 501, ..ask.clone() },
+        ListProvisioningRequest { page_size: -1, ..ask.clone() },
         ListProvisioningRequest { state: ProvisioningState::Done.into(), ..ask.clone() },
         ListProvisioningRequest { target: 9, ..ask },
     ];

@@ -1,6 +1,6 @@
 //! `sms.v1.InboxService` on the wire, over the inbox of the development carrier.
 
-use mesh::{Failure, Fields};
+use mesh::{Failure, Fields, page};
 use proto::sms::v1::{self as pb, inbox_service_server::InboxService};
 use tonic::{Request, Response, Status};
 
@@ -40,14 +40,7 @@ struct Page {
 impl Page {
     fn parse(request: pb::ListMessagesRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let size = match usize::try_from(request.page_size) {
-            Ok(0) => Some(PAGE),
-            Ok(size) => Some(size.min(MAX_PAGE)),
-            Err(_) => {
-                fields.refuse("page_size", "is negative");
-                None
-            }
-        };
+        let size = fields.take("page_size", page::size(request.page_size, PAGE, MAX_PAGE));
         let before = fields.take("page_token", before(&request.page_token));
         let destination = (!request.destination.is_empty()).then_some(request.destination);
         fields.finish((|| Some(Self { destination, before: before?, size: size? }))())
