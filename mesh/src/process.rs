@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::{
     admin::{Admin, AdminConfig},
@@ -28,9 +28,7 @@ use crate::{
     web::{Web, WebConfig},
 };
 
-/// A service of Plaza.
 #[derive(Debug, Parser)]
-#[command(version)]
 struct Arguments {
     /// A TOML file that overrides the defaults key by key; the environment, PLAZA_<SERVICE>__…, overrides both.
     #[arg(long)]
@@ -84,12 +82,17 @@ pub struct Settings<'a> {
     pub threads: Threads,
 }
 
-/// Reads the arguments and runs a service until it ends. What goes wrong is logged with its causes; the exit code says so too.
-pub fn run<F>(service: impl FnOnce(Option<PathBuf>, Threads) -> F) -> ExitCode
+/// Reads the arguments of the program `name` and runs its service until it ends. What goes wrong is logged with its causes; the exit code says so too.
+pub fn run<F>(
+    name: &'static str,
+    version: &'static str,
+    service: impl FnOnce(Option<PathBuf>, Threads) -> F,
+) -> ExitCode
 where
     F: Future<Output = Result<(), Box<dyn Error>>>,
 {
-    let Arguments { config } = Arguments::parse();
+    let command = Arguments::command().name(name).version(version).about(format!("The service {name} of Plaza"));
+    let Arguments { config } = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let outcome = threads::run(|threads| Box::pin(service(config, threads)));
     match outcome.map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// Plaza: sign-up, sign-in, profiles and authors, as four gRPC services in one process.
 #[derive(Debug, Parser)]
-#[command(name = "plaza")]
+#[command(name = "plaza", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(flatten)]
     site: Site,
@@ -29,19 +29,21 @@ struct Arguments {
 #[derive(Debug, Args)]
 struct Site {
     /// The folder of databases and keys [default: ./data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// A TOML file that overrides the defaults; PLAZA_ONEBOX__… and PLAZA_<SERVICE>__… in the environment override it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve all four services on loopback; the same as no command
-    Serve,
+    Serve(Site),
     /// Print a token that opens the operators' calls, whether plaza is running or not
     Token {
+        #[command(flatten)]
+        site: Site,
         /// For whom: the name that stands in logs
         #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "operator", required = true)]
         operator: String,
@@ -73,8 +75,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
-        None | Some(Command::Serve) => serve(&arguments.site),
-        Some(Command::Token { operator, ttl, key }) => token(&arguments.site, key.as_deref(), &operator, ttl),
+        None => serve(&arguments.site),
+        Some(Command::Serve(site)) => serve(&site),
+        Some(Command::Token { site, operator, ttl, key }) => token(&site, key.as_deref(), &operator, ttl),
         Some(Command::Key { file }) => key(&file),
         Some(Command::Certs { out, trust_domain }) => certs(&out, &trust_domain),
         Some(Command::Version) => say(concat!("plaza ", env!("CARGO_PKG_VERSION"), "\n")).map_err(Into::into),

@@ -10,7 +10,7 @@ use mesh::{
 use sms::{Config, Deps, NAME};
 
 fn main() -> ExitCode {
-    process::run(serve)
+    process::run(NAME, env!("CARGO_PKG_VERSION"), serve)
 }
 
 async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Error>> {

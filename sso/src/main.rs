@@ -9,7 +9,7 @@ use mesh::{
 use sso::{Config, Deps, MasterKey, NAME};
 
 fn main() -> ExitCode {
-    process::run(serve)
+    process::run(NAME, env!("CARGO_PKG_VERSION"), serve)
 }
 
 async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Error>> {
