@@ -9,9 +9,10 @@ use crate::{Config, Onebox, Part};
 
 /// Why onebox stopped serving before it was told to.
 #[derive(Debug, thiserror::Error)]
-#[error("{part} cannot be served")]
+#[error("{} cannot be served", .part.map_or("a port", Part::name))]
 pub struct ServeError {
-    part: Part,
+    /// Whose; nobody's if a task panicked.
+    part: Option<Part>,
     source: io::Error,
 }
 
@@ -86,8 +87,9 @@ impl Onebox {
             if let Some(tls) = &port.tls {
                 tls.watch(shutdown.clone());
             }
-            serving
-                .spawn(async move { router.serve(port, shutdown).await.map_err(|source| ServeError { part, source }) });
+            serving.spawn(async move {
+                router.serve(port, shutdown).await.map_err(|source| ServeError { part: Some(part), source })
+            });
         }
         if let Some(web) = ports.web {
             let routers = Part::ALL.into_iter().filter_map(|part| self.router(part)).collect();
@@ -100,8 +102,7 @@ impl Onebox {
         let mut outcome = Ok(());
         while let Some(ended) = serving.join_next().await {
             // A task that panicked has ended too, and so has what it served.
-            let ended =
-                ended.unwrap_or_else(|error| Err(ServeError { part: Part::Sso, source: io::Error::other(error) }));
+            let ended = ended.unwrap_or_else(|error| Err(ServeError { part: None, source: io::Error::other(error) }));
             outcome = outcome.and(ended);
             shutdown.begin();
         }
