@@ -36,7 +36,6 @@ pub(crate) struct Session {
 }
 
 /// What a person shows to be known by every service, and to be given more of the same.
-#[derive(Debug)]
 pub(crate) struct Tokens {
     pub(crate) access: AccessToken,
     pub(crate) refresh: String,

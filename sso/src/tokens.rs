@@ -66,7 +66,6 @@ struct Key {
 }
 
 /// An access token and its end.
-#[derive(Debug)]
 pub(crate) struct AccessToken {
     pub(crate) text: String,
     pub(crate) expires_at: SystemTime,
