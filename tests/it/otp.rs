@@ -18,12 +18,23 @@ async fn five_wrong_guesses_are_all_there_are() {
     }
     let sixth = failure(world.verify(&pending, &code).await.expect("an answer"));
     assert_eq!((sixth.reason(), sixth.guesses_left), (Reason::GuessesExhausted, 0), "the right code came too late");
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_resend_restores_no_guess() {
+    let world = World::start().await;
+    let signed_up = world.sign_up(&Person::with_email("anna")).await.expect("signs up");
+    let (pending, code) = (verification(&signed_up), world.code("anna@example.com").await);
+    for _ in 0..3 {
+        failure(world.verify(&pending, &wrong(&code)).await.expect("an answer"));
+    }
     world.pass(Duration::from_secs(60)).await;
-    world.send(&pending).await.ok();
+    world.send(&pending).await.expect("another");
     let fresh = world.code("anna@example.com").await;
-    let after = failure(world.verify(&pending, &fresh).await.expect("an answer"));
-    assert_eq!(after.reason(), Reason::GuessesExhausted, "a resend restores no guess");
+    for left in [1, 0] {
+        let failed = failure(world.verify(&pending, &wrong(&fresh)).await.expect("an answer"));
+        assert_eq!((failed.reason(), failed.guesses_left), (Reason::WrongCode, left));
+    }
 }
 
 #[tokio::test(start_paused = true)]
