@@ -4,11 +4,11 @@
 use std::error::Error;
 
 use h2::Reason;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tonic::{Code, Status, body::Body};
 
 use crate::{
-    failure::{Failure, chain},
+    failure::{Failure, chain, cut},
     wire,
 };
 
@@ -66,9 +66,11 @@ pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
 /// The response, unless it is not one of gRPC's: a proxy's, or HTTP/2's own refusal.
 ///
 /// # Errors
-/// What grpc/grpc doc/http-grpc-status-mapping.md makes of its HTTP status, and grpc-java of 431, headers too large.
+/// What grpc/grpc doc/http-grpc-status-mapping.md makes of its HTTP status, and grpc-java of 431, headers too large; UNKNOWN if that is 200.
 pub(super) fn answered<B>(callee: &str, response: http::Response<B>) -> Result<http::Response<B>, Status> {
-    if response.status() == StatusCode::OK || response.headers().contains_key(wire::STATUS) {
+    let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_grpc = response.status() == StatusCode::OK && kind.starts_with(b"application/grpc");
+    if is_grpc || response.headers().contains_key(wire::STATUS) {
         return Ok(response);
     }
     let code = match response.status().as_u16() {
@@ -79,7 +81,8 @@ pub(super) fn answered<B>(callee: &str, response: http::Response<B>) -> Result<h
         429 | 502 | 503 | 504 => Code::Unavailable,
         _ => Code::Unknown,
     };
-    Err(Status::new(code, format!("{callee} answered HTTP {}", response.status())))
+    let kind = cut(String::from_utf8_lossy(kind).into_owned(), 64);
+    Err(Status::new(code, format!("{callee} answered HTTP {}, {kind:?}", response.status())))
 }
 
 /// gRPC over HTTP/2, section "Errors": RST_STREAM codes as gRPC codes.

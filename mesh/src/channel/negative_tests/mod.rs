@@ -32,6 +32,7 @@ async fn what_a_callee_does_badly_has_a_status_and_costs_the_next_call_nothing()
         (Deed::ResetInData, Some(Code::Internal), 1),
         (Deed::ResetAfterData, Some(Code::Unknown), 1),
         (Deed::NoTrailers, Some(Code::Unknown), 1),
+        (Deed::Page(200), Some(Code::Unknown), 1),
         (Deed::Page(400), Some(Code::Internal), 1),
         (Deed::Page(401), Some(Code::Unauthenticated), 1),
         (Deed::Page(403), Some(Code::PermissionDenied), 1),

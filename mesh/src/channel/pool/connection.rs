@@ -107,10 +107,12 @@ impl Ticket {
         let mut error = match answer.await {
             Ok(response) => {
                 self.connection.answered.store(true, Relaxed);
+                // What answers otherwise than gRPC does is not the service, whatever it says.
+                let response = answered(callee, response).inspect_err(|_| self.judge(Code::Unknown))?;
                 if let Some(code) = wire::code(response.headers()) {
                     self.judge(code);
                 }
-                return Ok(answered(callee, response.map(|body| Body::new(Carried { body, ticket: self })))?);
+                return Ok(response.map(|body| Body::new(Carried { body, ticket: self })));
             }
             Err(error) => error,
         };
@@ -165,7 +167,11 @@ impl http_body::Body for Carried {
                 self.ticket.judge(status.code());
                 Some(Err(status))
             }
-            None => None,
+            // Without trailers, unless the call was judged by its headers.
+            None => {
+                self.ticket.judge(Code::Unknown);
+                None
+            }
         })
     }
 

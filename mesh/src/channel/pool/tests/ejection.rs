@@ -1,5 +1,8 @@
 //! Endpoints that are left for failing (gRFC A50).
 
+use bytes::Bytes;
+use h2::server::SendResponse;
+
 use super::*;
 use crate::deadline::{self, Deadline};
 
@@ -16,6 +19,35 @@ async fn an_endpoint_that_fails_is_left_for_a_while() {
     assert_eq!(load(&channel, "Once", 1, 300).await.len(), 5, "given another chance");
     sleep(Duration::from_secs(45)).await;
     assert_eq!(load(&channel, "Once", 1, 100).await.len(), 0, "and out for twice as long");
+}
+
+/// Something else at the address of an endpoint: it answers, at once and as HTTP, and not as a service of gRPC does.
+fn stranger(status: u16, kind: &'static str) -> (Host, Arc<AtomicU32>) {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let answer = move |_: usize, _: &http::Request<h2::RecvStream>, mut respond: SendResponse<Bytes>| {
+        count.fetch_add(1, SeqCst);
+        let head = http::Response::builder().status(status).header("content-type", kind).body(()).expect("a head");
+        let mut body = respond.send_response(head, false).expect("sent");
+        body.send_data(Bytes::from_static(&[0; 5]), true).expect("sent");
+    };
+    (Host::Scripted(Arc::new(answer)), asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_answers_and_is_no_service_is_left() {
+    for (status, kind) in [
+        (503, "text/html"),
+        (404, "text/html"),
+        (415, "application/grpc"),
+        (200, "text/html"),
+        // The status of the call is missing.
+        (200, "application/grpc"),
+    ] {
+        let (bad, asked) = stranger(status, kind);
+        let lost = load(&channel(options(&Hosts::of([bad, up(), up()]))), "Once", 1, 300).await;
+        assert_eq!((lost.len(), asked.load(SeqCst)), (5, 5), "{status} {kind}: {:?}", lost.first());
+    }
 }
 
 #[tokio::test(start_paused = true)]
