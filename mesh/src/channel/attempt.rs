@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderValue, header::USER_AGENT};
+use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::{
     ChannelOptions,
-    error::Loss,
+    error::{Loss, Progress},
+    has_time,
     identity::{Minter, PeerIdentity},
     memory::{Memory, Target},
     pool::Pool,
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     deadline::Deadline,
+    failure::Failure,
     metrics::{SeenPool, Sent},
     server::Router,
     wire,
@@ -44,6 +46,38 @@ impl Journey {
     /// has half.
     pub(super) fn new(record: Record, allowed: Duration) -> Self {
         Self { previous: 0, tried: Vec::new(), due: None, fair: allowed / 3, why: Sent::First, record }
+    }
+
+    /// An attempt begins: says who calls, how often before, and in which span.
+    fn begin(&mut self, headers: &mut HeaderMap) {
+        headers.insert(USER_AGENT, AGENT);
+        if self.previous > 0 {
+            headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
+        }
+        self.record.sent(self.why, self.previous, headers);
+    }
+
+    /// Noted before the request is sent: an attempt may be given up at any time.
+    fn goes_to(&mut self, endpoint: SocketAddr) {
+        self.tried.push(endpoint);
+        self.record.goes_to(endpoint);
+    }
+
+    /// From when on the endpoint is to blame for the answer that is missing, if it has a fair time from now.
+    fn blamed_from(&self, deadline: Deadline) -> Option<Instant> {
+        let due = self.due.unwrap_or(deadline.instant());
+        (due.saturating_duration_since(Instant::now()) >= self.fair).then_some(due)
+    }
+
+    /// How the attempt ended, if it did: others end with their bodies.
+    fn note(&mut self, outcome: &Result<http::Response<Body>, Loss>) {
+        let code = match outcome {
+            Err(loss) => Some(loss.status.code()),
+            Ok(response) => wire::code(response.headers()),
+        };
+        if let Some(code) = code {
+            self.record.attempted(code);
+        }
     }
 }
 
@@ -97,40 +131,39 @@ impl Transport {
         deadline: Deadline,
         journey: &mut Journey,
     ) -> Result<http::Response<Body>, Loss> {
-        let (now, headers) = (Instant::now(), request.headers_mut());
-        let left = deadline.instant().saturating_duration_since(now);
-        headers.insert(wire::TIMEOUT, wire::timeout_value(left));
-        headers.insert(USER_AGENT, AGENT);
-        if journey.previous > 0 {
-            headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(journey.previous));
-        }
-        journey.record.sent(journey.why, journey.previous, headers);
+        journey.begin(request.headers_mut());
         let outcome = match self {
-            Self::Memory(memory) => memory.send(request).await.map_err(Loss::from),
-            Self::Socket(pool, minter) => {
-                // A certificate says it better.
-                if !pool.is_secure()
-                    && let Some(token) = minter.token()
-                {
-                    request.headers_mut().insert(wire::PEER, token);
-                }
-                let due = journey.due.unwrap_or(deadline.instant());
-                let due = (due.saturating_duration_since(now) >= journey.fair).then_some(due);
-                let before = journey.tried.len();
-                let outcome = pool.send(request, &mut journey.tried, due).await;
-                journey.record.went_to(journey.tried.get(before));
-                outcome
+            Self::Memory(memory) => {
+                request.headers_mut().insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
+                memory.send(request).await.map_err(Loss::from)
             }
+            Self::Socket(pool, minter) => send(pool, minter, request, deadline, journey).await,
         };
-        match &outcome {
-            Err(loss) => journey.record.attempted(loss.status.code()),
-            // The others end with their bodies.
-            Ok(response) => {
-                if let Some(code) = wire::code(response.headers()) {
-                    journey.record.attempted(code);
-                }
-            }
-        }
+        journey.note(&outcome);
         outcome
     }
+}
+
+/// Waits for a place at an endpoint, and sends the request with the time that is left then.
+async fn send(
+    pool: &Pool,
+    minter: &Minter,
+    mut request: http::Request<Body>,
+    deadline: Deadline,
+    journey: &mut Journey,
+) -> Result<http::Response<Body>, Loss> {
+    let ticket = pool.pick(&journey.tried).await?;
+    if !has_time(deadline) {
+        return Err(Loss { status: Failure::late().into(), progress: Progress::NotConnected });
+    }
+    journey.goes_to(ticket.address());
+    let headers = request.headers_mut();
+    headers.insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
+    // A certificate says it better.
+    if !pool.is_secure()
+        && let Some(token) = minter.token()
+    {
+        headers.insert(wire::PEER, token);
+    }
+    ticket.send(request, journey.blamed_from(deadline)).await
 }

@@ -47,9 +47,9 @@ impl Record {
         context.write(headers);
     }
 
-    /// The attempt went to the endpoint at `address`.
-    pub(super) fn went_to(&mut self, address: Option<&SocketAddr>) {
-        if let (Some(span), Some(address)) = (&mut self.attempt, address) {
+    /// The attempt goes to the endpoint at `address`.
+    pub(super) fn goes_to(&mut self, address: SocketAddr) {
+        if let Some(span) = &mut self.attempt {
             span.set("network.peer.address", address.ip().to_string());
             span.set("network.peer.port", i64::from(address.port()));
         }

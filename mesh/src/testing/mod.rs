@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) use authority::{Authority, DOMAIN, Folder, Signed};
 pub(crate) use echo::{Echo, call, listen, say};
-pub(crate) use network::{Host, Hosts};
+pub(crate) use network::{Host, Hosts, address, answer};
 
 pub(crate) const DEPLOYMENT: &str = "test";
 pub(crate) const AUDIENCE: &str = "plaza";

@@ -22,7 +22,7 @@ use crate::{
     },
     server::{Router, Stack},
     telemetry::Outsiders,
-    testing::{Echo, Keys, call, contracts, listen, say, sockets},
+    testing::{Echo, Host, Hosts, Keys, call, contracts, listen, say, sockets},
     token::Kind as TokenKind,
 };
 
@@ -140,6 +140,32 @@ async fn a_call_that_is_given_up_and_one_that_is_late_say_so() {
     for span in of_kind(&captured.spans(), Kind::Client) {
         assert_eq!(text(span, "rpc.response.status_code").as_deref(), Some("DEADLINE_EXCEEDED"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_given_up_says_where_it_went() {
+    let (telemetry, mut captured) = Telemetry::captured(1.0, Outsiders::Strip);
+    let silent = || Host::Up(Echo::unary(|_| std::future::pending()).router(Keys::new().stack()));
+    let hosts = Hosts::of([(); 3].map(|()| silent()));
+    let (keys, random) = (Keys::new(), Random::seeded(1));
+    let identity = PeerIdentity::new("sso", keys.mesh.signer(TokenKind::Peer), keys.clock, random.clone());
+    let (network, tracer) = (hosts.network(), telemetry.tracer("sso"));
+    let options = ChannelOptions { network, tracer, random, contracts: contracts(), ..ChannelOptions::default() };
+    let channel = Channel::connect("echo", "http://echo:80", identity, options);
+    let mut ends = async |method, time, wanted: &[&str]| {
+        let _ = tokio::time::timeout(time, say(&channel, method, "")).await;
+        let spans = captured.spans();
+        let attempts = of_kind(&spans, Kind::Client);
+        let codes: Vec<_> = attempts.iter().map(|span| text(span, "rpc.response.status_code")).collect();
+        assert_eq!(codes.iter().map(Option::as_deref).collect::<Option<Vec<_>>>().as_deref(), Some(wanted));
+        let mut went: Vec<_> = attempts.iter().map(|span| text(span, "network.peer.address")).collect();
+        went.sort();
+        went.dedup();
+        assert!(went.len() == wanted.len() && went.iter().all(Option::is_some), "{went:?}");
+    };
+    // The caller leaves; each endpoint of three is given up for the next, and the last at the deadline.
+    ends("Once", Duration::from_millis(10), &["CANCELLED"]).await;
+    ends("Public", Duration::from_secs(3), &["UNAVAILABLE", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ impl Connection {
 }
 
 /// One call on a connection: counted from here to the last byte of its answer, and judged by how it ends.
-pub(super) struct Ticket {
+pub(in crate::channel) struct Ticket {
     connection: Arc<Connection>,
     shared: Arc<Shared>,
     /// Given up after this instant, the callee is to blame; before it, the caller, and always if it gave too little time.
@@ -82,9 +82,14 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>, due: Option<Instant>) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>) -> Self {
         connection.in_flight.fetch_add(1, Relaxed);
-        Self { connection, shared, due, judged: false }
+        Self { connection, shared, due: None, judged: false }
+    }
+
+    /// Where the call goes.
+    pub(in crate::channel) fn address(&self) -> SocketAddr {
+        self.connection.address
     }
 
     fn judge(&mut self, code: Code) {
@@ -94,9 +99,19 @@ impl Ticket {
         }
     }
 
-    /// Sends the request, and hands the answer on.
-    pub(super) async fn send(mut self, request: http::Request<Body>) -> Result<http::Response<Body>, Loss> {
+    /// Sends the request, and hands the answer on. An answer that is not there when it is `due` is the endpoint's failure; without that,
+    /// one that is late is the caller's.
+    ///
+    /// # Errors
+    /// See [`crate::channel::error::normalise`].
+    pub(in crate::channel) async fn send(
+        mut self,
+        request: http::Request<Body>,
+        due: Option<Instant>,
+    ) -> Result<http::Response<Body>, Loss> {
         let callee = self.shared.callee;
+        self.due = due;
+        let request = self.shared.addressed(request)?;
         let Some(mut sender) = self.connection.sender() else {
             self.judged = true;
             let status = Failure::unreachable(format!("{callee}: the connection ended")).into();

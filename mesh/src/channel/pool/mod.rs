@@ -126,24 +126,17 @@ impl Pool {
         self.shared.target.as_ref().is_ok_and(|target| target.tls.is_some())
     }
 
-    /// Sends the request to an endpoint, to none of `tried` if there is another, and adds the one it went to. An answer that
-    /// is not there when it is `due` is the endpoint's failure; without that, one that is late is the caller's.
+    /// A place for a call at an endpoint, none of `tried` if there is another: waited for if need be, and how long is the business of the
+    /// call's deadline.
     ///
     /// # Errors
-    /// UNAVAILABLE if there is no connection and, unless the channel waits for one, none is being made for the first time; else
-    /// see [`super::error::normalise`].
-    pub(super) async fn send(
-        &self,
-        request: http::Request<Body>,
-        tried: &mut Vec<SocketAddr>,
-        due: Option<Instant>,
-    ) -> Result<http::Response<Body>, Loss> {
+    /// UNAVAILABLE if there is no connection and, unless the channel waits for one, none is being made for the first time.
+    pub(super) async fn pick(&self, tried: &[SocketAddr]) -> Result<Ticket, Loss> {
         let unsent = |status| Loss { status, progress: Progress::NotConnected };
-        let request = self.shared.addressed(request).map_err(unsent)?;
+        self.shared.target.as_ref().map_err(|error| unsent(Failure::unreachable(error).into()))?;
         self.upkeep.get_or_init(|| upkeep::start(&self.shared));
         let connection = self.shared.connection(tried).await.map_err(unsent)?;
-        tried.push(connection.address);
-        Ticket::new(connection, Arc::clone(&self.shared), due).send(request).await
+        Ok(Ticket::new(connection, Arc::clone(&self.shared)))
     }
 
     /// Whether there are two endpoints that are in order and not among `tried`.
@@ -200,7 +193,7 @@ impl Shared {
         Ok(request)
     }
 
-    /// A connection for one call, waited for if need be: how long is the business of the call's deadline.
+    /// A connection for one call.
     async fn connection(&self, tried: &[SocketAddr]) -> Result<Arc<Connection>, Status> {
         let found = |view: &View| view.pick(tried, || self.draws.next());
         let first = Arc::clone(&self.view.borrow());

@@ -1,6 +1,15 @@
 //! How endpoints are found and connected to, and what becomes of calls meanwhile.
 
+use std::io;
+
+use tokio::io::duplex;
+
 use super::*;
+use crate::{
+    channel::Network,
+    deadline::{self, Deadline},
+    testing::{address, answer},
+};
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_not_there_costs_no_call_and_no_time() {
@@ -29,6 +38,43 @@ async fn without_endpoints_calls_fail_at_once_or_wait_as_they_are_told() {
     sleep(millis(500)).await;
     hosts.set(0, up());
     assert_eq!(call.await.expect("no panic").expect("waited for"), "hello");
+}
+
+/// A second is what the connection takes.
+#[tokio::test(start_paused = true)]
+async fn what_a_call_has_waited_its_callee_does_not_have() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let telling = Echo::unary(move |_| {
+        count.fetch_add(1, SeqCst);
+        async { Ok(deadline::current().expect("a deadline").left().as_millis().to_string()) }
+    });
+    let router = telling.router(Keys::new().stack());
+    let slow = || {
+        let router = router.clone();
+        let dial = move |_| {
+            let router = router.clone();
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                let (near, far) = duplex(64 * 1024);
+                tokio::spawn(answer(far, router));
+                io::Result::Ok(near)
+            }
+        };
+        let network = Network::of(|_, _| std::future::ready(Ok(vec![address(0)])), dial);
+        let hosts = Hosts::default();
+        channel(ChannelOptions { network, connect_timeout: Duration::from_secs(3), ..options(&hosts) })
+    };
+    let left: u64 = say(&slow(), "Once", "").await.expect("answered").parse().expect("a number");
+    assert!((900..=1000).contains(&left), "of 2 s: {left}");
+    // And what nobody could answer in time is not sent.
+    let call = |micros| async move {
+        let channel = slow();
+        deadline::within(Deadline::after(Duration::from_micros(micros)), say(&channel, "Once", "")).await
+    };
+    call(1_010_000).await.expect("enough");
+    assert_eq!(call(1_000_500).await.expect_err("too little").code(), Code::DeadlineExceeded);
+    assert_eq!(asked.load(SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
