@@ -28,6 +28,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!(
 /// What a call has behind it.
 pub(super) struct Journey {
     /// Attempts that count.
+    pub(super) attempts: u32,
+    /// Those of them that left.
     pub(super) previous: u32,
     /// The endpoints it went to.
     pub(super) tried: Vec<SocketAddr>,
@@ -45,7 +47,7 @@ impl Journey {
     /// Of a call that may take the time that is `allowed` by its policy. A third of it is fair: the first attempt of a repeatable call
     /// has half.
     pub(super) fn new(record: Record, allowed: Duration) -> Self {
-        Self { previous: 0, tried: Vec::new(), due: None, fair: allowed / 3, why: Sent::First, record }
+        Self { attempts: 0, previous: 0, tried: Vec::new(), due: None, fair: allowed / 3, why: Sent::First, record }
     }
 
     /// An attempt begins: says who calls, how often before, and in which span.

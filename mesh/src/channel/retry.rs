@@ -53,10 +53,11 @@ pub(super) async fn call(
             Ok(response) => (Ok(response), Progress::Unknown),
         };
         let Some(verdict) = Verdict::of(&outcome) else { return outcome };
-        let safe = repeatable || matches!(progress, Progress::NotConnected | Progress::Refused);
-        let Some(pause) = channel.pause(verdict, safe, journey, &mut pauses, deadline) else { return outcome };
+        let again = matches!(verdict, Verdict::Retry(_)) && channel.may_repeat(repeatable, &progress);
+        let Some(pause) = channel.pause(verdict, again, journey, &mut pauses, deadline) else { return outcome };
         sleep(pause).await;
-        journey.previous += 1;
+        journey.attempts += 1;
+        journey.previous += u32::from(!matches!(progress, Progress::NotConnected));
         journey.why = Sent::Retry;
     }
 }
@@ -96,11 +97,21 @@ async fn attempt(
 }
 
 impl Inner {
+    /// Whether a call that failed so may be sent again, as far as its method and the retry budget are concerned.
+    fn may_repeat(&self, repeatable: bool, progress: &Progress) -> bool {
+        match progress {
+            // Nothing was asked of the callee, and it is no trouble of its (A6: what it did not see takes no token).
+            Progress::NotConnected => true,
+            Progress::Refused => self.throttle.failed(),
+            Progress::NeverLeft(_) | Progress::Unknown => repeatable && self.throttle.failed(),
+        }
+    }
+
     /// How long to wait before the next attempt; `None` if the outcome at hand stands.
     fn pause(
         &self,
         verdict: Verdict,
-        safe: bool,
+        again: bool,
         journey: &Journey,
         pauses: &mut Backoff,
         deadline: Deadline,
@@ -114,9 +125,7 @@ impl Inner {
                 self.throttle.failed();
                 return None;
             }
-            Verdict::Retry(_) if !safe || !self.throttle.failed() || journey.previous + 1 >= MAX_ATTEMPTS => {
-                return None;
-            }
+            Verdict::Retry(_) if !again || journey.attempts + 1 >= MAX_ATTEMPTS => return None,
             Verdict::Retry(Some(pushback)) => {
                 pauses.reset();
                 pushback
@@ -131,7 +140,7 @@ impl Inner {
     /// how a call survives an endpoint that neither answers nor breaks.
     fn patience(&self, journey: &Journey, deadline: Deadline) -> Option<Instant> {
         let left = deadline.left();
-        let another = journey.previous + 1 < MAX_ATTEMPTS && self.throttle.allows();
+        let another = journey.attempts + 1 < MAX_ATTEMPTS && self.throttle.allows();
         let halve = another && left >= WORTH_HALVING && self.transport.has_choice(&journey.tried);
         halve.then(|| Instant::now() + left / 2)
     }

@@ -196,6 +196,18 @@ async fn failures_take_a_token_and_successes_give_a_tenth_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_outage_however_long_some_five_hundred_successes_are_enough() {
+    for (fine, repeats) in [(500, 1), (600, 3)] {
+        let (channel, seen) = callee([vec![DOWN; 2000], vec![Fine; fine], vec![DOWN; 3]].concat());
+        // 167 calls have the first 500 failures, each of 1500 others one.
+        calls(&channel, 167 + 1500 + fine).await;
+        assert_eq!(attempts(&seen), 2000 + fine);
+        calls(&channel, 1).await;
+        assert_eq!(attempts(&seen), repeats, "after {fine}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_failures_give_nothing_and_a_no_takes_a_token_whatever_the_code() {
     let no = Pushback(Code::NotFound, &["-1"]);
     let (channel, seen) = callee([vec![no; 500], vec![Status(Code::NotFound); 100], vec![DOWN; 3]].concat());

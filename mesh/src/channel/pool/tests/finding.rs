@@ -6,8 +6,11 @@ use tokio::io::duplex;
 
 use super::*;
 use crate::{
+    admin::Admin,
     channel::Network,
     deadline::{self, Deadline},
+    metrics::ClientMetrics,
+    shutdown::Shutdown,
     testing::{address, answer},
 };
 
@@ -38,6 +41,32 @@ async fn without_endpoints_calls_fail_at_once_or_wait_as_they_are_told() {
     sleep(millis(500)).await;
     hosts.set(0, up());
     assert_eq!(call.await.expect("no panic").expect("waited for"), "hello");
+}
+
+/// Who was never asked has nothing to be spared, and is told of no attempt.
+#[tokio::test(start_paused = true)]
+async fn what_had_no_connection_takes_no_token_and_is_no_attempt_to_the_callee() {
+    let (admin, metrics) = (Admin::new(Shutdown::manual()), ClientMetrics::new());
+    admin.add_client("sso", metrics.clone());
+    let hosts = Hosts::of([Host::Down]);
+    let first = channel(ChannelOptions { metrics, ..options(&hosts) });
+    for method in ["Once", "Public"] {
+        assert_eq!(load(&first, method, 1, 300).await.len(), 300);
+    }
+    let page = admin.metrics().await;
+    assert!(page.contains("plaza_channel_retry_tokens{service=\"sso\",grpc_target=\"echo\"} 1000\n"), "{page}");
+    drop(first);
+
+    let telling = Echo::unary(|request| async move {
+        let previous = request.metadata().get("grpc-previous-rpc-attempts");
+        Ok(previous.map(|value| value.to_str().expect("a number").to_owned()).unwrap_or_default())
+    });
+    let (second, dialled) = (channel(options(&hosts)), hosts.dialled(0));
+    let call = tokio::spawn(async move { say(&second, "Once", "").await });
+    sleep(millis(10)).await;
+    assert_eq!(hosts.dialled(0), dialled + 1, "refused");
+    hosts.set(0, Host::Up(telling.router(Keys::new().stack())));
+    assert_eq!(call.await.expect("no panic").expect("answered later"), "");
 }
 
 /// A second is what the connection takes.
