@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 type Builder = config::ConfigBuilder<DefaultState>;
 
-/// A configuration that does not hold. The text names the key, and the file or variable it stands in where that is known.
+/// A configuration that does not hold. The text names the key, and the file or variable it stands in where that is known, and shows no value.
 #[derive(Debug, thiserror::Error)]
 #[error("configuration of {service}: {reason}")]
 pub struct ConfigError {
@@ -37,10 +37,27 @@ fn layered<T: DeserializeOwned>(
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
     for (name, value) in variables {
-        builder = variable(builder, service, &name, &value).map_err(|e| refuse(format!("{name}: {e}")))?;
+        builder = variable(builder, service, &name, &value).map_err(|e| refuse(format!("{name}: {}", reason(&e))))?;
     }
-    let built = builder.build().map_err(|error| refuse(error.to_string()))?;
-    built.try_deserialize().map_err(|error| refuse(error.to_string()))
+    let built = builder.build().map_err(|error| refuse(reason(&error)))?;
+    built.try_deserialize().map_err(|error| refuse(reason(&error)))
+}
+
+/// What is wrong with a configuration, and where, without the value that is wrong: it may be a secret. TOML's errors show the whole line,
+/// serde's the value that they did not expect. Of a few words to choose from, the one that was chosen is told.
+pub fn reason(error: &config::ConfigError) -> String {
+    let text = error.to_string();
+    if matches!(error, config::ConfigError::FileParse { .. }) {
+        // `7 | key = value`, between lines that say where and why.
+        let shown = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+        return text.lines().filter(|line| !shown(line)).map(str::trim).collect::<Vec<_>>().join(", ");
+    }
+    match (text.find(['"', '`']), text.rfind(", expected ")) {
+        (Some(value), Some(expected)) if value < expected && text.starts_with("invalid ") => {
+            format!("{}{}", text[..value].trim_end(), &text[expected..])
+        }
+        _ => text,
+    }
 }
 
 /// The variables of this service, sorted, so that an error does not depend on the order of the environment.
@@ -198,6 +215,33 @@ mod tests {
         assert_eq!(settings.limits.countries, ["VN", "DE"]);
         let key = settings.key.expect("a key");
         assert_eq!((key.expose(), format!("{key:?} {key}")), ("007", "••• •••".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_hold_is_not_shown() {
+        let cases = [
+            // A quote that is missing, a key that is there twice, a value without quotes.
+            with(Some("listen = \"x\"\nkey = \"hunter2"), &[]).map_err(|error| (error, "line 2, column")),
+            with(Some("key = \"hunter2\"\nkey = \"hunter2\""), &[]).map_err(|error| (error, "line 2, column")),
+            with(Some("key = hunter2"), &[]).map_err(|error| (error, "line 1, column")),
+            with(None, &[("PLAZA_SMS__LIMITS__COUNTRIES", "[\"hunter2\"")]).map_err(|error| (error, "COUNTRIES")),
+            // One where there should be several, and the other way round.
+            with(None, &[("PLAZA_SMS__LIMITS__COUNTRIES", "a, expected hunter2")])
+                .map_err(|error| (error, "invalid type: string, expected a sequence")),
+            with(None, &[("PLAZA_SMS__LIMITS__COUNTRIES", "hunter2 \" hunter2")])
+                .map_err(|error| (error, "expected a sequence for key `limits.countries`")),
+            with(None, &[("PLAZA_SMS__LIMITS", "hunter2")]).map_err(|error| (error, "limits")),
+            with(None, &[("PLAZA_SMS__LIMITS__SENDS", "hunter2")])
+                .map_err(|error| (error, "expected an integer for key `limits.sends`")),
+            with(None, &[("PLAZA_SMS__LIMITS__STRICT", "hunter2")]).map_err(|error| (error, "limits.strict")),
+            with(Some("[limits]\ncountries = 4711"), &[]).map_err(|error| (error, "limits.countries")),
+        ];
+        for case in cases {
+            let (error, name) = case.expect_err("refused");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(name), "{name}: {text}");
+            assert!(!text.contains("hunter2") && !text.contains("4711"), "{text}");
+        }
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Layers {
     }
 
     fn refusal(&self, error: config::ConfigError) -> ConfigError {
-        ConfigError(format!("{}: {error}", self.part))
+        ConfigError(format!("{}: {}", self.part, mesh::config::reason(&error)))
     }
 }
 
@@ -266,6 +266,12 @@ mod tests {
         assert_eq!((config.social.tokens.issuer.as_str(), config.blog.tokens.issuer.as_str()), ("here", "here"));
         let refused = with("[blog.tokens]\nissuer = \"there\"").expect_err("differs");
         assert!(refused.contains("blog.tokens.issuer"), "{refused}");
+    }
+
+    #[test]
+    fn a_value_that_does_not_hold_is_not_shown() {
+        let refused = with("[sso.passwords]\ncost = \"hunter2\"").expect_err("no number");
+        assert!(refused.contains("passwords.cost") && !refused.contains("hunter2"), "{refused}");
     }
 
     #[test]
