@@ -2,6 +2,7 @@
 
 mod line;
 mod mask;
+mod seldom;
 
 use std::io::IsTerminal as _;
 
@@ -13,6 +14,7 @@ use tracing_subscriber::{
 use crate::trace;
 use line::{Closing, Line};
 pub use mask::{Masked, mask_email, mask_phone};
+pub(crate) use seldom::Seldom;
 
 /// How to log.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,36 +1,30 @@
 //! Access: who is calling, and whether the method's policy lets them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use proto::MethodPolicy;
-use tokio::time::Instant;
 
 use crate::{
     access::{Caller, ClientAddress, Known},
     failure::Failure,
+    log::Seldom,
     policy::Access,
     token::{Claims, Kind, TokenError, Verifier},
     wire,
 };
 
-/// How long nothing is said of certificates after a line was: whoever knocks could fill the log.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// Stands before the routes of one service.
 pub(super) struct Gate {
     service: &'static str,
     verifier: Arc<Verifier>,
-    /// When the log was last told of a certificate that is missing, or another's.
-    told: Mutex<Option<Instant>>,
+    /// The lines about certificates that are missing, or another's.
+    refusals: Seldom,
 }
 
 impl Gate {
     pub(super) fn new(service: &'static str, verifier: Arc<Verifier>) -> Self {
-        Self { service, verifier, told: Mutex::new(None) }
+        Self { service, verifier, refusals: Seldom::default() }
     }
 
     /// The caller, if the policy lets it in.
@@ -102,12 +96,9 @@ impl Gate {
             Some(Known::Nobody) => "no certificate",
             None => return,
         };
-        // Others have something to say at the same time.
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.is_none_or(|told| told.elapsed() >= PAUSE) {
-            *told = Some(Instant::now());
+        if let Some(left_out) = self.refusals.may() {
             let from = from.map(|ClientAddress(address)| tracing::field::display(address));
-            tracing::warn!(method, presented, from, "a caller was refused");
+            tracing::warn!(method, presented, from, left_out, "a caller was refused");
         }
     }
 

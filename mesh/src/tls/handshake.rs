@@ -11,7 +11,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::{Tls, trust::PRESENTED};
-use crate::{access::Known, failure::chain, farewell::hear_out};
+use crate::{access::Known, failure::chain, farewell::hear_out, log::Seldom};
 
 /// How long a peer that connected may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Tls {
         let stream = match timeout(HANDSHAKE, shown(acceptor.accept(stream).into_fallible())).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(refused)) => {
-                refused.log_caller(&Shown(from));
+                refused.log_caller(&Shown(from), &self.0.refusals);
                 // It has sent its first call by now, and is to read the alert that says why.
                 hear_out(refused.stream).await;
                 return None;
@@ -77,12 +77,16 @@ impl Tls {
 }
 
 impl<S> Refused<S> {
-    fn log_caller(&self, from: &Shown) {
+    fn log_caller(&self, from: &Shown, lines: &Seldom) {
         let error = why(&self.error);
         match &self.presented {
-            Some(presented) => tracing::warn!(%from, presented, error, "a caller was refused"),
-            // Whatever knocks on an open port: no reason to wake anybody.
-            None => tracing::info!(%from, error, "a handshake failed"),
+            Some(presented) => {
+                if let Some(left_out) = lines.may() {
+                    tracing::warn!(%from, presented, error, left_out, "a caller was refused");
+                }
+            }
+            // Whatever knocks on an open port.
+            None => tracing::debug!(%from, error, "a handshake failed"),
         }
     }
 }

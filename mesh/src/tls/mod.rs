@@ -24,7 +24,7 @@ pub(crate) use handshake::is_refusal;
 pub use material::TlsError;
 pub(crate) use material::outward;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, log::Seldom};
 use config::Files;
 use material::Material;
 use reload::Seen;
@@ -39,6 +39,8 @@ struct Inner {
     clock: Clock,
     current: RwLock<Arc<Material>>,
     seen: Mutex<Seen>,
+    /// The lines about callers whose certificate does not hold.
+    refusals: Seldom,
 }
 
 impl Tls {
@@ -52,8 +54,8 @@ impl Tls {
         // Before the files, so that what changes meanwhile is read again.
         let seen = Seen::of(&files);
         let material = Material::read(service, &files, clock)?;
-        let (current, seen) = (RwLock::new(Arc::new(material)), Mutex::new(seen));
-        Ok(Some(Self(Arc::new(Inner { service, files, clock: clock.clone(), current, seen }))))
+        let (current, seen, clock) = (RwLock::new(Arc::new(material)), Mutex::new(seen), clock.clone());
+        Ok(Some(Self(Arc::new(Inner { service, files, clock, current, seen, refusals: Seldom::default() }))))
     }
 
     fn material(&self) -> Arc<Material> {

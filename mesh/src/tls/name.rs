@@ -3,6 +3,11 @@
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
+use crate::failure::cut;
+
+/// The most bytes of a certificate's names that a line of the log has.
+const CLAIMED: usize = 160;
+
 /// Why a certificate names no service of this trust domain.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Misnamed {
@@ -49,11 +54,11 @@ pub(super) fn id(domain: &str, service: &str) -> String {
     format!("spiffe://{domain}/{service}")
 }
 
-/// What a certificate says it is, believed or not: for logs.
+/// What a certificate says it is, believed or not: for logs, and cut, since it may say a lot.
 pub(super) fn claimed(certificate: &CertificateDer<'_>) -> String {
     match uris(certificate) {
         Ok(uris) if uris.is_empty() => "a certificate without a URI".to_owned(),
-        Ok(uris) => uris.join(", "),
+        Ok(uris) => cut(uris.join(", "), CLAIMED),
         Err(error) => error.to_string(),
     }
 }

@@ -48,7 +48,7 @@ async fn without_a_certificate_one_is_nobody_whatever_token_one_has() {
 #[tokio::test]
 async fn a_certificate_that_does_not_hold_is_refused_in_the_handshake_and_the_log_says_who_and_why() {
     let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
-    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    let folder = Folder::new(&root.service("echo"), &[&root]);
     let (sso, blog) = (spiffe("sso"), spiffe("blog"));
     let now = 1_800_000_000;
     let bad = [
@@ -63,17 +63,42 @@ async fn a_certificate_that_does_not_hold_is_refused_in_the_handshake_and_the_lo
         (root.sign(&["spiffe://test.plaza/"]), "not of the form", "spiffe://test.plaza/"),
     ];
     for (signed, why, who) in bad {
+        // One has a line in 10 s.
+        let running = Running::start(folder.load("echo", &keys), &keys).await;
         let (log, _guard) = Log::begin();
         let channel = running.connect(&keys, &unchecked(&signed, &[&root], &keys));
         // Even where anybody may call: who shows a certificate must have one that holds.
         let refused = say(&channel, "Once", "hello").await.expect_err(why);
         assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
         let lines = log.refusals();
-        // The caller before this one may have come once more.
         let parts = ["a caller was refused", why, who, "127.0.0.1:"];
         let said = |line: &String| parts.iter().all(|part| line.contains(part));
         assert!(lines.iter().any(said), "{why} and {who}: {refused:?} {lines:?}");
+        running.stop().await;
     }
+}
+
+/// Whatever anybody at the port makes the log say is little.
+#[tokio::test]
+async fn whoever_knocks_does_not_fill_the_log() {
+    let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
+    let running = Running::start(Folder::new(&root.service("echo"), &[&root]).load("echo", &keys), &keys).await;
+    let (log, _guard) = Log::begin();
+    for _ in 0..5 {
+        let mut plain = TcpStream::connect(running.address).await.expect("accepted");
+        plain.write_all(b"hello, is anybody there?\r\n").await.expect("sent");
+        timeout(Duration::from_secs(2), plain.read_to_end(&mut Vec::new())).await.expect("refused").ok();
+    }
+    assert!(!log.text().contains("handshake"), "{}", log.text());
+    let names: Vec<_> = (0..500).map(|n| spiffe(&format!("a-service-of-nobody-{n}"))).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let tls = unchecked(&foreign.sign(&names), &[&root], &keys);
+    for _ in 0..3 {
+        say(&running.connect(&keys, &tls), "Once", "hello").await.expect_err("foreign");
+    }
+    let lines: Vec<_> = log.refusals().into_iter().filter(|line| line.contains("a caller was refused")).collect();
+    let [line] = lines.as_slice() else { panic!("{} lines", lines.len()) };
+    assert!(line.contains("a-service-of-nobody-0") && line.len() < 600, "{line}");
     running.stop().await;
 }
 
