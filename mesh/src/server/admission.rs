@@ -5,6 +5,9 @@
 //! comes is work for nobody; so a call that takes more than half of what its method allows halves the number, once for all that were
 //! taken on before it showed, and as long as calls are done in time it grows again. Time counts from the request's last byte to the answer's first: how long
 //! a caller takes to send the one or to read the other says nothing of this side.
+//!
+//! Probes are always answered. The streams of health and reflection, which anybody may open and keep for minutes, take no call's place, but
+//! are counted by themselves.
 
 use std::{
     cell::Cell,
@@ -40,7 +43,9 @@ pub(super) struct Admission {
     most: u32,
     share: u32,
     limit: AtomicU32,
-    taken: AtomicU32,
+    calls: AtomicU32,
+    /// Those of health and reflection, apart from the calls: `most` of them, however few calls there may be.
+    streams: AtomicU32,
     refused: AtomicU32,
     pace: Mutex<Pace>,
 }
@@ -51,11 +56,12 @@ struct Pace {
     grown: Instant,
 }
 
-/// A call that was taken on, until it is dropped. Probes and reflection need no place.
+/// A call that was taken on, until it is dropped. A probe needs no place.
 pub(super) struct Admitted(Option<Taken>);
 
 struct Taken {
     admission: Arc<Admission>,
+    built_in: bool,
     /// How long it may take without being a sign of overload; a stream may take any time.
     patience: Option<Duration>,
     /// Since when it could be answered.
@@ -66,13 +72,14 @@ impl Admission {
     /// Takes on `most` calls at a time, or fewer, and no more than `share` on one connection.
     pub(super) fn new(most: u32, share: u32) -> Self {
         let now = Instant::now();
-        let (taken, refused) = (AtomicU32::new(0), AtomicU32::new(0));
+        let count = || AtomicU32::new(0);
         Self {
             most,
             share,
             limit: AtomicU32::new(most),
-            taken,
-            refused,
+            calls: count(),
+            streams: count(),
+            refused: count(),
             pace: Mutex::new(Pace { cut: now, grown: now }),
         }
     }
@@ -82,20 +89,27 @@ impl Admission {
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED`, with RetryInfo and the same as `grpc-retry-pushback-ms`.
     pub(super) fn admit(self: &Arc<Self>, policy: &MethodPolicy, others: u32) -> Result<Admitted, Status> {
+        let built_in = policy.path.starts_with("/grpc.");
+        let streams = policy.client_streaming || policy.server_streaming;
         // Who is overloaded is alive, and says so.
-        if policy.path.starts_with("/grpc.") {
+        if built_in && !streams {
             return Ok(Admitted(None));
         }
         if others >= self.share {
             return Err(self.refuse());
         }
-        if self.taken.fetch_add(1, Relaxed) >= self.limit.load(Relaxed) {
-            self.taken.fetch_sub(1, Relaxed);
+        let limit = if built_in { self.most } else { self.limit.load(Relaxed) };
+        if self.taken(built_in).fetch_add(1, Relaxed) >= limit {
+            self.taken(built_in).fetch_sub(1, Relaxed);
             return Err(self.refuse());
         }
-        let streams = policy.client_streaming || policy.server_streaming;
         let patience = (!streams).then_some(policy.deadline / 2);
-        Ok(Admitted(Some(Taken { admission: Arc::clone(self), patience, read: Cell::new(None) })))
+        Ok(Admitted(Some(Taken { admission: Arc::clone(self), built_in, patience, read: Cell::new(None) })))
+    }
+
+    /// How many there are: streams of health and reflection have a count of their own.
+    fn taken(&self, built_in: bool) -> &AtomicU32 {
+        if built_in { &self.streams } else { &self.calls }
     }
 
     fn refuse(&self) -> Status {
@@ -156,7 +170,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.admission.taken.fetch_sub(1, Relaxed);
+        self.admission.taken(self.built_in).fetch_sub(1, Relaxed);
         self.over();
     }
 }

@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 
-use super::{activity::Active, admission::Admitted, guard, record::Record};
+use super::{activity::Active, admission::Admitted, guard, limit::Answering, record::Record};
 use crate::{
     deadline::{self, Deadline},
     failure::Failure,
@@ -33,7 +33,7 @@ pub(super) struct Answer {
     _held: Held,
 }
 
-pub(super) type Held = (Admitted, Option<Active>);
+pub(super) type Held = (Admitted, Option<Active>, Option<Answering>);
 
 /// What ends a stream before its deadline.
 #[derive(Clone)]

@@ -1,7 +1,9 @@
 //! Request messages have a longest length. tonic answers OUT_OF_RANGE at its own limit; this looks at the five bytes before
-//! each message (gRPC over HTTP/2, Length-Prefixed-Message) and answers RESOURCE_EXHAUSTED before any of it is buffered.
+//! each message (gRPC over HTTP/2, Length-Prefixed-Message) and answers RESOURCE_EXHAUSTED before any of it is buffered. And nothing is read
+//! of a request whose answer is over: reflection reads in a task of its own, which would last, with its stream, as long as the peer likes.
 
 use std::{
+    future::Future as _,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use proto::mesh::v1::ErrorReason;
+use tokio::sync::oneshot;
 use tonic::{Code, Status, body::Body};
 
 use super::admission;
@@ -16,9 +19,14 @@ use crate::failure::Failure;
 
 const PREFIX: usize = 5;
 
-/// A request body that fails at the first message longer than `max` bytes.
+/// Held as long as a call is answered.
+pub(super) type Answering = oneshot::Sender<()>;
+
+/// A request body that fails at the first message longer than `max` bytes, and ends with the answer.
 pub(super) struct Limited {
     inner: Body,
+    /// Of a request with many messages: ready when its [`Answering`] is dropped.
+    over: Option<oneshot::Receiver<()>>,
     max: u32,
     prefix: [u8; PREFIX],
     /// How much of the prefix was seen.
@@ -28,8 +36,8 @@ pub(super) struct Limited {
 }
 
 impl Limited {
-    pub(super) fn new(inner: Body, max: u32) -> Self {
-        Self { inner, max, prefix: [0; PREFIX], seen: 0, rest: 0 }
+    pub(super) fn new(inner: Body, over: Option<oneshot::Receiver<()>>, max: u32) -> Self {
+        Self { inner, over, max, prefix: [0; PREFIX], seen: 0, rest: 0 }
     }
 
     fn check(&mut self, mut data: &[u8]) -> Result<(), Status> {
@@ -70,6 +78,9 @@ impl http_body::Body for Limited {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.over.as_mut().is_some_and(|over| Pin::new(over).poll(cx).is_ready()) {
+            (self.inner, self.over) = (Body::empty(), None);
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) {
             admission::read();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use proto::MethodPolicy;
-use tokio::time::timeout_at;
+use tokio::{sync::oneshot, time::timeout_at};
 use tonic::{Code, Status, body::Body};
 use tower::Service;
 
@@ -170,6 +170,8 @@ impl Router {
         // Only a call that may outlast its connection has to look out for that.
         let ending =
             active.as_ref().filter(|_| time > self.0.limits.grace.min(self.0.limits.drain)).map(Active::ending);
+        let (answering, over) = policy.client_streaming.then(oneshot::channel).unzip();
+        let request = request.map(|body| Body::new(Limited::new(body, over, self.0.limits.message_bytes)));
         let place = record.traced().map(|traced| traced.current().clone());
         let answer = trace::within(place, self.0.answer(policy, route, deadline, ending.clone(), request));
         let (answered, admitted) = admitted.answering(answer).await;
@@ -184,7 +186,8 @@ impl Router {
             return http::Response::from_parts(head, body);
         }
         let ends = policy.server_streaming.then(|| Ends { stopping: self.0.stopping.clone(), ending });
-        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, ends, (admitted, active))))
+        let held = (admitted, active, answering);
+        http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, ends, held)))
     }
 }
 
@@ -234,11 +237,10 @@ impl Inner {
         &self,
         policy: &'static MethodPolicy,
         mut route: Route,
-        request: http::Request<Body>,
+        mut request: http::Request<Body>,
     ) -> Result<http::Response<Body>, Status> {
         let (known, from) = (request.extensions().get(), request.extensions().get().copied());
         let caller = self.gate.caller(policy, request.headers(), known, from).await?;
-        let mut request = request.map(|body| Body::new(Limited::new(body, self.limits.message_bytes)));
         request.extensions_mut().insert(caller);
         if let Some(ClientAddress(peer)) = from {
             let client = self.proxies.client(peer, request.headers());

@@ -1,8 +1,11 @@
 //! Peers that do not do their part, over HTTP/2 by hand, on paused time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -23,8 +26,13 @@ async fn peer(router: &Router, window: u32) -> (SendRequest<Bytes>, JoinHandle<(
 }
 
 fn request(method: &str, body: &'static [u8]) -> http::Request<Bytes> {
-    let request = http::Request::post(format!("http://echo/test.v1.EchoService/{method}"));
-    request.header("content-type", "application/grpc").body(Bytes::from_static(body)).expect("a request")
+    of(&format!("test.v1.EchoService/{method}"), body)
+}
+
+/// A request of any service.
+fn of(method: &str, body: &'static [u8]) -> http::Request<Bytes> {
+    let request = http::Request::post(format!("http://echo/{method}")).header("content-type", "application/grpc");
+    request.body(Bytes::from_static(body)).expect("a request")
 }
 
 /// The head of the answer, whose body comes if the window lets it.
@@ -70,6 +78,56 @@ async fn one_connection_does_not_have_all_places() {
     let refused = greedy.collect::<JoinSet<_>>().join_all().await;
     assert_eq!(refused.iter().filter(|status| status.as_deref() == Some("8")).count(), 4, "{refused:?}");
     assert_eq!(send(&sender, request("Once", &[0; 5])).await.headers().get("grpc-status"), None, "they are free again");
+}
+
+/// Anybody may watch; that is no way to fill the memory, nor to keep others from calling.
+#[tokio::test(start_paused = true)]
+async fn streams_of_health_have_so_many_places_and_no_call_s() {
+    let limits = Limits { calls: 64, streams: 16, ..Limits::default() };
+    let router = echoing().router(Stack { limits, ..Keys::new().stack() });
+    let watch = async |sender: SendRequest<Bytes>| send(&sender, of("grpc.health.v1.Health/Watch", &[0; 5])).await;
+    let is_refused = |answer: &http::Response<_>| answer.headers().get("grpc-status").is_some_and(|code| code == "8");
+    let (mut peers, mut watched) = (Vec::new(), Vec::new());
+    for places in [16, 16, 16, 16, 0] {
+        peers.push(peer(&router, 65_535).await);
+        let (sender, _) = &peers[peers.len() - 1];
+        let before = watched.len();
+        for _ in 0..20 {
+            let answer = watch(sender.clone()).await;
+            if !is_refused(&answer) {
+                watched.push(answer);
+            }
+        }
+        assert_eq!(watched.len() - before, places);
+    }
+    // A probe is answered even where there are as many streams as one connection may have.
+    assert!(!is_refused(&send(&peers[0].0, of("grpc.health.v1.Health/Check", &[0; 5])).await));
+    assert!(is_refused(&send(&peers[0].0, request("Once", &[0; 5])).await));
+    assert!(!is_refused(&send(&peers[4].0, request("Once", &[0; 5])).await));
+    drop(watched);
+    sleep(Duration::from_millis(1)).await;
+    assert!(!is_refused(&watch(peers[4].0.clone()).await), "they are free again");
+}
+
+/// Reflection reads what it is asked in a task of its own: it, and the stream, end with the answer, whether the peer is done or not.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_ends_its_questions_holds_nothing() {
+    let router = echoing().router(Keys::new().stack());
+    let (sender, served) = peer(&router, 65_535).await;
+    let ask = async || {
+        let (head, _) = of("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", b"").into_parts();
+        let mut sender = sender.clone().ready().await.expect("open");
+        let (answer, asking) = sender.send_request(http::Request::from_parts(head, ()), false).expect("sent");
+        (answer.await.expect("answered"), asking)
+    };
+    let (_answer, mut asking) = ask().await;
+    let mut let_go = async |within| timeout(within, poll_fn(|cx| asking.poll_reset(cx))).await;
+    let_go(Duration::from_secs(59)).await.expect_err("it has its minute");
+    let_go(Duration::from_secs(2)).await.expect("let go").expect("reset");
+    // Nor does it hold up the end of the server.
+    let (_answer, _asking) = ask().await;
+    router.stopping().begin();
+    timeout(Duration::from_secs(1), served).await.expect("at once").expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]
