@@ -44,13 +44,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         took.add(kind, begun);
     }
     took.print("reset", &mut aims);
-    let mut verifications = Vec::new();
+    let (mut verifications, mut rivals) = (Vec::new(), Vec::new());
     for (kind, person) in turns(&there) {
-        let rival = Person { username: format!("rival.{}", person.username), ..person.clone() };
+        let (username, password) = (format!("rival.{}", person.username), "the rival's own".to_owned());
+        let rival = Person { username, password, ..person.clone() };
         let begun = Instant::now();
         let answer = plaza.auth().sign_up(people::sign_up(&rival)).await;
         took.add(kind, begun);
         verifications.push((kind, answer?.into_inner().verification.unwrap_or_default().verification_id));
+        rivals.push((kind, rival));
     }
     took.print("sign-up", &mut aims);
     for (kind, verification_id) in verifications {
@@ -59,6 +61,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         took.add(kind, begun);
     }
     took.print("send code", &mut aims);
+    for (kind, rival) in &rivals {
+        let begun = Instant::now();
+        plaza.auth().sign_in(people::sign_in(rival)).await?;
+        took.add(*kind, begun);
+    }
+    took.print("rival", &mut aims);
     plaza.stop().await;
     Ok(aims.conclude()?)
 }

@@ -128,8 +128,8 @@ impl Audit {
     ///
     /// # Errors
     /// Of the database.
-    pub(crate) fn record_all(&self, c: &mut Conn, event: Event, count: usize) -> Result<(), Error> {
-        Ok(store::audit::insert(c, &self.recorded(event, i64::try_from(count).unwrap_or(i64::MAX)))?)
+    pub(crate) fn record_all(&self, c: &mut Conn, event: Event, count: i64) -> Result<(), Error> {
+        Ok(store::audit::insert(c, &self.recorded(event, count))?)
     }
 
     /// Counts an event that commits nothing, such as a refusal.

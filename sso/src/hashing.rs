@@ -51,6 +51,7 @@ struct Shared {
     random: Random,
     /// What a password that nobody has is compared with, so that an unknown user costs what a known one does.
     dummy: String,
+    /// Hashes that are asked for and not made.
     waiting: AtomicUsize,
     /// The time one hash takes, in microseconds: a running mean.
     micros: AtomicU64,
@@ -64,12 +65,23 @@ struct Job {
 
 enum Work {
     Hash(String),
-    Check { given: String, stored: Option<String> },
+    Check { given: String, stored: Vec<Option<String>> },
+}
+
+impl Work {
+    /// The hashes it takes, at most.
+    fn hashes(&self) -> usize {
+        match self {
+            Self::Hash(_) => 1,
+            Self::Check { stored, .. } => stored.len(),
+        }
+    }
 }
 
 enum Answer {
     Hash(String),
-    Check(bool),
+    /// Which of the stored ones it was.
+    Check(Option<usize>),
 }
 
 impl Hasher {
@@ -111,7 +123,20 @@ impl Hasher {
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED` if it could not be done in time.
     pub(crate) async fn check(&self, password: &Password, stored: Option<String>) -> Result<bool, Failure> {
-        match self.submit(Work::Check { given: password.peppered(&self.shared.pepper), stored }).await? {
+        Ok(self.first_right(password, [stored]).await?.is_some())
+    }
+
+    /// Which of these `password` was made of, the first that is right: one hash for each until then. One that is not stored is never right, and takes as long.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED `OVERLOADED` if all of them could not be compared in time.
+    pub(crate) async fn first_right<const N: usize>(
+        &self,
+        password: &Password,
+        stored: [Option<String>; N],
+    ) -> Result<Option<usize>, Failure> {
+        let (given, stored) = (password.peppered(&self.shared.pepper), stored.into());
+        match self.submit(Work::Check { given, stored }).await? {
             Answer::Check(right) => Ok(right),
             Answer::Hash(_) => Err(Failure::internal(Broken)),
         }
@@ -122,57 +147,75 @@ impl Hasher {
         cost_of(stored) != Some(self.shared.cost)
     }
 
-    /// That a password which came now could be hashed before its caller's deadline. Whoever asks before they write anything has what is refused cost nothing.
+    /// That so many hashes which were asked for now could be made before the caller's deadline. Whoever asks before they write anything has what is refused cost
+    /// nothing.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED`.
-    pub(crate) fn admit(&self) -> Result<(), Failure> {
-        let needed = self.shared.time_to_finish();
+    pub(crate) fn admit(&self, hashes: usize) -> Result<(), Failure> {
+        let needed = self.shared.time_to_finish(hashes);
         let late = self.jobs.is_some() && deadline::current().is_some_and(|deadline| deadline.left() < needed);
         if late { Err(Failure::overloaded(needed)) } else { Ok(()) }
     }
 
     async fn submit(&self, work: Work) -> Result<Answer, Failure> {
         let Some(jobs) = &self.jobs else { return self.shared.run(work) };
-        self.admit()?;
+        let hashes = work.hashes();
+        self.admit(hashes)?;
         let (reply, answer) = oneshot::channel();
-        self.shared.waiting.fetch_add(1, Relaxed);
+        self.shared.waiting.fetch_add(hashes, Relaxed);
         let job = Job { work, deadline: deadline::current(), reply };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = jobs.try_send(job) {
-            self.shared.waiting.fetch_sub(1, Relaxed);
-            return Err(Failure::overloaded(self.shared.time_to_finish()));
+            self.shared.waiting.fetch_sub(hashes, Relaxed);
+            return Err(Failure::overloaded(self.shared.time_to_finish(hashes)));
         }
         answer.await.unwrap_or_else(|_| Err(Failure::internal(Broken)))
     }
 }
 
 impl Shared {
-    /// How long a password that comes now would wait and take.
-    fn time_to_finish(&self) -> Duration {
-        let rounds = self.waiting.load(Relaxed) / self.threads + 1;
-        Duration::from_micros(self.micros.load(Relaxed)) * u32::try_from(rounds).unwrap_or(u32::MAX)
+    /// How long hashes that are asked for now would wait and take, one after the other.
+    fn time_to_finish(&self, hashes: usize) -> Duration {
+        self.time_of(self.waiting.load(Relaxed) / self.threads + hashes)
+    }
+
+    fn time_of(&self, hashes: usize) -> Duration {
+        Duration::from_micros(self.micros.load(Relaxed)) * u32::try_from(hashes).unwrap_or(u32::MAX)
     }
 
     fn run(&self, work: Work) -> Result<Answer, Failure> {
-        tracing::trace!("a password is hashed");
         match work {
-            Work::Hash(given) => bcrypt::hash_with_salt(given, self.cost, self.random.bytes())
-                .map(|parts| Answer::Hash(parts.format_for_version(Version::TwoB)))
-                .map_err(Failure::internal),
+            Work::Hash(given) => {
+                tracing::trace!("a password is hashed");
+                bcrypt::hash_with_salt(given, self.cost, self.random.bytes())
+                    .map(|parts| Answer::Hash(parts.format_for_version(Version::TwoB)))
+                    .map_err(Failure::internal)
+            }
             Work::Check { given, stored } => {
-                let against = stored.as_deref().unwrap_or(&self.dummy);
-                let right = bcrypt::verify(&given, against).map_err(Failure::internal)?;
-                // A hash from when the cost was lower is quicker, which would tell who has an account. 2^old + 2^old + 2^(old + 1) + … = 2^cost.
-                for cost in cost_of(against).unwrap_or(self.cost)..self.cost {
-                    bcrypt::hash_with_salt(&given, cost, [0; 16]).map_err(Failure::internal)?;
+                for (at, stored) in stored.iter().enumerate() {
+                    if self.is_right(&given, stored.as_deref())? {
+                        return Ok(Answer::Check(Some(at)));
+                    }
                 }
-                Ok(Answer::Check(right && stored.is_some()))
+                Ok(Answer::Check(None))
             }
         }
     }
 
+    fn is_right(&self, given: &str, stored: Option<&str>) -> Result<bool, Failure> {
+        tracing::trace!("a password is hashed");
+        let against = stored.unwrap_or(&self.dummy);
+        let right = bcrypt::verify(given, against).map_err(Failure::internal)?;
+        // A hash from when the cost was lower is quicker, which would tell who has an account. 2^old + 2^old + 2^(old + 1) + … = 2^cost.
+        for cost in cost_of(against).unwrap_or(self.cost)..self.cost {
+            bcrypt::hash_with_salt(given, cost, [0; 16]).map_err(Failure::internal)?;
+        }
+        Ok(right && stored.is_some())
+    }
+
     fn serve(&self, job: Job) {
-        let worth = Duration::from_micros(self.micros.load(Relaxed));
+        let hashes = job.work.hashes();
+        let worth = self.time_of(hashes);
         if job.reply.is_closed() {
             return;
         }
@@ -182,7 +225,9 @@ impl Shared {
         }
         let begun = Instant::now();
         let answer = self.run(job.work);
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let made = if let Ok(Answer::Check(Some(at))) = answer { at + 1 } else { hashes };
+        let each = begun.elapsed() / u32::try_from(made).unwrap_or(u32::MAX);
+        let took = u64::try_from(each.as_micros()).unwrap_or(u64::MAX);
         self.micros.store((self.micros.load(Relaxed) * 7 + took) / 8, Relaxed);
         let _ = job.reply.send(answer);
     }
@@ -202,8 +247,9 @@ fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>>
             #[cfg(target_os = "linux")]
             priority::give_way(number);
             while let Some(job) = next(&waiting) {
+                let hashes = job.work.hashes();
                 shared.serve(job);
-                shared.waiting.fetch_sub(1, Relaxed);
+                shared.waiting.fetch_sub(hashes, Relaxed);
             }
         })?;
     }
@@ -220,72 +266,4 @@ fn next(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
 struct Broken;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use mesh::{clock::Random, deadline};
-    use tonic::Code;
-
-    use super::{Config, Hasher};
-    use crate::password::Password;
-
-    fn hasher(cost: u32, threads: usize, queue: usize) -> Hasher {
-        Hasher::start(&Config { cost, threads, queue }, [3; 32], Random::seeded(1), false).unwrap()
-    }
-
-    fn password(text: &str) -> Password {
-        Password::new(text, None).unwrap()
-    }
-
-    #[tokio::test]
-    async fn checks_what_it_hashed() {
-        let hasher = hasher(4, 2, 8);
-        let stored = hasher.hash(&password("correct horse")).await.unwrap();
-        assert!(stored.starts_with("$2b$04$"));
-        assert!(hasher.check(&password("correct horse"), Some(stored.clone())).await.unwrap());
-        assert!(!hasher.check(&password("correct house"), Some(stored.clone())).await.unwrap());
-        assert!(!hasher.check(&password("correct horse"), None).await.unwrap());
-        assert!(!hasher.is_outdated(&stored));
-        assert!(hasher.is_outdated(&stored.replace("$04$", "$05$")));
-    }
-
-    #[tokio::test]
-    async fn a_hash_of_an_older_cost_takes_as_long_as_one_of_today() {
-        let (old, today, given) = (hasher(4, 1, 8), hasher(10, 1, 8), password("correct horse"));
-        let outdated = old.hash(&given).await.unwrap();
-        // Of several, the quickest: what else the machine does only adds.
-        let quickest = async |stored: Option<String>| {
-            let mut quickest = Duration::MAX;
-            for _ in 0..5 {
-                let begun = std::time::Instant::now();
-                assert_eq!(today.check(&given, stored.clone()).await.unwrap(), stored.is_some());
-                quickest = quickest.min(begun.elapsed());
-            }
-            quickest
-        };
-        let (nobody, somebody) = (quickest(None).await, quickest(Some(outdated)).await);
-        // Six costs apart are a factor of 64, which no load makes up for.
-        assert!(somebody > nobody / 8, "{somebody:?} beside {nobody:?}");
-    }
-
-    #[tokio::test]
-    async fn what_cannot_meet_its_deadline_is_refused_at_once() {
-        let hasher = hasher(12, 1, 64);
-        let begun = std::time::Instant::now();
-        let deadline = deadline::Deadline::after(Duration::from_millis(100));
-        let refused = deadline::within(deadline, hasher.hash(&password("correct horse"))).await.unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted);
-        assert!(deadline::within(deadline, async { hasher.admit() }).await.is_err(), "and said so before");
-        assert!(hasher.admit().is_ok(), "whoever has time may wait");
-        assert!(begun.elapsed() < Duration::from_millis(50), "hashed before it refused");
-    }
-
-    #[tokio::test]
-    async fn the_queue_is_bounded() {
-        let hasher = hasher(8, 1, 1);
-        let given = password("correct horse");
-        let answers = tokio::join!(hasher.hash(&given), hasher.hash(&given), hasher.hash(&given), hasher.hash(&given));
-        let refused = [answers.0.is_err(), answers.1.is_err(), answers.2.is_err(), answers.3.is_err()];
-        assert!(refused.contains(&true), "four fitted into one place and one thread");
-    }
-}
+mod tests;

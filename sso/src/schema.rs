@@ -30,6 +30,7 @@ diesel::table! {
         value -> Text,
         is_verified -> Bool,
         created_at -> At,
+        is_claim -> Bool,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     password::Password,
     session::{self, Session, Tokens},
     sso::Sso,
-    store::{self, users::Candidate},
+    store,
     throttle::{self, Ticket, Who},
 };
 
@@ -33,13 +33,16 @@ pub(crate) enum SignedIn {
     Unverified(Pending),
 }
 
-/// Signs a person in. An unknown identifier takes the road, and the time, of a wrong password.
+/// Hashes that a sign-in takes at most: the owner's, and a claimant's.
+const HASHES: usize = 2;
+
+/// Signs a person in. An unknown identifier takes the road, and the time, of a wrong password; whoever claims somebody's identifier that of whoever claims nobody's.
 ///
 /// # Errors
 /// [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], overload; [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Error> {
     // What there is no time for is refused before it costs anything.
-    sso.hasher.admit()?;
+    sso.hasher.admit(HASHES)?;
     let identifier = ask.identifier.clone();
     // Before anything is known of the identifier, and counted before it is compared.
     let ticket = throttle::take(sso, &Who::Identifier(identifier), ask.origin.address).await?;
@@ -69,20 +72,22 @@ pub(crate) async fn sign_in(sso: &Arc<Sso>, ask: SignIn) -> Result<SignedIn, Err
     })
 }
 
-/// The user who has this identifier with this password, and the hash that it was compared with; or why there is none, which nobody but operators
-/// is told. Nobody's takes as long as somebody's.
+/// The user who has this identifier, or claims it, with this password, and the hash that it was compared with; or why there is none, which nobody but operators is
+/// told. Nobody's takes as long as somebody's. A claimant's is compared beside an owner as without one, and opens nothing but a verification.
 async fn check(sso: &Arc<Sso>, ask: &SignIn) -> Result<Result<(Uuid, String), (Reason, Option<Uuid>)>, Error> {
     let identifier = ask.identifier.clone();
     let found = sso.db.read("sign_in", move |c| Ok::<_, Error>(store::users::by_identifier(c, &identifier)?)).await?;
-    let stored = found.as_ref().and_then(|one| one.password_hash.clone().filter(|_| !one.is_locked));
-    let right = sso.hasher.check(&ask.password, stored).await?;
-    Ok(match found {
-        None => Err((Reason::IdentifierUnknown, None)),
-        Some(one) if one.is_locked => Err((Reason::Locked, Some(one.user_id))),
-        Some(Candidate { password_hash: None, user_id, .. }) => Err((Reason::PasswordGone, Some(user_id))),
-        Some(one) if !right => Err((Reason::PasswordWrong, Some(one.user_id))),
-        Some(Candidate { password_hash: Some(hash), user_id, .. }) => Ok((user_id, hash)),
-    })
+    let stored: [_; HASHES] = found.each_ref().map(|one| one.as_ref().and_then(|one| one.password_hash.clone()));
+    let right = sso.hasher.first_right(&ask.password, stored).await?;
+    let Some(right) = right else {
+        return Ok(Err(match found.into_iter().flatten().next() {
+            None => (Reason::IdentifierUnknown, None),
+            Some(one) if one.is_locked => (Reason::Locked, Some(one.user_id)),
+            Some(one) => (Reason::PasswordWrong, Some(one.user_id)),
+        }));
+    };
+    let one = found.into_iter().nth(right).flatten().ok_or(Error::CredentialsInvalid)?;
+    Ok(Ok((one.user_id, one.password_hash.ok_or(Error::CredentialsInvalid)?)))
 }
 
 /// What the commit of a sign-in opened.
@@ -121,7 +126,11 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
                 store::verifications::insert(c, verification_id, user_id, claim.id, now)?;
             }
             let begun = first.unwrap_or(outcome).begun(c, &limits, now)?;
-            ticket.right(c, now)?;
+            match &begun {
+                Begun::Session(_) => ticket.right(c, now)?,
+                // Whoever claims the identifier may be guessing its owner's password in between.
+                Begun::Verification(_) => ticket.give_back(c)?,
+            }
             Ok(begun)
         })
         .await

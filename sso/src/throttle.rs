@@ -165,7 +165,8 @@ impl Ticket {
         done
     }
 
-    fn give_back(&self, c: &mut Conn) -> Result<(), Error> {
+    /// What was tried comes to nothing: it is as if it had not been, and nothing is forgotten. The last thing in its transaction, as [`Self::right`] is.
+    pub(crate) fn give_back(&self, c: &mut Conn) -> Result<(), Error> {
         let account = self.account.map(|subject| (Rule::Account(0), subject));
         let all = self.windows.iter().copied().chain(account);
         Change::make(c, all.map(|(rule, subject)| (subject, Change::GiveBack(rule))).collect())

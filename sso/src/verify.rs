@@ -64,7 +64,7 @@ pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Erro
     }
 }
 
-/// Makes the approval so: the identifier is the user's, the user is verified, nobody else's claim lives on.
+/// Makes the approval so: the identifier is the user's, the user is verified, and nobody else's claim can come to anything.
 async fn approve(
     sso: &Sso,
     (request_id, digest): (Uuid, [u8; 32]),
@@ -75,19 +75,19 @@ async fn approve(
     let (now, verification, limits) = (sso.clock.now(), verification.clone(), sso.sessions);
     let session = Session::begin(sso.id(), verification.user_id, origin, now);
     let outcome = Outcome { user_id: verification.user_id, verification_id: None, session_id: Some(session.id) };
-    let (audit, user_id, address) = (sso.audit.clone(), verification.user_id, origin.address);
+    let (key, audit, user_id, address) = (sso.throttle_key, sso.audit.clone(), verification.user_id, origin.address);
     let accepted = Event::new(Kind::CodeAccepted).of(user_id).session(session.id).from(address);
     let made = sso.db.write("verify_user", move |c| {
         if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
             return Ok(first);
         }
-        // It may have been ended while the code was on its way: by a rival, or by a change of the password.
+        // It may have been ended while the code was on its way: by a change of the password.
         store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
         store::users::verify(c, verification.user_id, &verification.identifier, now)?;
-        create::drop_rivals(c, &audit, verification.user_id, &verification.identifier)?;
+        create::tell_rivals(c, &audit, verification.user_id, &verification.identifier)?;
         session::open(c, &session, &limits, &audit)?;
         audit.record(c, accepted.clone())?;
-        ticket.right(c, now)?;
+        ticket.forgiving(&key, &verification.identifier).right(c, now)?;
         Ok(outcome.clone())
     });
     match made.await {

@@ -1,9 +1,11 @@
 //! Who exists is nobody's business: each call does the same work for everybody. What is counted here are statements by name and hashes, which no load of the machine
 //! changes; `bench timing` measures.
 
+use std::time::SystemTime;
+
 use proto::sso::v1::{
     CompleteCodeSignInRequest, SendOtpRequest, StartCodeSignInRequest, StartPasswordResetRequest,
-    start_code_sign_in_request, start_password_reset_request::Identifier,
+    sign_in_response::Outcome, start_code_sign_in_request, start_password_reset_request::Identifier,
 };
 
 use crate::{
@@ -64,10 +66,44 @@ async fn a_wrong_password_costs_the_same_for_everybody() {
     for (kind, person) in &people.all {
         let guess = Person { password: "not the password".to_owned(), ..person.clone() };
         let work = people.work(async { drop(people.world.sign_in(&guess).await.expect_err("wrong")) }).await;
-        assert_eq!(work.iter().filter(|step| *step == "hash").count(), 1, "{kind}: {work:?}");
+        assert_eq!(hashes(&work), 2, "{kind}: {work:?}");
         all.push(work);
     }
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+}
+
+fn hashes(work: &[String]) -> usize {
+    work.iter().filter(|step| *step == "hash").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owners_right_password_costs_one_hash() {
+    let people = people().await;
+    let work = people.work(async { drop(people.world.sign_in(&people.all[1].1).await.expect("signs in")) }).await;
+    assert_eq!(hashes(&work), 1, "{work:?}");
+}
+
+/// Whoever signs up with an address and then signs in with their own password is asked for a code, whether the address is somebody's or not.
+#[tokio::test(start_paused = true)]
+async fn a_claimants_sign_in_costs_and_tells_the_same_for_every_address() {
+    let people = people().await;
+    let (mut all, mut answers) = (Vec::new(), Vec::new());
+    for (at, (kind, person)) in people.all.iter().enumerate() {
+        let rival = Person { username: format!("rival{at}"), password: "the rival's own".to_owned(), ..person.clone() };
+        people.world.sign_up(&rival).await.expect("signs up");
+        people.world.pass(std::time::Duration::from_secs(600)).await;
+        let mut signed_in = None;
+        let work = people.work(async { signed_in = Some(people.world.sign_in(&rival).await) }).await;
+        assert_eq!(hashes(&work), 2, "{kind}: {work:?}");
+        all.push(work);
+        let answer = signed_in.expect("it ran").unwrap_or_else(|refused| panic!("{kind}: {refused}"));
+        let Some(Outcome::Verification(pending)) = answer.outcome else { panic!("{kind}: {answer:?}") };
+        let masked = pending.masked_destination.trim_start_matches(&person.address[..1]).to_owned();
+        let due = pending.resend_after.map(|time| people.world.now() >= SystemTime::try_from(time).expect("a time"));
+        answers.push((masked, pending.delivery, pending.reference, pending.guesses_left, due));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +171,7 @@ async fn a_sign_up_and_its_codes_cost_the_same_for_every_address() {
         let request = SendOtpRequest { request_id: id(), verification_id };
         sends.push(people.work(async { drop(people.world.auth().send_otp(request).await.expect("sent")) }).await);
     }
-    assert!(sign_ups.iter().all(|work| work.iter().filter(|step| *step == "hash").count() == 1), "{sign_ups:#?}");
+    assert!(sign_ups.iter().all(|work| hashes(work) == 1), "{sign_ups:#?}");
     for all in [sign_ups, sends] {
         assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:#?}");
     }

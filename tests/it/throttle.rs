@@ -73,6 +73,25 @@ async fn fifty_guesses_at_once_are_five() {
     throttled(world.sign_in(&anna).await);
 }
 
+/// What is right for a claim forgives nothing: or else its password, given in between, would make guesses at the owner's free.
+#[tokio::test(start_paused = true)]
+async fn a_claimants_password_does_not_pay_for_guesses() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    world.join(&anna).await;
+    let nobody = Person::with_email("nobody");
+    for person in [&anna, &nobody] {
+        let username = format!("rival.{}", person.username);
+        let rival = Person { username, password: "the rival's own".to_owned(), ..person.clone() };
+        world.sign_up(&rival).await.expect("claims it");
+        for _ in 0..5 {
+            world.sign_in(&rival).await.expect("is asked for a code, and it costs no try");
+            missed(world.sign_in(&guess(person)).await);
+        }
+        throttled(world.sign_in(&rival).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_right_password_costs_no_try_whatever_becomes_of_the_call() {
     let world = World::start().await;

@@ -42,6 +42,7 @@ pub(crate) fn set(
         value: identifier.value().to_owned(),
         is_verified: true,
         created_at: at(now),
+        is_claim: false,
     };
     on!(c => diesel::delete(identifiers::table)
         .filter(identifiers::user_id.eq(Id(user_id)))

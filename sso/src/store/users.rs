@@ -53,6 +53,8 @@ pub(super) struct IdentifierRow {
     pub(super) value: String,
     pub(super) is_verified: bool,
     pub(super) created_at: At,
+    /// Whether it came by a sign-up, which proves nothing, and not proven already.
+    pub(super) is_claim: bool,
 }
 
 /// Inserts a user, and gives it back as [`find`] would. The unique indexes are the referees of username and, if it is verified, identifier.
@@ -80,6 +82,7 @@ pub(crate) fn insert(c: &mut Conn, new: &NewUser) -> Result<User, Error> {
         value: new.identifier.value().to_owned(),
         is_verified: new.is_verified,
         created_at: at(new.now),
+        is_claim: !new.is_verified,
     };
     on!(c => diesel::insert_into(identifiers::table).values(&claim).execute(c))
         .map_err(|error| refused(error, "identifiers_value_key", Error::IdentifierTaken))?;
@@ -111,28 +114,39 @@ pub(crate) fn find(c: &mut Conn, id: Uuid) -> QueryResult<Option<User>> {
 }
 
 /// Who may be signing in.
-#[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) user_id: Uuid,
+    /// None of a locked user, with whom nothing is compared.
     pub(crate) password_hash: Option<String>,
     pub(crate) is_locked: bool,
 }
 
-/// Who signs in with an identifier: the user who has it verified; failing that, the newest who claims it.
-pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Candidate>> {
-    let found: Option<(Id, Option<String>, Option<At>)> = on!(c => identifiers::table
+/// Who may sign in with an identifier, in this order: the user who has it verified, and whoever claims it, the newest. Claims of sign-ups are compared as if none of
+/// them had been proven since: what a stranger's own claim is answered changes with another sign-up, and never with who has an account.
+pub(crate) fn by_identifier(c: &mut Conn, identifier: &Identifier) -> QueryResult<[Option<Candidate>; 2]> {
+    type Row = (Id, bool, bool, (Id, Option<String>, Option<At>));
+    let rows: Vec<Row> = on!(c => identifiers::table
         .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
         .filter(identifiers::value.eq(identifier.value()))
         .order((identifiers::is_verified.desc(), identifiers::id.desc()))
-        .select((users::id, users::password_hash, users::locked_at))
-        .first(c)
-        .optional())?;
-    let candidate = |(id, password_hash, locked_at): (Id, _, Option<At>)| Candidate {
+        .limit(2)
+        .select((
+            identifiers::id,
+            identifiers::is_verified,
+            identifiers::is_claim,
+            (users::id, users::password_hash, users::locked_at),
+        ))
+        .load(c))?;
+    let mut rows = rows.into_iter().peekable();
+    let owner = rows.next_if(|(_, is_verified, ..)| *is_verified);
+    let newest = |id: &Id| owner.as_ref().is_none_or(|(other, _, is_claim, _)| !is_claim || other.0 < id.0);
+    let claimant = rows.next().filter(|(id, ..)| newest(id));
+    let candidate = |(_, _, _, (id, password_hash, locked_at)): Row| Candidate {
         user_id: id.0,
-        password_hash,
+        password_hash: password_hash.filter(|_| locked_at.is_none()),
         is_locked: locked_at.is_some(),
     };
-    Ok(found.map(candidate))
+    Ok([owner.map(candidate), claimant.map(candidate)])
 }
 
 /// The user who has the identifier verified.
@@ -193,16 +207,13 @@ pub(crate) fn password_hash(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<O
     on!(c => users::table.find(Id(user_id)).select(users::password_hash).first(c).optional())
 }
 
-/// Takes the passwords of everybody else who claims the identifier and has nothing verified: whoever proved it first has it, and a
-/// squatter's password must not open anything.
-pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<usize> {
-    on!(c => diesel::update(users::table)
-        .filter(users::id.ne(Id(owner)))
-        .filter(users::is_verified.eq(false))
-        .filter(users::id.eq_any(
-            identifiers::table.filter(identifiers::value.eq(identifier.value())).select(identifiers::user_id)))
-        .set(users::password_hash.eq(None::<String>))
-        .execute(c))
+/// How many others claim an identifier that `owner` has proven.
+pub(crate) fn rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<i64> {
+    on!(c => identifiers::table
+        .filter(identifiers::user_id.ne(Id(owner)))
+        .filter(identifiers::value.eq(identifier.value()))
+        .count()
+        .get_result(c))
 }
 
 /// The stored hash of a user, whom nobody else changes before this transaction is over; `None` if there is no such user.

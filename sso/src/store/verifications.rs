@@ -54,15 +54,6 @@ pub(crate) fn find(c: &mut Conn, id: Uuid, since: SystemTime) -> QueryResult<Opt
     }))
 }
 
-/// Ends every other user's verifications of an identifier that `owner` has proven.
-pub(crate) fn drop_rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<usize> {
-    on!(c => diesel::delete(verifications::table)
-        .filter(verifications::user_id.ne(Id(owner)))
-        .filter(verifications::identifier_id.eq_any(
-            identifiers::table.filter(identifiers::value.eq(identifier.value())).select(identifiers::id)))
-        .execute(c))
-}
-
 /// Ends all verifications of a user.
 pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
     on!(c => diesel::delete(verifications::table).filter(verifications::user_id.eq(Id(user_id))).execute(c))
