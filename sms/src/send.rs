@@ -56,6 +56,8 @@ pub(crate) struct Opening {
 pub(crate) struct Another {
     pub(crate) request_id: Uuid,
     pub(crate) verification_id: Uuid,
+    /// Whether it is a decoy from now on.
+    pub(crate) decoy: bool,
 }
 
 /// What every send brings to its transaction. A decoy draws the same as everybody.
@@ -99,7 +101,7 @@ pub(crate) async fn another(core: &Arc<Core>, wish: Another) -> Result<Receipt, 
     let desk = Desk::of(core);
     let fingerprint = desk.keys.request(&[b"resend", wish.verification_id.as_bytes()]);
     let slip = Slip::draw(core, wish.request_id, fingerprint);
-    let decided = core.write("resend_otp", move |c, now| desk.renew(c, wish.verification_id, &slip, now)).await?;
+    let decided = core.write("resend_otp", move |c, now| desk.renew(c, wish, &slip, now)).await?;
     conclude(core, decided).await
 }
 
@@ -168,7 +170,8 @@ impl Desk {
         self.note(c, verification, slip, leave, now)
     }
 
-    fn renew(&self, c: &mut Conn, id: Uuid, slip: &Slip, now: i64) -> Result<Decided, Error> {
+    fn renew(&self, c: &mut Conn, wish: Another, slip: &Slip, now: i64) -> Result<Decided, Error> {
+        let id = wish.verification_id;
         let destination = match store::verification(c, id)? {
             Some(verification) if verification.ends_at.0 > now => verification.destination,
             _ => return Err(Error::NotFound),
@@ -181,6 +184,7 @@ impl Desk {
         let mut verification = store::verification(c, id)?.ok_or(Error::NotFound)?;
         self.still_open(&verification)?;
         let leave = self.leave(c, &destination, count(verification.sends), now)?;
+        verification.decoy |= wish.decoy;
         let seal = self.seal(id, slip, verification.decoy);
         let code_expires_at = after(now, self.limits.code_lifetime);
         if store::renew_code(c, &verification, &seal, code_expires_at)? == 0 {

@@ -101,6 +101,7 @@ pub(crate) fn renew_code(c: &mut Conn, seen: &Verification, seal: &Seal, expires
         verifications::sends.eq(seen.sends + 1),
         verifications::code_seal.eq(seal.as_bytes()),
         verifications::code_expires_at.eq(At(expires_at)),
+        verifications::decoy.eq(seen.decoy),
     );
     on!(c => diesel::update(target).set(change).execute(c))
 }

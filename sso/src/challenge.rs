@@ -29,15 +29,28 @@ pub(crate) struct Challenge {
     pub(crate) id: Uuid,
     /// Whose; nobody's is a decoy.
     pub(crate) user_id: Option<Uuid>,
+    /// Whose it was before it ended: a decoy from then on, which SMS goes on knowing by that user.
+    pub(crate) former_user_id: Option<Uuid>,
     pub(crate) identifier: Identifier,
     pub(crate) purpose: Purpose,
 }
 
 impl Challenge {
+    /// One that begins: `user_id`'s, or a decoy.
+    pub(crate) fn begin(id: Uuid, user_id: Option<Uuid>, identifier: Identifier, purpose: Purpose) -> Self {
+        Self { id, user_id, former_user_id: None, identifier, purpose }
+    }
+
+    /// Whose it is, or was.
+    pub(crate) fn begun_for(&self) -> Option<Uuid> {
+        self.user_id.or(self.former_user_id)
+    }
+
     /// As SMS is told of it, and whether it is a decoy.
     pub(crate) fn verification(self) -> (Verification, bool) {
-        let Self { id, user_id, identifier, purpose } = self;
-        (Verification { id, user_id: user_id.unwrap_or(id), identifier, purpose }, user_id.is_none())
+        let (user_id, decoy) = (self.begun_for().unwrap_or(self.id), self.user_id.is_none());
+        let Self { id, identifier, purpose, .. } = self;
+        (Verification { id, user_id, identifier, purpose }, decoy)
     }
 }
 
@@ -77,7 +90,7 @@ pub(crate) async fn start(
             }
             Some(_) => Err(Error::RequestIdReused),
             None => {
-                let challenge = Challenge { id, user_id, identifier: identifier.clone(), purpose };
+                let challenge = Challenge::begin(id, user_id, identifier.clone(), purpose);
                 store::challenges::insert(c, &challenge, now)?;
                 Ok(challenge)
             }
@@ -124,10 +137,16 @@ fn refusal(purpose: Purpose) -> Kind {
 async fn check(sso: &Sso, request_id: Uuid, challenge: &Challenge, code: &str) -> Result<Result<Uuid, Verdict>, Error> {
     let (verification, _) = challenge.clone().verification();
     let verdict = otp::check(sso, request_id, &verification, challenge.user_id, code).await?;
-    Ok(match (verdict, challenge.user_id) {
-        (Verdict::Approved, Some(user_id)) => Ok(user_id),
-        (verdict, _) => Err(verdict),
-    })
+    match (verdict, challenge.user_id) {
+        (Verdict::Approved, Some(user_id)) => Ok(Ok(user_id)),
+        // The code of one that ended. Whoever reads it learns no more than that, and nobody else anything.
+        (Verdict::Approved, None) => {
+            let overtaken = Event::new(Kind::CodeRefused).because(Reason::Overtaken);
+            sso.audit.count(overtaken.of(challenge.former_user_id));
+            Err(Error::VerificationNotFound)
+        }
+        (verdict, _) => Ok(Err(verdict)),
+    }
 }
 
 /// Has a code checked, which is counted with the caller's network before it is compared. The right one, never a decoy's, comes with that count, which the caller
@@ -156,7 +175,7 @@ pub(crate) async fn guess(
 pub(crate) fn end(c: &mut Conn, challenge: &Challenge, user_id: Uuid) -> Result<(), Error> {
     store::users::lock(c, user_id)?.ok_or(Error::VerificationNotFound)?;
     let is_theirs = store::users::unlocked_owner(c, &challenge.identifier)? == Some(user_id);
-    if is_theirs && store::challenges::end(c, challenge.id)? > 0 {
+    if is_theirs && store::challenges::end(c, challenge.id, user_id)? > 0 {
         return Ok(());
     }
     Err(Error::VerificationNotFound)

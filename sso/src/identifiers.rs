@@ -69,7 +69,7 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
             None if owner == Some(user_id) => return Err(theirs_already(&identifier)),
             None => {
                 let (user_id, purpose) = (owner.is_none().then_some(user_id), Purpose::ChangeIdentifier);
-                let challenge = Challenge { id, user_id, identifier: identifier.clone(), purpose };
+                let challenge = Challenge::begin(id, user_id, identifier.clone(), purpose);
                 store::challenges::insert(c, &challenge, now)?;
                 challenge
             }
@@ -115,7 +115,7 @@ pub(crate) async fn confirm(
     });
     if before.await?.is_none() {
         let change = challenge::given(sso, found, Purpose::ChangeIdentifier)?;
-        if change.user_id.is_some_and(|owner| owner != user_id) {
+        if change.begun_for().is_some_and(|other| other != user_id) {
             return Err(otp::unknown(sso, Kind::CodeRefused));
         }
         let ticket = match challenge::guess(sso, request_id, &change, &code, address).await? {
@@ -148,7 +148,7 @@ async fn change_to(
         store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
         session::require(c, person, &limits, now)?;
         // It may have been ended while the code was on its way, as by a new password.
-        if store::challenges::end(c, change.id)? == 0 {
+        if store::challenges::end(c, change.id, user_id)? == 0 {
             return Err(Error::VerificationNotFound);
         }
         let replaces =

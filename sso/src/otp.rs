@@ -116,7 +116,7 @@ pub(crate) async fn deliver(
 ) -> Result<Pending, Error> {
     let sent = match sso.peers.send_otp(request_id, verification, decoy).await {
         Err(status) if peers::is_open(&status) => {
-            sso.peers.resend_otp(resend_id(sso, request_id), verification.id).await
+            sso.peers.resend_otp(resend_id(sso, request_id), verification.id, decoy).await
         }
         sent => sent,
     };

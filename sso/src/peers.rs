@@ -144,9 +144,14 @@ impl Peers {
     }
 
     /// Sends another code for a verification that has had its first.
-    pub(crate) async fn resend_otp(&self, request_id: Uuid, verification_id: Uuid) -> Result<Sent, Status> {
-        let request =
-            sms::ResendOtpRequest { request_id: request_id.to_string(), verification_id: verification_id.to_string() };
+    pub(crate) async fn resend_otp(
+        &self,
+        request_id: Uuid,
+        verification_id: Uuid,
+        decoy: bool,
+    ) -> Result<Sent, Status> {
+        let (request_id, verification_id) = (request_id.to_string(), verification_id.to_string());
+        let request = sms::ResendOtpRequest { request_id, verification_id, decoy };
         self.otp.clone().resend_otp(request).await.map(|answer| sent(answer.into_inner().otp))
     }
 

@@ -135,6 +135,7 @@ diesel::table! {
         value -> Text,
         created_at -> At,
         purpose -> SmallInt,
+        former_user_id -> Nullable<Id>,
     }
 }
 

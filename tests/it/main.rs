@@ -35,6 +35,7 @@ mod sessions;
 mod signin;
 mod signup;
 mod storage;
+mod strangers;
 mod targets;
 mod throttle;
 mod trace;

@@ -89,7 +89,8 @@ fn another(request: &pb::ResendOtpRequest) -> Result<Another, Failure> {
     let mut fields = Fields::default();
     let request_id = fields.request_id("request_id", &request.request_id);
     let verification_id = fields.id("verification_id", &request.verification_id);
-    fields.finish((|| Some(Another { request_id: request_id?, verification_id: verification_id? }))())
+    let decoy = request.decoy;
+    fields.finish((|| Some(Another { request_id: request_id?, verification_id: verification_id?, decoy }))())
 }
 
 fn guess(request: &pb::VerifyOtpRequest) -> Result<Guess, Failure> {

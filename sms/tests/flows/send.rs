@@ -25,6 +25,7 @@ on_both_engines! {
     there_is_no_resend_without_a_use_for_it,
     a_decoy_cannot_be_told_from_a_verification,
     the_code_a_decoy_would_have_had_is_wrong,
+    a_resend_may_make_a_decoy_and_never_unmakes_one,
 }
 
 async fn a_send_answers_with_everything_but_the_code(engine: Engine) {
@@ -119,6 +120,7 @@ async fn a_request_id_stands_for_one_request(engine: Engine) {
     let resend = pb::ResendOtpRequest {
         request_id: opening.request_id.clone(),
         verification_id: opening.verification_id.clone(),
+        decoy: false,
     };
     assert_eq!(refused(world.resend(&resend).await), reused);
     assert_eq!(world.messages("").await.len(), 1);
@@ -203,4 +205,15 @@ async fn the_code_a_decoy_would_have_had_is_wrong(engine: Engine) {
     opening.decoy = true;
     assert_eq!(other.send(&opening).await.unwrap().reference, as_real.reference, "the same draws");
     assert_eq!(other.verify(&other.guess(&opening, &code)).await.unwrap(), (Verdict::WrongCode, 4));
+}
+
+async fn a_resend_may_make_a_decoy_and_never_unmakes_one(engine: Engine) {
+    let world = World::new(engine).await;
+    let (opening, code) = world.opened("anna@example.com").await;
+    for decoy in [true, false] {
+        world.wait(60).await;
+        world.resend(&pb::ResendOtpRequest { decoy, ..world.another(&opening) }).await.unwrap();
+        assert!(world.messages("anna@example.com").await[0].code.is_empty(), "a notice");
+    }
+    assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap(), (Verdict::WrongCode, 4));
 }

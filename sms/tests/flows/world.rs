@@ -140,7 +140,8 @@ impl World {
     }
 
     pub(crate) fn another(&self, of: &pb::SendOtpRequest) -> pb::ResendOtpRequest {
-        pb::ResendOtpRequest { request_id: self.id(), verification_id: of.verification_id.clone() }
+        let (request_id, verification_id, decoy) = (self.id(), of.verification_id.clone(), of.decoy);
+        pb::ResendOtpRequest { request_id, verification_id, decoy }
     }
 
     pub(crate) async fn resend(&self, request: &pb::ResendOtpRequest) -> Result<Otp, Status> {

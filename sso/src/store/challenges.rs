@@ -21,6 +21,7 @@ struct Row {
     value: String,
     created_at: At,
     purpose: i16,
+    former_user_id: Option<Id>,
 }
 
 /// Opens a challenge.
@@ -32,32 +33,46 @@ pub(crate) fn insert(c: &mut Conn, challenge: &Challenge, now: SystemTime) -> Qu
         value: challenge.identifier.value().to_owned(),
         created_at: at(now),
         purpose: challenge.purpose as i16,
+        former_user_id: challenge.former_user_id.map(Id),
     };
     on!(c => diesel::insert_into(challenges::table).values(&row).execute(c))
 }
 
 /// One challenge that was opened after `since`.
 pub(crate) fn find(c: &mut Conn, id: Uuid, since: SystemTime) -> QueryResult<Option<Challenge>> {
-    let found: Option<(Option<Id>, i16, String, i16)> = on!(c => challenges::table
+    type Found = (Option<Id>, Option<Id>, i16, String, i16);
+    let found: Option<Found> = on!(c => challenges::table
         .find(Id(id))
         .filter(challenges::created_at.gt(at(since)))
-        .select((challenges::user_id, challenges::kind, challenges::value, challenges::purpose))
+        .select((
+            challenges::user_id,
+            challenges::former_user_id,
+            challenges::kind,
+            challenges::value,
+            challenges::purpose,
+        ))
         .first(c)
         .optional())?;
-    Ok(found.map(|(user_id, kind, value, purpose)| Challenge {
+    Ok(found.map(|(user_id, former_user_id, kind, value, purpose)| Challenge {
         id,
         user_id: user_id.map(|id| id.0),
+        former_user_id: former_user_id.map(|id| id.0),
         identifier: Identifier::stored(kind, value),
         purpose: Purpose::stored(purpose),
     }))
 }
 
-/// Ends a challenge. 0 if it has ended before: it is done once.
-pub(crate) fn end(c: &mut Conn, id: Uuid) -> QueryResult<usize> {
-    on!(c => diesel::delete(challenges::table.find(Id(id))).execute(c))
+/// Ends a user's challenge whose code was right. 0 if it has ended before: it is done once.
+pub(crate) fn end(c: &mut Conn, id: Uuid, user_id: Uuid) -> QueryResult<usize> {
+    on!(c => diesel::delete(challenges::table.find(Id(id)))
+        .filter(challenges::user_id.eq(Some(Id(user_id))))
+        .execute(c))
 }
 
-/// Ends all challenges of a user.
+/// Ends all challenges of a user: they become decoys. Whoever asked for one may be a stranger, and one that went would tell that there was a user.
 pub(crate) fn end_all(c: &mut Conn, user_id: Uuid) -> QueryResult<usize> {
-    on!(c => diesel::delete(challenges::table).filter(challenges::user_id.eq(Some(Id(user_id)))).execute(c))
+    on!(c => diesel::update(challenges::table)
+        .filter(challenges::user_id.eq(Some(Id(user_id))))
+        .set((challenges::former_user_id.eq(challenges::user_id), challenges::user_id.eq(None::<Id>)))
+        .execute(c))
 }

@@ -7,7 +7,7 @@ use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
 use super::{
-    at,
+    at, challenges,
     provisioning::{DEBTS, Debts},
     users,
 };
@@ -32,6 +32,10 @@ pub(crate) fn delete(
     unverified_until: Option<SystemTime>,
     now: SystemTime,
 ) -> QueryResult<Option<i64>> {
+    if unverified_until.is_none() {
+        // Not by the foreign key, which would take them away. Whoever verified nothing has none.
+        challenges::end_all(c, user_id)?;
+    }
     let version: Option<i64> = on!(c => {
         // On PostgreSQL a delete that had to wait for another transaction looks at the row again.
         let mut doomed = diesel::delete(people::table.filter(people::id.eq(Id(user_id)))).into_boxed();

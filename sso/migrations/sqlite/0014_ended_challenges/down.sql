@@ -1,0 +1,1 @@
+ALTER TABLE resets DROP COLUMN former_user_id;
