@@ -30,6 +30,12 @@ impl User {
         let changed = self.updated_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         format!("{:x}-{:x}", self.version, changed.as_micros())
     }
+
+    /// As the others are to know it.
+    pub(crate) fn known(&self) -> Known {
+        let (account_type, tier) = self.kind.stored();
+        Known { id: self.id, username: self.username.clone(), account_type, tier, version: self.version }
+    }
 }
 
 /// An identifier as a user's own.

@@ -57,11 +57,17 @@ impl Peers {
         Self { otp, messages, social: SocialUsers::new(social), blog: BlogUsers::new(blog) }
     }
 
-    /// Tells a target what is true of a user. The target keeps the highest of all versions, so it may be told at any time and any number of times.
-    pub(crate) async fn provision(&self, target: Target, user_id: Uuid, truth: &Truth) -> Result<(), Status> {
+    /// Tells a target what is true of a user, and returns as whom the target knows it then, if it is alive. The target keeps the highest of all versions, so it may be
+    /// told at any time and any number of times.
+    pub(crate) async fn provision(
+        &self,
+        target: Target,
+        user_id: Uuid,
+        truth: &Truth,
+    ) -> Result<Option<Known>, Status> {
         let user = match truth {
             Truth::Alive(user) => user,
-            Truth::Deleted { version } => return self.delete(target, user_id, *version).await,
+            Truth::Deleted { version } => return self.delete(target, user_id, *version).await.map(|()| None),
         };
         let (account_type, tier) = user.kind.stored();
         let (id, username, version) = (user_id.to_string(), user.username.clone(), user.version);
@@ -70,18 +76,20 @@ impl Peers {
             Target::Social => {
                 let (mut client, user) =
                     (self.social.clone(), Some(social::User { id, username, account_type, official_tier, version }));
-                match version {
-                    1 => client.create_user(social::CreateUserRequest { user }).await.map(drop),
-                    _ => client.update_user(social::UpdateUserRequest { user }).await.map(drop),
-                }
+                let theirs = match version {
+                    1 => client.create_user(social::CreateUserRequest { user }).await?.into_inner().user,
+                    _ => client.update_user(social::UpdateUserRequest { user }).await?.into_inner().user,
+                };
+                Ok(theirs.and_then(by_social))
             }
             Target::Blog => {
                 let (mut client, user) =
                     (self.blog.clone(), Some(blog::User { id, username, account_type, official_tier, version }));
-                match version {
-                    1 => client.create_user(blog::CreateUserRequest { user }).await.map(drop),
-                    _ => client.update_user(blog::UpdateUserRequest { user }).await.map(drop),
-                }
+                let theirs = match version {
+                    1 => client.create_user(blog::CreateUserRequest { user }).await?.into_inner().user,
+                    _ => client.update_user(blog::UpdateUserRequest { user }).await?.into_inner().user,
+                };
+                Ok(theirs.and_then(by_blog))
             }
         }
     }
@@ -94,18 +102,12 @@ impl Peers {
             Target::Social => {
                 let request = social::ListUsersRequest { after_user_id, page_size };
                 let page = self.social.clone().list_users(request).await?.into_inner();
-                let known = |user: social::User| {
-                    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
-                };
-                (page.users.into_iter().map(known).collect::<Option<_>>(), page.more)
+                (page.users.into_iter().map(by_social).collect::<Option<_>>(), page.more)
             }
             Target::Blog => {
                 let request = blog::ListUsersRequest { after_user_id, page_size };
                 let page = self.blog.clone().list_users(request).await?.into_inner();
-                let known = |user: blog::User| {
-                    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
-                };
-                (page.users.into_iter().map(known).collect::<Option<_>>(), page.more)
+                (page.users.into_iter().map(by_blog).collect::<Option<_>>(), page.more)
             }
         };
         Ok((users.ok_or_else(|| Status::internal("a target lists a user without an id"))?, more))
@@ -231,6 +233,14 @@ fn sent(otp: Option<sms::Otp>) -> Sent {
         resend_after: time(otp.resend_after),
         reference: otp.reference,
     }
+}
+
+fn by_social(user: social::User) -> Option<Known> {
+    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
+}
+
+fn by_blog(user: blog::User) -> Option<Known> {
+    known(&user.id, user.username, user.account_type, user.official_tier, user.version)
 }
 
 fn known(id: &str, username: String, account_type: i32, tier: i32, version: i64) -> Option<Known> {

@@ -23,7 +23,7 @@ use crate::{
     gate::{Gate, Gates},
     model::{Target, Truth},
     peers::Peers,
-    step::{Step, code_name, is_permanent, is_tombstone},
+    step::{Step, ahead, code_name, is_permanent, is_tombstone},
     store::{
         self,
         provisioning::{DEBTS, Debts},
@@ -194,8 +194,8 @@ impl Provisioner {
                 let (lease, step) = self.call(lease, &truth).await;
                 self.conclude(lease, &step, By::Worker).await;
             }
-            // Deleted, and somebody else has told the last target: there is nothing left to tell.
-            Ok(None) => {}
+            // Deleted, and somebody else has told the last target. Then the row has gone as well; one that has not would be claimed for ever.
+            Ok(None) => self.conclude(lease, &Step::Finish, By::Worker).await,
             Err(error) => tracing::warn!(%user_id, lease.target, %error, "not tried; the lease runs out"),
         }
     }
@@ -207,8 +207,14 @@ impl Provisioner {
         let outcome = self.peers.provision(target, user_id, truth).await;
         let was_open = self.heard(target, outcome.as_ref().err());
         let step = match outcome {
-            Ok(()) if matches!(truth, Truth::Deleted { .. }) => Step::Bury,
-            Ok(()) => Step::Finish,
+            Ok(_) if matches!(truth, Truth::Deleted { .. }) => Step::Bury,
+            Ok(theirs) => match ahead(truth, theirs.as_ref()) {
+                None => Step::Finish,
+                Some(version) => {
+                    let now = self.clock.now();
+                    Step::Outdo { version, debts: self.free(user_id, &Target::ALL, now), now }
+                }
+            },
             Err(status) if is_tombstone(&status) => {
                 tracing::error!(%user_id, %target, "deleted: the target knows of a deletion that SSO does not, as after a backup was restored");
                 let now = self.clock.now();
@@ -266,6 +272,14 @@ impl Provisioner {
                     }
                     held
                 }
+                Step::Outdo { version, debts, now } => {
+                    let held = store::reconcile::outdo(c, &lease, *version, debts, *now)?;
+                    if held > 0 {
+                        audit
+                            .record(c, Event::new(Kind::ProvisioningReconciled).because(target.reason()).of(user_id))?;
+                    }
+                    held
+                }
                 Step::Postpone { due_at, error } => DEBTS.postpone(c, &lease, due_at.map(Into::into), error)?,
             };
             Ok::<_, Error>(rows)
@@ -273,7 +287,10 @@ impl Provisioner {
         match kept.await {
             Ok(1) => {
                 tracing::debug!(%user_id, %target, attempts, ?step, "settled");
-                if matches!(step, Step::Believe { .. }) {
+                if let Step::Outdo { version, .. } = step {
+                    tracing::error!(%user_id, %target, version, "the target knew a version that SSO does not, as after a backup was restored: told anew");
+                }
+                if matches!(step, Step::Believe { .. } | Step::Outdo { .. }) {
                     self.stir();
                 }
                 Some(step.end())

@@ -6,7 +6,10 @@ use db::work::End;
 use mesh::failure;
 use tonic::{Code, Status};
 
-use crate::store::provisioning::Debts;
+use crate::{
+    model::{Known, Truth},
+    store::provisioning::Debts,
+};
 
 /// How an attempt ends.
 #[derive(Debug, Clone)]
@@ -17,6 +20,8 @@ pub(crate) enum Step {
     Bury,
     /// The target knows that the user was deleted, which SSO does not: from now on these are owed instead.
     Believe { debts: Debts, now: SystemTime },
+    /// The target knows the user otherwise, at a version that SSO has not come to: what SSO has is to go beyond it, and these are owed instead.
+    Outdo { version: i64, debts: Debts, now: SystemTime },
     /// It is still owed: due at `due_at`, or parked.
     Postpone { due_at: Option<SystemTime>, error: String },
 }
@@ -24,11 +29,19 @@ pub(crate) enum Step {
 impl Step {
     pub(crate) fn end(&self) -> End {
         match self {
-            Self::Finish | Self::Bury | Self::Believe { .. } => End::Done,
+            Self::Finish | Self::Bury | Self::Believe { .. } | Self::Outdo { .. } => End::Done,
             Self::Postpone { due_at: Some(_), .. } => End::Postponed,
             Self::Postpone { due_at: None, .. } => End::Parked,
         }
     }
+}
+
+/// The version at which a target that was told the truth knows the user otherwise: it keeps the higher of two, and this one SSO has not come to, as after a backup was
+/// restored.
+pub(crate) fn ahead(truth: &Truth, theirs: Option<&Known>) -> Option<i64> {
+    let (Truth::Alive(user), Some(theirs)) = (truth, theirs) else { return None };
+    let ours = user.known();
+    (theirs.version >= ours.version && *theirs != ours).then_some(theirs.version)
 }
 
 /// Whether the target refuses the user because it was deleted: it was, since only SSO deletes, and never takes it back.

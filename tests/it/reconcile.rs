@@ -123,6 +123,27 @@ async fn an_sso_that_was_restored_becomes_the_latest_again() {
     assert!(world.blog_knows(&lost[0]).await.is_some(), "left alone");
 }
 
+/// `store::reconcile::outdo`: a target that has a later version ignores what it is told, and says so in its answer.
+#[tokio::test(start_paused = true)]
+async fn what_is_changed_after_a_restore_is_not_done_until_the_targets_have_it() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 2).await;
+    let backup = world.back_up(Part::Sso).await;
+    world.make_official(&ids[0], OfficialTier::Premium).await.expect("changed");
+    for tier in [OfficialTier::Premium, OfficialTier::Verified, OfficialTier::Premium] {
+        world.make_official(&ids[1], tier).await.expect("changed");
+    }
+    world.restore(Part::Sso, Some(&backup)).await;
+    // Version 2 of SSO beside version 2 of the targets, and beside version 4.
+    for user_id in &ids {
+        world.make_official(user_id, OfficialTier::Verified).await.expect("changed");
+        world.settled().await;
+        world.agree(user_id, "though the targets were ahead").await;
+    }
+    let known = (world.sso_knows(&ids[0]).await.expect("known"), world.sso_knows(&ids[1]).await.expect("known"));
+    assert_eq!((known.0.3, known.1.3), (3, 5), "beyond what the targets had");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_sso_that_was_restored_forgets_no_deletion() {
     let mut world = World::start().await;

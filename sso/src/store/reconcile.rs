@@ -2,24 +2,28 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, on};
+use db::{At, Conn, Id, Lease, on};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
-use super::{at, deletion, provisioning::Debts};
+use super::{
+    at, deletion,
+    provisioning::{DEBTS, Debts},
+    users,
+};
 use crate::{
     model::{Difference, Known, Target},
-    schema::{provisioning, users},
+    schema::{provisioning, users as people},
 };
 
 /// Up to `limit` users with an id above `after`, by id.
 pub(crate) fn page(c: &mut Conn, after: Uuid, limit: i64) -> QueryResult<Vec<Known>> {
     type Row = (Id, String, i16, i16, i64);
-    let rows: Vec<Row> = on!(c => users::table
-        .filter(users::id.gt(Id(after)))
-        .order(users::id)
+    let rows: Vec<Row> = on!(c => people::table
+        .filter(people::id.gt(Id(after)))
+        .order(people::id)
         .limit(limit)
-        .select((users::id, users::username, users::account_type, users::official_tier, users::version))
+        .select((people::id, people::username, people::account_type, people::official_tier, people::version))
         .load(c))?;
     let known =
         |(id, username, account_type, tier, version): Row| Known { id: id.0, username, account_type, tier, version };
@@ -46,14 +50,16 @@ pub(crate) fn mend(
 ) -> QueryResult<bool> {
     // The change of a user waits here, and is seen.
     let version: Option<i64> = match c {
-        Conn::Sqlite(c) => users::table.find(Id(user_id)).select(users::version).first(c).optional()?,
-        Conn::Postgres(c) => users::table.find(Id(user_id)).select(users::version).for_update().first(c).optional()?,
+        Conn::Sqlite(c) => people::table.find(Id(user_id)).select(people::version).first(c).optional()?,
+        Conn::Postgres(c) => {
+            people::table.find(Id(user_id)).select(people::version).for_update().first(c).optional()?
+        }
     };
     match (difference, version) {
         (Difference::Behind, Some(_)) => one.owe(c, now)?,
         (Difference::Ahead(theirs), Some(ours)) if theirs >= ours => {
-            on!(c => diesel::update(users::table.find(Id(user_id)))
-                .set((users::version.eq(theirs + 1), users::updated_at.eq(at(now))))
+            on!(c => diesel::update(people::table.find(Id(user_id)))
+                .set((people::version.eq(theirs + 1), people::updated_at.eq(at(now))))
                 .execute(c))?;
             all.owe(c, now)?;
         }
@@ -66,8 +72,20 @@ pub(crate) fn mend(
     Ok(true)
 }
 
+/// A target knows the user at a version that SSO has not come to: what SSO has becomes later than it, and is owed to `all`. 0 if somebody else holds the debt by now:
+/// then the user has changed since, and whoever tells of that finds out.
+pub(crate) fn outdo(c: &mut Conn, lease: &Lease, theirs: i64, all: &Debts, now: SystemTime) -> QueryResult<usize> {
+    // The user before the debt, as in a change.
+    users::lock(c, lease.subject)?;
+    let held = DEBTS.finish(c, lease)?;
+    if held > 0 {
+        mend(c, lease.subject, Difference::Ahead(theirs), all, all, now)?;
+    }
+    Ok(held)
+}
+
 /// Whether a user has changed since `since`: then somebody is at it.
 pub(crate) fn changed_since(c: &mut Conn, user_id: Uuid, since: SystemTime) -> QueryResult<bool> {
-    let updated: Option<At> = on!(c => users::table.find(Id(user_id)).select(users::updated_at).first(c).optional())?;
+    let updated: Option<At> = on!(c => people::table.find(Id(user_id)).select(people::updated_at).first(c).optional())?;
     Ok(updated.is_some_and(|updated| updated > at(since)))
 }
