@@ -194,8 +194,12 @@ impl Provisioner {
                 let (lease, step) = self.call(lease, &truth).await;
                 self.conclude(lease, &step, By::Worker).await;
             }
-            // Deleted, and somebody else has told the last target. Then the row has gone as well; one that has not would be claimed for ever.
-            Ok(None) => self.conclude(lease, &Step::Finish, By::Worker).await,
+            // Deleted, and somebody else has told the last target. The row has gone then; one that has not would be claimed for ever.
+            Ok(None) => {
+                if self.record(lease, &Step::Finish).await == Some(End::Done) {
+                    tracing::error!(%user_id, lease.target, "was owed, and there is nothing to tell: neither user nor tombstone");
+                }
+            }
             Err(error) => tracing::warn!(%user_id, lease.target, %error, "not tried; the lease runs out"),
         }
     }
@@ -310,3 +314,6 @@ impl Provisioner {
         self.db.read("truth", move |c| Ok(store::deletion::truth(c, id)?)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

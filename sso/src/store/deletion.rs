@@ -49,10 +49,16 @@ pub(crate) fn delete(
     Ok(Some(version + 1))
 }
 
-/// Keeps that a user is deleted as of `version`.
+/// Keeps that a user is deleted as of `version`, or of the one that is kept already. Until the end of the transaction [`finish`] waits: the tombstone stays for what
+/// is owed here.
 pub(crate) fn bury(c: &mut Conn, user_id: Uuid, version: i64, now: SystemTime) -> QueryResult<usize> {
     let row = Row { user_id: Id(user_id), version, created_at: at(now) };
-    on!(c => diesel::insert_into(tombstones::table).values(&row).on_conflict_do_nothing().execute(c))
+    on!(c => diesel::insert_into(tombstones::table)
+        .values(&row)
+        .on_conflict(tombstones::user_id)
+        .do_update()
+        .set(tombstones::version.eq(tombstones::version))
+        .execute(c))
 }
 
 /// Up to `limit` users who signed up until `until` and never verified anything, oldest first.

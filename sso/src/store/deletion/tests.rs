@@ -107,3 +107,42 @@ async fn of_two_targets_that_answer_at_once_the_second_takes_the_tombstone_away(
     let left = db.read("left", |c| Ok::<_, Error>(truth(c, USER)?)).await.expect("a look");
     assert!(left.is_none(), "the tombstone stays for ever: {left:?}");
 }
+
+/// The lock of `bury`: whoever owes another target the deletion that the last one is just acknowledging would find the tombstone gone. On PostgreSQL alone, as above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tombstone_stays_for_what_is_owed_while_the_last_target_answers() {
+    let Some(db) = postgres().await else { return };
+    let [social, blog] = Target::ALL.map(|target| Lease::held(USER, target as i16, Uuid::from_u128(7)));
+    let owe =
+        |c: &mut Conn, lease: &Lease| DEBTS.owe(c, Uuid::from_u128(lease.target as u128), lease, at(now()), at(now()));
+    db.write("delete", move |c| {
+        bury(c, USER, 2, now())?;
+        Ok::<_, Error>(owe(c, &social)?)
+    })
+    .await
+    .expect("deleted");
+
+    let ((arrived, has_arrived), (go, may_go)) = (mpsc::channel(), mpsc::channel::<()>());
+    let one = db.clone();
+    let mending = tokio::spawn(async move {
+        one.write("mend", move |c| {
+            bury(c, USER, 9, now())?;
+            owe(c, &blog)?;
+            let _ = arrived.send(());
+            let _ = may_go.recv();
+            Ok::<_, Error>(())
+        })
+        .await
+    });
+    tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
+    let mut last = tokio::spawn({
+        let db = db.clone();
+        async move { db.write("last", move |c| Ok::<_, Error>(finish(c, &social)?)).await }
+    });
+    assert!(timeout(Duration::from_millis(300), &mut last).await.is_err(), "it waits for the other");
+    drop(go);
+    mending.await.expect("no panic").expect("owed");
+    assert_eq!(last.await.expect("no panic").expect("committed"), 1);
+    let left = db.read("left", |c| Ok::<_, Error>(truth(c, USER)?)).await.expect("a look");
+    assert!(matches!(left, Some(Truth::Deleted { version: 2 })), "{left:?}");
+}
