@@ -68,6 +68,8 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
             Some(_) => return Err(Error::RequestIdReused),
             None if owner == Some(user_id) => return Err(theirs_already(&identifier)),
             None => {
+                // Whether it is theirs by then or not: no row is left of a user who was deleted since the session was looked at.
+                store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
                 let (user_id, purpose) = (owner.is_none().then_some(user_id), Purpose::ChangeIdentifier);
                 let challenge = Challenge::begin(id, user_id, identifier.clone(), purpose);
                 store::challenges::insert(c, &challenge, now)?;

@@ -1,6 +1,10 @@
 //! What must not be overtaken: on threads and in real time. Each goes red without the guard it names.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use onebox::Edge;
 use proto::sso::v1::{
@@ -12,7 +16,7 @@ use proto::sso::v1::{
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    identifiers::prepared,
+    identifiers::{change_to, prepared},
     passwordless,
     world::{Person, World, bearer, boot::by_code, id, reason},
 };
@@ -134,6 +138,31 @@ async fn no_session_begins_with_a_password_that_was_changed() {
             assert!(account.is_err(), "the old password has a session");
         }
     }
+}
+
+/// The lock of `identifiers::start`: what is left of a user who is deleted meanwhile was INTERNAL, by its foreign key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_change_is_begun_for_a_user_who_is_deleted_meanwhile() {
+    let ((arrived, has_arrived), (go, may_go)) = (mpsc::channel(), mpsc::channel::<()>());
+    let may_go = Mutex::new(may_go);
+    let after = move |job: &str| {
+        if job == "start_identifier_change" {
+            let _ = arrived.send(());
+            let _ = may_go.lock().expect("no panic").recv();
+        }
+        db::Fate::Run
+    };
+    let faults = onebox::Faults { sso_database: db::Faults::new(after), ..Default::default() };
+    let world = World::start_at(Edge { faults, ..Edge::system() }).await;
+    let (user, tokens) = world.join(&Person::with_email("anna")).await;
+    let request = bearer(change_to("another@example.com", ""), &tokens.access_token);
+    let mut account = world.account();
+    let changing = tokio::spawn(async move { account.start_identifier_change(request).await });
+    tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
+    world.delete(&id(), &user.id).await.expect("deleted");
+    drop(go);
+    let refused = changing.await.expect("it ran").expect_err("deleted");
+    assert_eq!(reason(&refused), "SESSION_ENDED");
 }
 
 /// All outcomes of these, given at once; and how many sessions the user has then.

@@ -160,16 +160,20 @@ pub(crate) fn owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option
     Ok(found.map(|id| id.0))
 }
 
-/// The user who has the identifier verified, unless an operator keeps them out: a locked user is answered like nobody.
+/// The user who has the identifier verified, unless an operator keeps them out: a locked user is answered like nobody. Nobody deletes the user before this transaction
+/// is over, so that it may leave rows of theirs; for one who is being deleted it waits, and finds nobody.
 pub(crate) fn unlocked_owner(c: &mut Conn, identifier: &Identifier) -> QueryResult<Option<Uuid>> {
-    let found: Option<Id> = on!(c => identifiers::table
+    let owner = identifiers::table
         .inner_join(users::table.on(users::id.eq(identifiers::user_id)))
         .filter(identifiers::value.eq(identifier.value()))
         .filter(identifiers::is_verified.eq(true))
         .filter(users::locked_at.is_null())
-        .select(users::id)
-        .first(c)
-        .optional())?;
+        .select(users::id);
+    let found: Option<Id> = match c {
+        Conn::Sqlite(c) => owner.first(c).optional(),
+        // As a foreign key locks it.
+        Conn::Postgres(c) => owner.for_key_share().first(c).optional(),
+    }?;
     Ok(found.map(|id| id.0))
 }
 

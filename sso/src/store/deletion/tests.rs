@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    challenge::Challenge,
     error::Error,
     identifier::Identifier,
-    model::{AccountKind, Target},
+    model::{AccountKind, Purpose, Target},
     store::{
         fixture::{postgres, sqlite},
         users::NewUser,
@@ -145,4 +146,39 @@ async fn a_tombstone_stays_for_what_is_owed_while_the_last_target_answers() {
     assert_eq!(last.await.expect("no panic").expect("committed"), 1);
     let left = db.read("left", |c| Ok::<_, Error>(truth(c, USER)?)).await.expect("a look");
     assert!(matches!(left, Some(Truth::Deleted { version: 2 })), "{left:?}");
+}
+
+/// The lock of `unlocked_owner`: the foreign key of what is left of a user who is being deleted was INTERNAL. On PostgreSQL alone, as above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_is_asked_for_while_its_user_is_deleted_is_a_decoy() {
+    let Some(db) = postgres().await else { return };
+    let identifier = sign_up(&db).await;
+    let address = identifier.clone();
+    db.write("verify", move |c| users::verify(c, USER, &address, now())).await.expect("verified");
+
+    let ((arrived, has_arrived), (go, may_go)) = (mpsc::channel(), mpsc::channel::<()>());
+    let one = db.clone();
+    let deleting = tokio::spawn(async move {
+        one.write("delete", move |c| {
+            let deleted = delete(c, USER, None, now())?;
+            let _ = arrived.send(());
+            let _ = may_go.recv();
+            Ok::<_, Error>(deleted)
+        })
+        .await
+    });
+    tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
+    let mut asking = tokio::spawn(async move {
+        db.write("ask", move |c| {
+            let owner = users::unlocked_owner(c, &identifier)?;
+            let (id, purpose) = (Uuid::from_u128(5), Purpose::ResetPassword);
+            challenges::insert(c, &Challenge::begin(id, owner, identifier.clone(), purpose), now())?;
+            Ok::<_, Error>(owner)
+        })
+        .await
+    });
+    assert!(timeout(Duration::from_millis(300), &mut asking).await.is_err(), "it waits for the deletion");
+    drop(go);
+    assert!(deleting.await.expect("no panic").expect("deleted").is_some());
+    assert_eq!(asking.await.expect("no panic").expect("a decoy"), None);
 }
