@@ -3,6 +3,7 @@
 mod address;
 mod conn;
 mod connect;
+mod outage;
 mod runtime;
 mod session;
 mod tls;
@@ -14,6 +15,7 @@ use crate::{Migrations, OpenError, Options};
 pub use conn::PgConn;
 use connect::Server;
 use diesel::connection::SimpleConnection;
+use outage::Outage;
 use session::Session;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -36,13 +38,14 @@ pub fn script(url: &str, sql: &str) -> Result<(), OpenError> {
 pub(crate) fn open(options: &Options, migrations: &Migrations, figures: &Arc<Figures>) -> Result<Workers, OpenError> {
     let server = Arc::new(Server::of(&options.url)?);
     runtime::apart(|| connect::migrate(&server, migrations))?;
+    let outage = Arc::new(Outage::default());
     if options.inline {
-        return Ok(Workers::Inline(Mutex::new(Some(Box::new(session::Apart(Session::new(server)))))));
+        return Ok(Workers::Inline(Mutex::new(Some(Box::new(session::Apart(Session::new(server, outage)))))));
     }
     let queue = Arc::new(Queue::new(options.queue));
     let mut threads = Vec::with_capacity(options.threads);
     for number in 0..options.threads {
-        let session: Box<dyn Worker> = Box::new(Session::new(Arc::clone(&server)));
+        let session: Box<dyn Worker> = Box::new(Session::new(Arc::clone(&server), Arc::clone(&outage)));
         let thread = start(format!("db-{number}"), session, Arc::clone(&queue), Arc::clone(figures));
         threads.push(thread.map_err(|error| OpenError::Connect(format!("cannot start a thread: {error}")))?);
     }

@@ -2,6 +2,7 @@
 
 use super::conn::Fault;
 use super::connect::Server;
+use super::outage::Outage;
 use super::runtime::apart;
 use crate::job::{Access, Job, Ran};
 use crate::worker::Worker;
@@ -9,7 +10,7 @@ use crate::{Conn, Error, transaction};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Between two attempts.
+/// Between two attempts at a transaction.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the server may be silent past a deadline of which it was told, before the connection is given up.
 const GRACE: Duration = Duration::from_millis(500);
@@ -18,6 +19,7 @@ const ATTEMPTS: u32 = 32;
 
 pub(crate) struct Session {
     server: Arc<Server>,
+    outage: Arc<Outage>,
     conn: Option<Conn>,
 }
 
@@ -28,8 +30,8 @@ enum Next {
 }
 
 impl Session {
-    pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server, conn: None }
+    pub(crate) fn new(server: Arc<Server>, outage: Arc<Outage>) -> Self {
+        Self { server, outage, conn: None }
     }
 
     fn one(&mut self, mut job: Box<dyn Job>) {
@@ -70,20 +72,27 @@ impl Session {
     /// Begins a transaction, on a new connection if need be, as long as the deadline allows.
     fn begin(&mut self, job: &dyn Job) -> bool {
         loop {
-            let left = job.deadline().saturating_duration_since(Instant::now());
+            let fresh = self.conn.is_none();
+            if fresh && !self.outage.leave(job.deadline()) {
+                return false;
+            }
+            let tried = Instant::now();
+            let left = job.deadline().saturating_duration_since(tried);
             if left.is_zero() {
                 return false;
             }
-            let fresh = self.conn.is_none();
             match self.try_begin(job, left) {
-                Ok(()) => return true,
-                Err(cause) => tracing::warn!(%cause, operation = job.name(), "no connection to the database"),
+                Ok(()) => {
+                    if fresh {
+                        self.outage.is_over();
+                    }
+                    return true;
+                }
+                Err(cause) if fresh => self.outage.found(tried, &cause),
+                // One that was lost while it lay idle is replaced at once.
+                Err(cause) => tracing::debug!(%cause, operation = job.name(), "a connection to the database was lost"),
             }
             self.conn = None;
-            // One that was lost while it lay idle is replaced at once.
-            if fresh {
-                pause(left);
-            }
         }
     }
 

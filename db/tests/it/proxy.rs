@@ -44,6 +44,11 @@ impl Proxy {
         self.mood.send_replace(mood);
     }
 
+    /// How many connections were ended as they came since it was last asked.
+    pub fn turned_away_meanwhile(&mut self) -> usize {
+        std::iter::from_fn(|| self.turned_away.try_recv().ok()).count()
+    }
+
     /// Returns when one more connection was ended as it came.
     pub async fn turned_away(&mut self) {
         self.turned_away.recv().await.unwrap();

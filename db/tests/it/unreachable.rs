@@ -6,6 +6,7 @@ use crate::world::{World, empty_postgres, migrations, run_on_postgres};
 use db::{Conn, Db, Error, OpenError, Options};
 use diesel::connection::SimpleConnection;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 fn soon() -> Option<Instant> {
@@ -63,6 +64,34 @@ async fn one_that_goes_away_before_the_start_is_over_is_waited_for_too() {
     assert!(!starting.is_finished());
     proxy.be(Mood::Open);
     starting.await.unwrap().unwrap();
+}
+
+/// The pause that all threads of a process share: each for itself dialled every 50 ms, and warned of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_away_is_not_stormed_and_is_found_when_it_is_back() {
+    let Some(url) = empty_postgres().await else { return };
+    let mut proxy = Proxy::before(&url).await;
+    let options = Options { threads: 8, deadline: in_two_seconds, ..Options::new(&proxy.url) };
+    let db = Db::open(options, migrations()).await.unwrap();
+    proxy.be(Mood::Closed);
+    let mut asking = JoinSet::new();
+    for _ in 0..16 {
+        let db = db.clone();
+        asking.spawn(async move { db.reachable().await });
+    }
+    assert!(asking.join_all().await.iter().all(Result::is_err), "it is away");
+    let dials = proxy.turned_away_meanwhile();
+    assert!((4..30).contains(&dials), "{dials} in four seconds or less");
+    let waiting = tokio::spawn({
+        let db = db.clone();
+        async move { db.reachable().await }
+    });
+    proxy.be(Mood::Open);
+    waiting.await.unwrap().unwrap();
+}
+
+fn in_two_seconds() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(2))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
