@@ -10,7 +10,7 @@ mod priority;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -23,6 +23,9 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::password::Password;
+
+/// The highest cost there may be.
+const HIGHEST: u32 = 16;
 
 /// How passwords are hashed.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,10 +50,10 @@ pub(crate) struct Hasher {
 struct Shared {
     pepper: [u8; 32],
     cost: u32,
+    /// The highest cost that there is: what a wrong password costs, whoever has the identifier, or nobody.
+    highest: AtomicU32,
     threads: usize,
     random: Random,
-    /// What a password that nobody has is compared with, so that an unknown user costs what a known one does.
-    dummy: String,
     /// Hashes that are asked for and not made.
     waiting: AtomicUsize,
     /// The time one hash takes, in microseconds: a running mean.
@@ -93,18 +96,22 @@ impl Hasher {
         let Config { cost, threads, queue } = *config;
         // The floor is lower where tests may set it: never in a release build.
         let floor = if cfg!(debug_assertions) { 4 } else { 10 };
-        if !(floor..=16).contains(&cost) || threads > 64 || !(1..=4096).contains(&queue) {
+        if !(floor..=HIGHEST).contains(&cost) || threads > 64 || !(1..=4096).contains(&queue) {
             return Err("hashing: cost is 10 to 16, threads 0 to 64, queue 1 to 4096".to_owned());
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores } else { threads };
-        let dummy = format!("$2b${cost:02}$abcdefghijklmnopqrstuuLv1AVsxBkI1UFbcBBLxYrVqyMcX5aFa");
         // A first guess, until there is something to go by: 300 ms at cost 12.
         let micros = AtomicU64::new((300_000_u64 << cost) >> 12);
-        let waiting = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { pepper, cost, threads, random, dummy, waiting, micros });
+        let (highest, waiting) = (AtomicU32::new(cost), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { pepper, cost, highest, threads, random, waiting, micros });
         let jobs = if inline { None } else { Some(spawn(&shared, queue).map_err(|error| error.to_string())?) };
         Ok(Self { shared, jobs })
+    }
+
+    /// There are hashes of this cost, from when it was the configured one: until there are none, a wrong password takes as long as one of theirs.
+    pub(crate) fn reckon_with(&self, cost: u32) {
+        self.shared.highest.fetch_max(cost.min(HIGHEST), Relaxed);
     }
 
     /// The hash of a password, in bcrypt's modular crypt format.
@@ -118,7 +125,7 @@ impl Hasher {
         }
     }
 
-    /// Whether `password` is the one that `stored` was made of. Without a stored hash the answer is no, and takes as long.
+    /// Whether `password` is the one that `stored` was made of. Without a stored hash the answer is no, and takes as long as any other no.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED` if it could not be done in time.
@@ -204,13 +211,17 @@ impl Shared {
 
     fn is_right(&self, given: &str, stored: Option<&str>) -> Result<bool, Failure> {
         tracing::trace!("a password is hashed");
-        let against = stored.unwrap_or(&self.dummy);
-        let right = bcrypt::verify(given, against).map_err(Failure::internal)?;
-        // A hash from when the cost was lower is quicker, which would tell who has an account. 2^old + 2^old + 2^(old + 1) + … = 2^cost.
-        for cost in cost_of(against).unwrap_or(self.cost)..self.cost {
+        // What a password that nobody has is compared with, so that an unknown user costs what a known one does.
+        let dummy = || format!("$2b${:02}$abcdefghijklmnopqrstuuLv1AVsxBkI1UFbcBBLxYrVqyMcX5aFa", self.cost);
+        let against = stored.map_or_else(dummy, str::to_owned);
+        if bcrypt::verify(given, &against).map_err(Failure::internal)? && stored.is_some() {
+            return Ok(true);
+        }
+        // A hash from when the cost was lower is quicker, which would tell who has an account. 2^old + 2^old + 2^(old + 1) + … = 2^highest.
+        for cost in cost_of(&against).unwrap_or(self.cost)..self.highest.load(Relaxed) {
             bcrypt::hash_with_salt(given, cost, [0; 16]).map_err(Failure::internal)?;
         }
-        Ok(right && stored.is_some())
+        Ok(false)
     }
 
     fn serve(&self, job: Job) {

@@ -100,6 +100,9 @@ pub enum StartError {
     /// The database.
     #[error("sso: {0}")]
     Store(#[from] db::OpenError),
+    /// What the database holds cannot be read.
+    #[error("sso: {0}")]
+    Read(#[from] db::Error),
     /// The signing key.
     #[error("sso: {0}")]
     Key(#[from] KeyError),
@@ -134,6 +137,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let pepper = master_key.derive("plaza/sso/pepper");
     let hasher =
         hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
+    let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::users::highest_cost(c)?));
+    let highest = db.at_the_start(highest, db::Error::is_away).await?;
+    hasher.reckon_with(highest.and_then(|cost| cost.parse().ok()).unwrap_or_default());
     let audit = audit::Audit::new(clock.clone(), random.clone());
     let issuer = tokens::Issuer::open(
         &db,

@@ -26,23 +26,38 @@ async fn checks_what_it_hashed() {
     assert!(hasher.is_outdated(&stored.replace("$04$", "$05$")));
 }
 
+/// How long a wrong password takes: of several, the quickest, for what else the machine does only adds.
+async fn wrong(hasher: &Hasher, stored: Option<&String>) -> Duration {
+    let (given, mut quickest) = (password("battery staple"), Duration::MAX);
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        assert!(!hasher.check(&given, stored.cloned()).await.unwrap());
+        quickest = quickest.min(begun.elapsed());
+    }
+    quickest
+}
+
 #[tokio::test]
 async fn a_hash_of_an_older_cost_takes_as_long_as_one_of_today() {
     let (old, today, given) = (hasher(4, 1, 8), hasher(10, 1, 8), password("correct horse"));
     let outdated = old.hash(&given).await.unwrap();
-    // Of several, the quickest: what else the machine does only adds.
-    let quickest = async |stored: Option<String>| {
-        let mut quickest = Duration::MAX;
-        for _ in 0..5 {
-            let begun = std::time::Instant::now();
-            assert_eq!(today.check(&given, stored.clone()).await.unwrap(), stored.is_some());
-            quickest = quickest.min(begun.elapsed());
-        }
-        quickest
-    };
-    let (nobody, somebody) = (quickest(None).await, quickest(Some(outdated)).await);
+    let (nobody, somebody) = (wrong(&today, None).await, wrong(&today, Some(&outdated)).await);
     // Six costs apart are a factor of 64, which no load makes up for.
     assert!(somebody > nobody / 8, "{somebody:?} beside {nobody:?}");
+    assert!(today.check(&given, Some(outdated)).await.unwrap());
+}
+
+#[tokio::test]
+async fn nobody_takes_as_long_as_a_hash_from_before_the_cost_was_lowered() {
+    let (old, today) = (hasher(10, 1, 8), hasher(4, 1, 8));
+    let (outdated, fresh) =
+        (old.hash(&password("correct horse")).await.unwrap(), today.hash(&password("another one")).await.unwrap());
+    today.reckon_with(10);
+    let somebody = wrong(&today, Some(&outdated)).await;
+    for other in [None, Some(&fresh)] {
+        let took = wrong(&today, other).await;
+        assert!(took > somebody / 8, "{took:?} beside {somebody:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,12 @@
 use std::time::SystemTime;
 
 use db::{At, Conn, Id, on};
-use diesel::{OptionalExtension as _, QueryResult, prelude::*};
+use diesel::{
+    OptionalExtension as _, QueryResult,
+    dsl::sql,
+    prelude::*,
+    sql_types::{Nullable, Text},
+};
 use uuid::Uuid;
 
 use super::{at, time};
@@ -211,6 +216,11 @@ pub(crate) fn password_hash(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<O
     on!(c => users::table.find(Id(user_id)).select(users::password_hash).first(c).optional())
 }
 
+/// The highest cost that a password is hashed at, as bcrypt writes it, if there is one. By an index.
+pub(crate) fn highest_cost(c: &mut Conn) -> QueryResult<Option<String>> {
+    on!(c => users::table.select(sql::<Nullable<Text>>("max(substr(password_hash, 5, 2))")).get_result(c))
+}
+
 /// How many others claim an identifier that `owner` has proven.
 pub(crate) fn rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<i64> {
     on!(c => identifiers::table
@@ -289,3 +299,6 @@ pub(super) fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
 fn claim(row: IdentifierRow) -> Claim {
     Claim { id: row.id.0, identifier: Identifier::stored(row.kind, row.value), is_verified: row.is_verified }
 }
+
+#[cfg(test)]
+mod tests;
