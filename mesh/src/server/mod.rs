@@ -154,14 +154,13 @@ impl Server {
         let health = Health::serving(&names);
         let v1 = reflection::v1(self.contracts, names.clone());
         let v1alpha = reflection::v1alpha(self.contracts, names);
-        let whole = self.add(health.server()).add(v1).add(v1alpha);
+        let mut whole = self.add(health.server()).add(v1).add(v1alpha);
         let mut routes = HashMap::new();
-        for (name, route) in whole.added {
+        for (name, route) in std::mem::take(&mut whole.added) {
             if routes.insert(name, route).is_some() {
                 return Err(BuildError::Twice(name));
             }
         }
-        let told = (whole.checks, whole.gauges);
-        Ok(Router::new(whole.name, whole.stack, whole.contracts, routes, health, told, whole.proxies))
+        Ok(Router::new(whole, routes, health))
     }
 }

@@ -19,7 +19,7 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 
 use super::{
-    Health, Limits, Route, Stack,
+    Health, Limits, Route, Server, Stack,
     activity::{Active, Activity},
     admission::Admission,
     body::{self, Answer, Ends},
@@ -56,12 +56,12 @@ struct Inner {
     admission: Arc<Admission>,
     connections: AtomicU32,
     tracer: Tracer,
-    told: Told,
+    observed: Observed,
     proxies: Proxies,
 }
 
 /// What the admin port tells of a service.
-struct Told {
+struct Observed {
     name: &'static str,
     checks: Vec<Check>,
     gauges: Vec<Gauges>,
@@ -69,22 +69,15 @@ struct Told {
 }
 
 impl Router {
-    pub(super) fn new(
-        name: &'static str,
-        stack: Stack,
-        contracts: Contracts,
-        routes: HashMap<&'static str, Route>,
-        health: Health,
-        (checks, gauges): (Vec<Check>, Vec<Gauges>),
-        proxies: Proxies,
-    ) -> Self {
-        let gate = Gate::new(name, stack.verifier);
+    /// What `server` gathered, by the names of its `routes`.
+    pub(super) fn new(server: Server, routes: HashMap<&'static str, Route>, health: Health) -> Self {
+        let Server { name, stack: Stack { verifier, limits, tracer }, contracts, checks, gauges, proxies, .. } = server;
+        let gate = Gate::new(name, verifier);
         let stopping = Shutdown::manual();
         let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
         let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
-        let (limits, tracer) = (stack.limits, stack.tracer);
         let (admission, connections) = (Arc::new(Admission::new(limits.calls, limits.streams)), AtomicU32::new(0));
-        let told = Told { name, checks, gauges, calls };
+        let observed = Observed { name, checks, gauges, calls };
         Self(Arc::new(Inner {
             gate,
             limits,
@@ -95,24 +88,24 @@ impl Router {
             admission,
             connections,
             tracer,
-            told,
+            observed,
             proxies,
         }))
     }
 
     /// The name of the service in the mesh.
     pub fn name(&self) -> &'static str {
-        self.0.told.name
+        self.0.observed.name
     }
 
     pub(crate) fn checks(&self) -> &[Check] {
-        &self.0.told.checks
+        &self.0.observed.checks
     }
 
     /// Writes what was counted, and what the service says of itself.
     pub(crate) async fn observe(&self, page: &mut Page) {
-        self.0.told.calls.write(self.0.told.name, page);
-        for gauges in &self.0.told.gauges {
+        self.0.observed.calls.write(self.0.observed.name, page);
+        for gauges in &self.0.observed.gauges {
             gauges.write(page).await;
         }
     }
@@ -151,10 +144,10 @@ impl Router {
     /// Answers one call. Never fails: whatever goes wrong is in the answer.
     pub(crate) async fn handle(&self, mut request: http::Request<Body>) -> http::Response<Body> {
         let Some((policy, route)) = self.0.find(request.uri().path()) else {
-            let _record = Record::begin("unknown", &self.0.told.calls).ended(Code::Unimplemented);
+            let _record = Record::begin("unknown", &self.0.observed.calls).ended(Code::Unimplemented);
             return Status::unimplemented("no such method").into_http();
         };
-        let mut record = Record::begin(policy.path, &self.0.told.calls);
+        let mut record = Record::begin(policy.path, &self.0.observed.calls);
         let connection = request.extensions_mut().remove::<Activity>();
         let admitted = match self.0.admission.admit(policy, connection.as_ref().map_or(0, Activity::calls)) {
             Ok(admitted) => admitted,
