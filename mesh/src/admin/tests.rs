@@ -180,7 +180,7 @@ async fn requests_that_are_sent_again_are_counted_apart() {
     let channel = Channel::in_memory(flaky.router(Keys::new().stack()), None, options);
     say(&channel, "Public", "").await.expect("answered");
     let page = admin.metrics().await;
-    let labels = "service=\"sso\",grpc_method=\"_OTHER\"";
+    let labels = "service=\"sso\",grpc_method=\"_OTHER\",grpc_target=\"_OTHER\"";
     for line in [
         format!("grpc_client_attempt_started_total{{{labels}}} 2\n"),
         format!("grpc_client_call_retries_bucket{{{labels},le=\"1\"}} 1\n"),

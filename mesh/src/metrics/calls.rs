@@ -224,9 +224,10 @@ impl Calls {
     }
 }
 
-/// Under the names of gRFC A66 and A96.
+/// Under the names of gRFC A66 and A96. The first part of a contract's package is the service that has it.
 fn write_sent(service: &str, name: &str, method: &Method, page: &mut Page) {
-    let labels = [("service", service), ("grpc_method", name)];
+    let callee = name.split('.').next().unwrap_or(name);
+    let labels = [("service", service), ("grpc_method", name), ("grpc_target", callee)];
     let attempts = method.attempts.load(Relaxed) as f64;
     page.counter("grpc_client_attempt_started_total", "Requests sent; several may make one call.", &labels, attempts);
     let help = "How often calls were sent again after a failure (gRFC A6); those that were not are not counted.";

@@ -13,8 +13,10 @@ pub(crate) struct Counts {
     pub(crate) refused: AtomicU64,
     /// Connections that ended.
     pub(crate) lost: AtomicU64,
-    /// Ejections.
-    pub(crate) ejected: AtomicU64,
+    /// Ejections for failures one after the other.
+    pub(crate) ejected_at_once: AtomicU64,
+    /// Ejections for the share of failures (gRFC A50).
+    pub(crate) ejected_in_time: AtomicU64,
     /// Calls that found no connection and waited for one.
     pub(crate) waited: AtomicU64,
 }
@@ -36,14 +38,46 @@ pub(crate) struct SeenPool {
     pub(crate) endpoints: Vec<(&'static str, usize)>,
     /// Calls that wait for a connection.
     pub(crate) waiting: usize,
-    /// Of [`Counts`]: connected, refused, lost, ejected, waited.
-    pub(crate) counts: [u64; 5],
+    pub(crate) counts: Vec<Count>,
+}
+
+/// One of [`Counts`], looked at.
+#[derive(Debug)]
+pub(crate) struct Count {
+    name: &'static str,
+    help: &'static str,
+    /// The one beside the callee's.
+    label: Option<(&'static str, &'static str)>,
+    count: u64,
 }
 
 impl Counts {
-    pub(crate) fn read(&self) -> [u64; 5] {
-        let Self { connected, refused, lost, ejected, waited } = self;
-        [connected, refused, lost, ejected, waited].map(|count| count.load(Relaxed))
+    pub(crate) fn read(&self) -> Vec<Count> {
+        let count = |name, help, count: &AtomicU64| Count { name, help, label: None, count: count.load(Relaxed) };
+        let ejected = |method, ejections| Count {
+            label: Some(("grpc_lb_outlier_detection_detection_method", method)),
+            ..count(
+                "grpc_lb_outlier_detection_ejections_enforced_total",
+                "Endpoints that were left for failing too many calls.",
+                ejections,
+            )
+        };
+        vec![
+            count("grpc_subchannel_connection_attempts_succeeded_total", "Connections made.", &self.connected),
+            count(
+                "grpc_subchannel_connection_attempts_failed_total",
+                "Connections that could not be made.",
+                &self.refused,
+            ),
+            count("grpc_subchannel_disconnections_total", "Connections that ended.", &self.lost),
+            ejected("consecutive_failures", &self.ejected_at_once),
+            ejected("failure_percentage", &self.ejected_in_time),
+            count(
+                "plaza_channel_picks_waited_total",
+                "Calls that found no connection and waited for one.",
+                &self.waited,
+            ),
+        ]
     }
 }
 
@@ -56,22 +90,10 @@ impl SeenPool {
             }
         }
         self.waiting += other.waiting;
-        self.counts.iter_mut().zip(other.counts).for_each(|(own, count)| *own += count);
+        self.counts.iter_mut().zip(other.counts).for_each(|(own, other)| own.count += other.count);
         self
     }
 }
-
-/// The names of [`Counts`].
-const COUNTED: [(&str, &str); 5] = [
-    ("grpc_subchannel_connection_attempts_succeeded_total", "Connections made."),
-    ("grpc_subchannel_connection_attempts_failed_total", "Connections that could not be made."),
-    ("grpc_subchannel_disconnections_total", "Connections that ended."),
-    (
-        "grpc_lb_outlier_detection_ejections_enforced_total",
-        "Endpoints that were left for failing too many calls (gRFC A50).",
-    ),
-    ("plaza_channel_picks_waited_total", "Calls that found no connection and waited for one."),
-];
 
 impl Seen {
     /// Adds another channel to the same callee.
@@ -94,7 +116,8 @@ impl Seen {
             page.gauge("plaza_channel_endpoints", help, &labels, *count as f64);
         }
         page.gauge("plaza_channel_picks_waiting", "Calls that wait for a connection.", &labels, *waiting as f64);
-        for ((name, help), count) in COUNTED.iter().zip(counts) {
+        for Count { name, help, label, count } in counts {
+            let labels: Vec<_> = labels.into_iter().chain(*label).collect();
             page.counter(name, help, &labels, *count as f64);
         }
     }

@@ -31,18 +31,20 @@ const NAMES: [&str; 12] = [
     "db.client.connection.pending_requests",
 ];
 /// What Prometheus' clients call otherwise.
-const RENAMED: [(&str, &str); 4] = [
+const RENAMED: [(&str, &str); 5] = [
     ("process_cpu", "process.cpu.time"),
     ("process_resident_memory", "process.memory.usage"),
     ("process_virtual_memory", "process.memory.virtual"),
     ("process_threads", "process.thread.count"),
+    ("process_open_fds", "process.unix.file_descriptor.count"),
 ];
-const ATTRIBUTES: [&str; 9] = [
+const ATTRIBUTES: [&str; 10] = [
     "rpc.system.name",
     "rpc.method",
     "rpc.response.status_code",
     "grpc.method",
     "grpc.target",
+    "grpc.lb.outlier_detection.detection_method",
     "db.system.name",
     "db.operation.name",
     "db.client.connection.pool.name",

@@ -66,7 +66,9 @@ fn invented_methods_make_no_series() {
         "{text}"
     );
     assert!(
-        text.contains("grpc_client_attempt_started_total{service=\"echo\",grpc_method=\"_OTHER\"} 100\n"),
+        text.contains(
+            "grpc_client_attempt_started_total{service=\"echo\",grpc_method=\"_OTHER\",grpc_target=\"_OTHER\"} 100\n"
+        ),
         "{text}"
     );
 }

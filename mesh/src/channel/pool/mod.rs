@@ -176,7 +176,7 @@ impl Shared {
         let mut state = self.lock();
         if state.eject(address, Instant::now()) {
             self.show(&state);
-            self.counts.ejected.fetch_add(1, Relaxed);
+            self.counts.ejected_at_once.fetch_add(1, Relaxed);
             tracing::warn!(callee = self.callee, %address, "ejected: it fails");
             self.stale.notify_one();
         }

@@ -56,7 +56,7 @@ async fn judge(shared: &Shared) {
     loop {
         ticks.tick().await;
         let ejected = shared.update(|state| state.judge(Instant::now()));
-        shared.counts.ejected.fetch_add(ejected, Relaxed);
+        shared.counts.ejected_in_time.fetch_add(ejected, Relaxed);
     }
 }
 

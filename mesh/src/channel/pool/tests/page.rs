@@ -13,14 +13,15 @@ async fn the_page_tells_how_the_endpoints_are() {
     hosts.set(1, Host::Down);
     sleep(millis(1)).await;
     let page = admin.metrics().await;
-    let labels = "service=\"sso\",grpc_target=\"echo\"";
+    let (labels, method) = ("service=\"sso\",grpc_target=\"echo\"", "grpc_lb_outlier_detection_detection_method");
     for line in [
         format!("plaza_channel_endpoints{{{labels},state=\"ejected\"}} 1\n"),
         format!("plaza_channel_endpoints{{{labels},state=\"ready\"}} 0\n"),
         format!("plaza_channel_picks_waiting{{{labels}}} 0\n"),
         format!("plaza_channel_picks_waited_total{{{labels}}} 1\n"),
         format!("plaza_channel_retry_tokens{{{labels}}} 1000\n"),
-        format!("grpc_lb_outlier_detection_ejections_enforced_total{{{labels}}} 1\n"),
+        format!("grpc_lb_outlier_detection_ejections_enforced_total{{{labels},{method}=\"consecutive_failures\"}} 1\n"),
+        format!("grpc_lb_outlier_detection_ejections_enforced_total{{{labels},{method}=\"failure_percentage\"}} 0\n"),
         format!("grpc_subchannel_connection_attempts_succeeded_total{{{labels}}} 2\n"),
         format!("grpc_subchannel_disconnections_total{{{labels}}} 1\n"),
     ] {
