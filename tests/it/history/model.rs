@@ -75,9 +75,9 @@ impl History {
                 self.create().await;
             }
             Step::Change(who, tier) => self.change(who, tier).await,
-            Step::Race(who, tiers, late) => {
-                if late {
-                    self.weathers().for_each(Weather::hold_next);
+            Step::Race(who, tiers, wrong) => {
+                if let Some(wrong) = wrong {
+                    (0..).zip(self.weathers()).for_each(|(nth, weather)| weather.hold(wrong, nth));
                 }
                 self.race(who, tiers).await;
             }

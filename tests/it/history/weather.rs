@@ -38,10 +38,10 @@ impl Weather {
         self.frozen.store(0, Ordering::SeqCst);
     }
 
-    /// From now on some calls are overtaken, the very next one first of all.
-    pub(super) fn hold_next(&self) {
-        self.wrong.iter().for_each(|wrong| wrong.store(7, Ordering::SeqCst));
-        self.calls.store(0, Ordering::SeqCst);
+    /// From now on some calls of both targets are held up, `wrong` says how; the very next one first of all, of the first of those who race.
+    pub(super) fn hold(&self, wrong: u8, nth: u8) {
+        self.wrong.iter().for_each(|one| one.store(wrong, Ordering::SeqCst));
+        self.calls.store(nth, Ordering::SeqCst);
     }
 
     pub(super) fn has_stopped(&self) -> bool {
