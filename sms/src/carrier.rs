@@ -88,7 +88,7 @@ pub type Delivering<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 /// Takes messages to people.
 pub trait Carrier: Send + Sync + 'static {
     /// Delivers one message, and is given up on after the configured time. It is asked again for the same message only if it could not be
-    /// reached or took no more, or if the process died before it was noted that it was asked: then it may see the same id twice.
+    /// reached or took no more, or if nobody could note what it said, as when the process died: then it may see the same id twice.
     fn deliver<'a>(&'a self, message: &'a Message) -> Delivering<'a>;
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn carrier_of(destination: &str) -> i16 {
 
 /// Calls the carrier, in a task of its own: a caller who hangs up must not leave half a delivery. Waits for what the carrier says, and not until it is
 /// written down; the deadline of the call ends the waiting, not the task.
-pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Outcome {
+///
+/// # Errors
+/// [`Error::Unsettled`] if the carrier panicked: it may have taken the message.
+pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Result<Outcome, Error> {
     let message = written(core, owed);
     let (core, (answer, said)) = (Arc::clone(core), oneshot::channel());
     tokio::spawn(mesh::trace::inherit(async move {
@@ -84,8 +87,7 @@ pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Outc
         let _ = answer.send(outcome);
         note(&core, message.id, lease, outcome, By::Owner).await;
     }));
-    // A carrier that panicked has not said that it took the message.
-    said.await.unwrap_or(Outcome::Unknown)
+    said.await.map_err(|_| Error::Unsettled)
 }
 
 /// The message of a send or a notice.
@@ -125,9 +127,24 @@ async fn carry(core: &Core, message: &Message) -> Outcome {
     outcome
 }
 
-/// Writes down what the carrier said.
+/// Writes down what the carrier said, and tries again while the message is held: what nobody noted is sent once more, under the same id.
 async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
     let pause = core.random.between(work::pause(lease.attempts));
+    let noted = async {
+        for tries in 1.. {
+            match note_once(core, id, lease, outcome, pause).await {
+                Ok(end) => return core.tally.count(lease.target, by, end),
+                Err(error) => tracing::warn!(%id, %error, "what became of a message is not kept yet"),
+            }
+            sleep(core.random.between(work::pause(tries))).await;
+        }
+    };
+    if timeout(LEASE, noted).await.is_err() {
+        tracing::warn!(%id, "what became of a message is not kept; the lease runs out");
+    }
+}
+
+async fn note_once(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, pause: Duration) -> Result<End, Error> {
     let noted = core.write("record_outcome", move |c, now| {
         let (held, end) = if outcome.may_pass() {
             (DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?, End::Postponed)
@@ -141,11 +158,7 @@ async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
         store::record_outcome(c, id, outcome)?;
         Ok(end)
     });
-    match noted.await {
-        Ok(end) => core.tally.count(lease.target, by, end),
-        // The lease runs out, and the person gets the same message twice at worst.
-        Err(error) => tracing::warn!(%id, %error, "what became of a message was not kept"),
-    }
+    noted.await
 }
 
 /// Delivers what is due of one carrier and held by nobody, until `shutdown`, and ends with nothing under way.
@@ -192,8 +205,8 @@ async fn claim(core: &Core, carrier: i16) -> Vec<Lease> {
 async fn again(core: Arc<Core>, lease: Lease) {
     let found = core.write("find_delivery", move |c, now| {
         let found = store::deliverable(c, lease.subject, now)?;
-        if found.is_none() {
-            DELIVERIES.finish(c, &lease)?;
+        if found.is_none() && DELIVERIES.finish(c, &lease)? == 1 {
+            store::give_up(c, lease.subject)?;
         }
         Ok(found)
     });
@@ -223,8 +236,10 @@ pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
 }
 
 /// The answer to a request that was answered before, or is being answered at this moment: then this waits for what the
-/// carrier says to the first. A send that nobody recorded an outcome for was cut short by a crash; its message is on its way again, and until
-/// then it counts as failed.
+/// carrier says to the first.
+///
+/// # Errors
+/// [`Error::Unsettled`] if nobody has noted an outcome, as when a crash cut the send short: its message is on its way again.
 pub(crate) async fn settled(core: &Arc<Core>, mut send: Send) -> Result<Receipt, Error> {
     let given_up = after(send.sent_at.0, core.carrier_timeout + GRACE);
     let id = send.request_id.0;
@@ -235,6 +250,6 @@ pub(crate) async fn settled(core: &Arc<Core>, mut send: Send) -> Result<Receipt,
             None => return Err(Error::NotFound),
         };
     }
-    let outcome = send.outcome.map_or(Outcome::Unknown, Outcome::stored);
+    let outcome = send.outcome.map(Outcome::stored).ok_or(Error::Unsettled)?;
     Ok(Receipt::of(send, outcome))
 }

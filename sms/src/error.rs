@@ -37,6 +37,8 @@ pub(crate) enum Error {
     RequestIdReused,
     #[error("the verification has succeeded")]
     Over,
+    #[error("it is not known yet whether the carrier took the message: repeat the request")]
+    Unsettled,
     #[error(transparent)]
     Db(#[from] db::Error),
 }
@@ -60,7 +62,7 @@ impl From<Refusal> for Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        let refuse = |code, reason: ErrorReason| Failure::new(code, DOMAIN, reason.as_str_name(), text);
+        let refuse = |code, reason: ErrorReason| Failure::new(code, DOMAIN, reason.as_str_name(), &text);
         match error {
             Error::NotFound => refuse(Code::NotFound, ErrorReason::VerificationNotFound),
             Error::Exists => refuse(Code::AlreadyExists, ErrorReason::VerificationExists),
@@ -76,6 +78,7 @@ impl From<Error> for Failure {
             Error::NoticesSpent(wait) => refuse(Code::ResourceExhausted, ErrorReason::MessageLimit).retry_after(wait),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
             Error::Over => refuse(Code::FailedPrecondition, ErrorReason::VerificationOver),
+            Error::Unsettled => Failure::unreachable(text),
             Error::Db(error) => broken(error),
         }
     }

@@ -90,7 +90,7 @@ pub(crate) async fn take(core: &Arc<Core>, telling: Telling) -> Result<(), Error
         }
     });
     if let Some((row, lease)) = taken.await? {
-        delivery::at_once(core, &Owed::Notice(row), lease).await;
+        let _ = delivery::at_once(core, &Owed::Notice(row), lease).await;
     }
     Ok(())
 }

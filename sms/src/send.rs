@@ -109,7 +109,7 @@ async fn conclude(core: &Arc<Core>, decided: Decided) -> Result<Receipt, Error> 
     match decided {
         Decided::Replay(send) => delivery::settled(core, send).await,
         Decided::Fresh(send, verification, lease) => {
-            let outcome = delivery::at_once(core, &Owed::Code(send.clone(), verification), lease).await;
+            let outcome = delivery::at_once(core, &Owed::Code(send.clone(), verification), lease).await?;
             Ok(Receipt::of(send, outcome))
         }
     }

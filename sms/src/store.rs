@@ -172,6 +172,13 @@ pub(crate) fn record_outcome(c: &mut Conn, request_id: Uuid, outcome: Outcome) -
     on!(c => diesel::update(sends::table.find(Id(request_id))).set(change).execute(c))
 }
 
+/// Notes of a send that nobody will ever know what became of it, if that is so.
+pub(crate) fn give_up(c: &mut Conn, request_id: Uuid) -> QueryResult<usize> {
+    let target = sends::table.filter(sends::request_id.eq(Id(request_id)).and(sends::outcome.is_null()));
+    let change = sends::outcome.eq(Some(Outcome::Unknown as i16));
+    on!(c => diesel::update(target).set(change).execute(c))
+}
+
 /// A message that is owed.
 #[derive(Debug, Clone)]
 pub(crate) enum Owed {

@@ -1,7 +1,15 @@
 //! Between the commit and the carrier.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
+use db::Fate;
 use proto::sms::v1::{Delivery, Verdict};
 use sms::carrier::Outcome;
 use tokio::time::{Instant, sleep, timeout};
@@ -19,6 +27,8 @@ on_both_engines! {
     a_caller_who_hangs_up_does_not_stop_the_delivery,
     two_sends_with_one_request_id_deliver_once_and_answer_the_same,
     a_message_that_a_crash_cut_short_is_delivered_with_the_same_code,
+    what_the_carrier_took_is_noted_once_the_database_lets_us_and_sent_once,
+    what_could_not_be_noted_is_unknown_until_it_was_sent_again,
     a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works,
     a_code_that_was_replaced_is_not_delivered_late,
     what_a_carrier_refused_or_may_have_taken_is_not_sent_twice,
@@ -70,8 +80,11 @@ async fn a_message_that_a_crash_cut_short_is_delivered_with_the_same_code(engine
     let carrier = TestCarrier::crashing(1, Outcome::Sent);
     let world = World::with(engine, &carrier).await;
     let opening = world.opening("anna@example.com");
-    assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Failed, "nobody knows what became of it");
-    sleep(Duration::from_secs(4)).await;
+    for _ in 0..2 {
+        let unknown = world.send(&opening).await.unwrap_err();
+        assert_eq!(unknown.code(), Code::Unavailable, "nobody knows what became of it");
+    }
+    sleep(Duration::from_secs(2)).await;
     assert_eq!(carrier.delivered(), 0, "whoever took it may still be at it");
     sleep(Duration::from_secs(3)).await;
     assert_eq!(carrier.delivered(), 1);
@@ -80,6 +93,48 @@ async fn a_message_that_a_crash_cut_short_is_delivered_with_the_same_code(engine
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::Approved);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(carrier.delivered(), 1, "and once only");
+}
+
+/// Faults that refuse to note what a carrier said, so many times.
+fn unnoted(times: usize) -> (db::Faults, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(times));
+    let counted = Arc::clone(&left);
+    let fate = move |name| match name {
+        "record_outcome" if counted.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() => Fate::Refuse,
+        _ => Fate::Run,
+    };
+    (db::Faults::new(fate), left)
+}
+
+async fn what_the_carrier_took_is_noted_once_the_database_lets_us_and_sent_once(engine: Engine) {
+    let carrier = TestCarrier::new(Duration::ZERO, Outcome::Sent);
+    let world = World::with_faults(engine, &carrier, unnoted(2).0).await;
+    let opening = world.opening("anna@example.com");
+    let otp = world.send(&opening).await.unwrap();
+    assert_eq!(otp.delivery(), Delivery::Sent);
+    assert_eq!(world.send(&opening).await.unwrap(), otp);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(carrier.delivered(), 1);
+}
+
+async fn what_could_not_be_noted_is_unknown_until_it_was_sent_again(engine: Engine) {
+    let carrier = TestCarrier::new(Duration::ZERO, Outcome::Sent);
+    let (faults, left) = unnoted(usize::MAX);
+    let world = World::with_faults(engine, &carrier, faults).await;
+    let opening = world.opening("anna@example.com");
+    let otp = world.send(&opening).await.unwrap();
+    assert_eq!(otp.delivery(), Delivery::Sent);
+    let code = carrier.code();
+    sleep(Duration::from_secs(4)).await;
+    let unknown = world.send(&opening).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unavailable, "a message that arrived is not said to have failed");
+    sleep(Duration::from_secs(10)).await;
+    left.store(0, SeqCst);
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(world.send(&opening).await.unwrap(), otp, "as it was told at first");
+    let texts: HashSet<_> = carrier.got.lock().unwrap().values().flatten().map(|one| one.text.clone()).collect();
+    assert_eq!((carrier.got.lock().unwrap().len(), texts.len()), (1, 1), "one message, under one id");
+    assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::Approved, "the first works");
 }
 
 async fn a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works(engine: Engine) {
@@ -98,12 +153,13 @@ async fn a_code_that_was_replaced_is_not_delivered_late(engine: Engine) {
     let carrier = TestCarrier::crashing(1, Outcome::Sent);
     let world = World::with(engine, &carrier).await;
     let opening = world.opening("anna@example.com");
-    world.send(&opening).await.unwrap();
+    assert_eq!(world.send(&opening).await.unwrap_err().code(), Code::Unavailable);
     // All at once: no worker runs in between.
     world.wait(31).await;
     assert_eq!(world.resend(&world.another(&opening)).await.unwrap().delivery(), Delivery::Sent);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(carrier.delivered(), 1, "the second alone");
+    assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Failed, "nobody sends the first any more");
     assert_eq!(world.verify(&world.guess(&opening, &carrier.code())).await.unwrap().0, Verdict::Approved);
 }
 

@@ -52,26 +52,37 @@ impl Drop for World {
 impl World {
     /// With the development carrier, under paused time.
     pub(crate) async fn new(engine: Engine) -> Self {
-        Self::build(engine, "", None, true).await
+        Self::build(engine, "", None, db::Faults::default(), true).await
     }
 
     /// With the development carrier, on threads and in real time.
     pub(crate) async fn threaded(engine: Engine) -> Self {
-        Self::build(engine, "", None, false).await
+        Self::build(engine, "", None, db::Faults::default(), false).await
     }
 
     /// With another carrier, under paused time.
     pub(crate) async fn with(engine: Engine, carrier: &Arc<TestCarrier>) -> Self {
-        Self::build(engine, "[carrier]\nkind = \"embedded\"\n", Some(Arc::clone(carrier) as Arc<dyn Carrier>), true)
-            .await
+        Self::with_faults(engine, carrier, db::Faults::default()).await
+    }
+
+    /// The same, and things go wrong with the database as asked.
+    pub(crate) async fn with_faults(engine: Engine, carrier: &Arc<TestCarrier>, faults: db::Faults) -> Self {
+        let carrier: Arc<dyn Carrier> = Arc::clone(carrier) as _;
+        Self::build(engine, "[carrier]\nkind = \"embedded\"\n", Some(carrier), faults, true).await
     }
 
     /// With more configuration.
     pub(crate) async fn configured(engine: Engine, toml: &str) -> Self {
-        Self::build(engine, toml, None, true).await
+        Self::build(engine, toml, None, db::Faults::default(), true).await
     }
 
-    async fn build(engine: Engine, toml: &str, carrier: Option<Arc<dyn Carrier>>, inline: bool) -> Self {
+    async fn build(
+        engine: Engine,
+        toml: &str,
+        carrier: Option<Arc<dyn Carrier>>,
+        faults: db::Faults,
+        inline: bool,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sms.toml");
         let url = match engine {
@@ -98,7 +109,7 @@ impl World {
             },
             carrier,
             inline,
-            faults: db::Faults::default(),
+            faults,
             shutdown: shutdown.clone(),
         };
         let service = sms::build(config, deps).await.unwrap();

@@ -122,11 +122,7 @@ impl Plan {
         Faults {
             calls: CallFaults::new(call),
             sso_database: db::Faults::new(move |name| fate(jobs.meet(Step::Job(name)))),
-            peer_databases: db::Faults::new(move |name| match name {
-                // What a carrier has taken and SMS could not note is sent again, under the same id: it is for the carrier to know it.
-                "record_outcome" => db::Fate::Run,
-                name => fate(peers.meet(Step::PeerJob(name))),
-            }),
+            peer_databases: db::Faults::new(move |name| fate(peers.meet(Step::PeerJob(name)))),
         }
     }
 }
