@@ -73,7 +73,7 @@ impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::RequestIdReused => Self::RequestIdReused,
-            KeyError::Away(error) => Self::Store(error),
+            KeyError::Store(error) => Self::Store(error),
             other => Failure::internal(other).into(),
         }
     }
@@ -148,10 +148,12 @@ mod tests {
 
     #[test]
     fn what_the_engine_could_not_do_may_be_repeated_and_is_not_told() {
-        let cause = "database or disk is full";
-        let cause = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(cause.to_owned()));
-        let status = tonic::Status::from(Failure::from(Error::from(cause)));
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(!status.message().contains("full"), "{status}");
+        let cause = || DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new("the disk is full".to_owned()));
+        // Whatever is done with signing keys ends in an error of its own.
+        for error in [Error::from(cause()), Error::from(KeyError::from(Error::from(cause())))] {
+            let status = tonic::Status::from(Failure::from(error));
+            assert_eq!(status.code(), Code::Unavailable);
+            assert!(!status.message().contains("full"), "{status}");
+        }
     }
 }

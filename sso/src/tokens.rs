@@ -76,10 +76,10 @@ pub(crate) struct AccessToken {
 pub enum KeyError {
     /// The database.
     #[error("the signing key cannot be read: {0}")]
-    Store(String),
-    /// The database, which is away; that may pass.
+    Store(db::Error),
+    /// Anything else that a flow ends with; none does here.
     #[error("the signing key cannot be read: {0}")]
-    Away(db::Error),
+    Other(String),
     /// The stored key was sealed under another master key, or altered.
     #[error("the signing key in the database does not open under this master key")]
     Sealed,
@@ -88,9 +88,19 @@ pub enum KeyError {
     RequestIdReused,
 }
 
+impl From<Error> for KeyError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::RequestIdReused => Self::RequestIdReused,
+            Error::Store(error) => Self::Store(error),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
 impl KeyError {
     fn is_passing(&self) -> bool {
-        matches!(self, Self::Away(_))
+        matches!(self, Self::Store(error) if error.is_away())
     }
 }
 
@@ -144,7 +154,7 @@ impl Issuer {
 
     /// The keys of the database, in use from now on.
     pub(crate) async fn load(&self) -> Result<Vec<VerifyingKey>, KeyError> {
-        let rows = self.db.read("signing_keys", |c| Ok::<_, Error>(store::keys::all(c)?)).await.map_err(unread)?;
+        let rows = self.db.read("signing_keys", |c| Ok::<_, Error>(store::keys::all(c)?)).await?;
         let sealing = self.sealing()?;
         let mut keys = Vec::new();
         for (sealed, active_at) in rows {
@@ -192,7 +202,7 @@ impl Issuer {
             audit.record(c, rotation.event())?;
             Ok::<_, Error>(())
         });
-        made.await.map_err(unread)
+        Ok(made.await?)
     }
 
     fn sealing(&self) -> Result<SymmetricKey<V4>, KeyError> {
@@ -271,14 +281,6 @@ impl Rotation {
 /// Whether it is time to publish a successor of a key that signs from `active_at` on.
 fn is_due(active_at: SystemTime, now: SystemTime) -> bool {
     active_at + SIGNS - PUBLISHED <= now
-}
-
-fn unread(error: Error) -> KeyError {
-    match error {
-        Error::RequestIdReused => KeyError::RequestIdReused,
-        Error::Store(error) if error.is_away() => KeyError::Away(error),
-        other => KeyError::Store(other.to_string()),
-    }
 }
 
 /// The secret half as a PASETO v4.local token under the sealing key: authenticated encryption with a nonce of its own.
