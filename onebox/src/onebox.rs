@@ -33,10 +33,8 @@ pub struct Edge {
 pub struct Faults {
     /// Between the parts.
     pub calls: mesh::channel::Faults,
-    /// In SSO's database.
-    pub sso_database: sso::StoreFaults,
-    /// In the databases of the three that SSO calls.
-    pub peer_databases: sso::StoreFaults,
+    /// In the databases.
+    pub databases: BTreeMap<Part, sso::StoreFaults>,
 }
 
 impl Edge {

@@ -61,7 +61,7 @@ impl Site<'_> {
             social: self.channel(Part::Social, Part::Sso),
             blog: self.channel(Part::Blog, Part::Sso),
             inline: self.edge.inline,
-            faults: self.edge.faults.sso_database.clone(),
+            faults: self.faults(Part::Sso),
             tracer: self.tracer(Part::Sso),
             shutdown,
         };
@@ -84,7 +84,7 @@ impl Site<'_> {
             },
             carrier: self.edge.carrier.clone(),
             inline: self.edge.inline,
-            faults: self.edge.faults.peer_databases.clone(),
+            faults: self.faults(Part::Sms),
             shutdown,
         };
         sms::build(self.config.sms.clone(), deps).await
@@ -97,7 +97,7 @@ impl Site<'_> {
             keyring: self.keyring(),
             sso: self.channel(Part::Sso, part),
             inline: self.edge.inline,
-            faults: self.edge.faults.peer_databases.clone(),
+            faults: self.faults(part),
             tracer: self.tracer(part),
             shutdown,
         }
@@ -106,6 +106,10 @@ impl Site<'_> {
     /// Each part has a keyring of its own, as it would in a process of its own: SSO's keys reach the others by its contract alone.
     fn keyring(&self) -> Keyring {
         self.data.mesh.keyring()
+    }
+
+    fn faults(&self, part: Part) -> sso::StoreFaults {
+        self.edge.faults.databases.get(&part).cloned().unwrap_or_default()
     }
 
     fn tracer(&self, part: Part) -> Tracer {

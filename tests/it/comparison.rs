@@ -37,7 +37,7 @@ async fn a_restart_goes_on_where_it_was_and_nothing_is_compared_twice() {
         count.fetch_add(usize::from(job == "compare_users"), Ordering::SeqCst);
         Fate::Run
     };
-    let faults = onebox::Faults { sso_database: Faults::new(fate), ..Default::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, Faults::new(fate))].into(), ..Default::default() };
     let mut world = World::with_faults(faults).await;
     // Two pages of each target.
     for number in 0..201 {

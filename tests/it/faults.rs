@@ -1,9 +1,9 @@
 //! Every flow, broken at each of its steps in turn, and then whole again: nothing lost, nothing twice.
 //!
-//! The steps of a flow are not listed here: a run without faults writes them down, every job of SSO's database and every call SSO makes, with the jobs of those it calls. Then, for
-//! each step, the flow is run with each thing that can go wrong there. Whoever called repeats the same request, as clients do, and once more when it was
-//! answered, for an answer may be lost on the last of its way; a process that stopped is started again. In the end Social and Blog know the user as SSO
-//! does, the repeat was told the same, and what was recorded and sent is what the run without faults recorded and sent.
+//! The steps of a flow are not listed here: a run without faults writes them down, every call SSO makes, and every job of its database and of the
+//! databases of those it calls. Then, for each step, the flow is run with each thing that can go wrong there. Whoever called repeats the same request, as
+//! clients do, and once more when it was answered, for an answer may be lost on the last of its way; a process that stopped is started again. In the end
+//! Social and Blog know the user as SSO does, the repeat was told the same, and what was recorded and sent is what the run without faults recorded and sent.
 
 mod accounts;
 mod codes;
@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 
 use self::{
     end::{End, Seen},
-    plan::{AT_A_CALL, AT_A_JOB, AT_A_PEERS_JOB, Plan, Step, Wrong},
+    plan::{AT_A_CALL, AT_A_JOB, Plan, Step, Wrong},
 };
 use crate::world::{Person, World};
 
@@ -99,7 +99,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let plan = Plan::default();
-        Self { world: World::with_faults(plan.faults()).await, plan }
+        Self { world: World::with_faults_and_post(plan.faults()).await, plan }
     }
 
     /// Runs a flow for somebody new until all has converged. Its steps until it was answered for the first time, or not; and what is to be seen of it.
@@ -110,25 +110,22 @@ impl Stage {
         let flow = F::prepare(&self.world, person).await;
         let before = self.id_of(person).await;
         self.plan.begin(fault.clone());
-        let mut answer = self.ask(&flow).await;
+        let first = self.ask(&flow).await;
         let steps = self.plan.state().steps.clone();
-        if self.plan.state().stopped {
-            self.restart().await;
+        let stopped = self.plan.state().stopped;
+        if let Some(part) = stopped {
+            self.restart(part).await;
         }
         let missed = self.plan.state().armed.take();
         assert_eq!(missed, None, "the flow does not come by, {when}");
-        let is_at_a_peer = matches!(fault, Some((Step::PeerJob(_), ..)));
-        // A message that SMS has committed, and nobody has begun to send, is leased.
-        for _ in 0..if is_at_a_peer { TAKEN_OVER.as_secs() + 1 } else { 3 } {
-            let Err(status) = &answer else { break };
-            assert!(is_passing(status), "{when}: {status:?}");
-            self.world.pass(Duration::from_secs(1)).await;
-            answer = self.ask(&flow).await;
-        }
-        let answer = answer.unwrap_or_else(|status| panic!("{when}, however often: {status:?}"));
-        let again = self.ask(&flow).await.unwrap_or_else(|status| panic!("a repeat {when}: {status:?}"));
+        let is_at_sms = fault.is_some_and(|(step, ..)| step.part() == Part::Sms);
+        // A message that SMS has committed, and nobody has noted that it was sent, is leased.
+        let patience = if is_at_sms { TAKEN_OVER.as_secs() + 1 } else { 3 };
+        let answer = self.insist(&flow, first, patience, when).await;
+        let repeat = self.ask(&flow).await;
+        let again = self.insist(&flow, repeat, if is_at_sms { patience } else { 0 }, when).await;
         assert_eq!(again, answer, "told otherwise at a repeat {when}");
-        if is_at_a_peer {
+        if is_at_sms {
             self.world.pass(TAKEN_OVER).await;
         }
         self.world.settled().await;
@@ -151,6 +148,23 @@ impl Stage {
         answer
     }
 
+    /// Asks again, a second later, so many times at most, as clients do.
+    async fn insist<F: Flow>(
+        &self,
+        flow: &F,
+        mut answer: Result<F::Answer, Status>,
+        times: u64,
+        when: &str,
+    ) -> F::Answer {
+        for _ in 0..times {
+            let Err(status) = &answer else { break };
+            assert!(is_passing(status), "{when}: {status:?}");
+            self.world.pass(Duration::from_secs(1)).await;
+            answer = self.ask(flow).await;
+        }
+        answer.unwrap_or_else(|status| panic!("{when}, however often: {status:?}"))
+    }
+
     /// Whose name it is, as everybody may know.
     async fn id_of(&self, person: &Person) -> Option<String> {
         let key = Some(Key::Username(person.username.clone()));
@@ -158,12 +172,12 @@ impl Stage {
         Some(found.ok()?.into_inner().profile.expect("a profile").user_id)
     }
 
-    /// SSO has stopped in the middle of things, and is started again once nothing of it is left.
-    async fn restart(&mut self) {
-        self.world.plaza_mut().stop_part(Part::Sso).await;
+    /// A part has stopped in the middle of things, and is started again once nothing of it is left.
+    async fn restart(&mut self, part: Part) {
+        self.world.plaza_mut().stop_part(part).await;
         self.world.pass(Duration::from_secs(6)).await;
-        self.plan.state().stopped = false;
-        self.world.plaza_mut().start_part(Part::Sso).await.expect("SSO starts again");
+        self.plan.state().stopped = None;
+        self.world.plaza_mut().start_part(part).await.expect("it starts again");
         // Its workers look at the clock.
         self.world.pass(Duration::from_millis(1)).await;
     }
@@ -181,9 +195,8 @@ async fn break_each_step<F: Flow>() {
     let mut broken = 0;
     for (step, nth) in own::<F>(steps) {
         let wrongs: &[Wrong] = match step {
-            Step::Job(_) => &AT_A_JOB,
+            Step::Job(..) => &AT_A_JOB,
             Step::Call(_) => &AT_A_CALL,
-            Step::PeerJob(_) => &AT_A_PEERS_JOB,
         };
         for wrong in wrongs {
             broken += 1;

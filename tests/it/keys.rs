@@ -114,7 +114,7 @@ async fn a_database_that_goes_away_before_the_keys_are_read_is_waited_for() {
             && refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         if refused { db::Fate::Refuse } else { db::Fate::Run }
     };
-    let faults = onebox::Faults { sso_database: db::Faults::new(fate), ..onebox::Faults::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(fate))].into(), ..onebox::Faults::default() };
     let world = World::with_faults(faults).await;
     assert_eq!(left.load(SeqCst), 0);
     world.join(&Person::with_email("anna")).await;

@@ -199,7 +199,7 @@ async fn a_listed_proxy_says_whom_it_speaks_for() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_counted_is_not_tried() {
     let fate = |job| if job == "count_try" { db::Fate::Refuse } else { db::Fate::Run };
-    let faults = onebox::Faults { sso_database: db::Faults::new(fate), ..Default::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(fate))].into(), ..Default::default() };
     let world = World::with_faults(faults).await;
     let anna = Person::with_email("anna");
     world.join(&anna).await;

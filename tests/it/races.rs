@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use onebox::Edge;
+use onebox::{Edge, Part};
 use proto::sso::v1::{
     ChangePasswordRequest, CompleteCodeSignInRequest, CompletePasswordResetRequest, GetAccountRequest,
     StartPasswordResetRequest, Tokens, complete_code_sign_in_response::Outcome as InByCode,
@@ -152,7 +152,7 @@ async fn no_change_is_begun_for_a_user_who_is_deleted_meanwhile() {
         }
         db::Fate::Run
     };
-    let faults = onebox::Faults { sso_database: db::Faults::new(after), ..Default::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(after))].into(), ..Default::default() };
     let world = World::start_at(Edge { faults, ..Edge::system() }).await;
     let (user, tokens) = world.join(&Person::with_email("anna")).await;
     let request = bearer(change_to("another@example.com", ""), &tokens.access_token);

@@ -2,6 +2,7 @@
 
 use std::{sync::Barrier, time::Duration};
 
+use onebox::Part;
 use proto::sso::v1::{
     AuditEventKind as Kind, AuditReason as Reason, ChangePasswordRequest, ChangeUsernameRequest, DeleteAccountRequest,
     ListAuditEventsRequest, UpdateUserRequest,
@@ -67,7 +68,7 @@ async fn a_change_of_the_password_that_was_overtaken_is_told() {
         }
         db::Fate::Run
     };
-    let faults = onebox::Faults { sso_database: db::Faults::new(meet), ..Default::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(meet))].into(), ..Default::default() };
     let world = World::start_at(onebox::Edge { faults, ..onebox::Edge::system() }).await;
     let anna = Person::with_email("anna");
     let (_, tokens) = world.join(&anna).await;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use db::{Fate, Faults};
-use onebox::Edge;
+use onebox::{Edge, Part};
 use proto::sso::v1::{
     ListProvisioningRequest, ProvisioningState, RetryProvisioningRequest, Target, retry_provisioning_request::Scope,
 };
@@ -54,7 +54,7 @@ impl Slow {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_is_parked_again_meanwhile_is_not_tried_twice_by_one_call() {
     let (stubborn, slow) = (Stubborn::default(), Slow::default());
-    let faults = onebox::Faults { sso_database: slow.faults(), ..stubborn.faults() };
+    let faults = onebox::Faults { databases: [(Part::Sso, slow.faults())].into(), ..stubborn.faults() };
     let world = World::start_at(Edge { faults, ..Edge::system() }).await;
     stubborn.refuse(true);
     for number in 0..PARKED {

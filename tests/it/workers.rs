@@ -24,7 +24,7 @@ async fn a_worker_that_panicked_begins_again() {
         }
         Fate::Run
     };
-    let faults = onebox::Faults { sso_database: Faults::new(once_each), ..Default::default() };
+    let faults = onebox::Faults { databases: [(Part::Sso, Faults::new(once_each))].into(), ..Default::default() };
     let world = World::with_faults(faults).await;
     world.plaza().withdraw(Part::Blog);
     let user_id = world.sign_up(&Person::with_email("anna")).await.expect("signs up").user.expect("a user").id;

@@ -3,26 +3,32 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use mesh::channel::{Fate as CallFate, Faults as CallFaults};
-use onebox::Faults;
+use onebox::{Faults, Part};
 use tonic::Code;
 
 /// Where something can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A job of SSO's database, by its name.
-    Job(&'static str),
+    /// A job of a part's database, by its name.
+    Job(Part, &'static str),
     /// A call that SSO makes, by its path.
     Call(String),
-    /// A job of the database of one that SSO calls, by its name.
-    PeerJob(&'static str),
 }
 
 impl Step {
     /// The name of the job, or the path of the call.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Job(name) | Self::PeerJob(name) => name,
+            Self::Job(_, name) => name,
             Self::Call(path) => path,
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn part(&self) -> Part {
+        match self {
+            Self::Job(part, _) => *part,
+            Self::Call(_) => Part::Sso,
         }
     }
 }
@@ -38,9 +44,9 @@ pub(super) enum Wrong {
     Silent,
     /// No answer comes before the deadline, and it is done.
     DoneAndSilent,
-    /// SSO stops just before.
+    /// Whose step it is stops just before.
     StoppedBefore,
-    /// SSO stops just after.
+    /// Whose step it is stops just after.
     StoppedAfter,
 }
 
@@ -59,9 +65,6 @@ pub(super) const AT_A_CALL: [Wrong; 9] = [
 pub(super) const AT_A_JOB: [Wrong; 4] =
     [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
 
-/// A peer is UNAVAILABLE then, whether it has committed or not.
-pub(super) const AT_A_PEERS_JOB: [Wrong; 2] = [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable)];
-
 /// What the faults of a world are decided by.
 #[derive(Clone, Default)]
 pub(super) struct Plan(Arc<Mutex<State>>);
@@ -72,8 +75,8 @@ pub(super) struct State {
     pub(super) steps: Vec<Step>,
     /// What goes wrong at which step, the how-manieth time it comes by.
     pub(super) armed: Option<(Step, usize, Wrong)>,
-    /// SSO has stopped: nothing of it reaches anything.
-    pub(super) stopped: bool,
+    /// Who has stopped: nothing of it reaches anything.
+    pub(super) stopped: Option<Part>,
 }
 
 impl Plan {
@@ -84,16 +87,15 @@ impl Plan {
     /// What becomes of a step.
     fn meet(&self, step: Step) -> Option<Wrong> {
         let mut state = self.state();
-        if state.stopped {
-            if matches!(step, Step::PeerJob(_)) {
-                return None;
-            }
+        if state.stopped == Some(step.part()) {
             return Some(Wrong::StoppedBefore);
         }
         let nth = state.steps.iter().filter(|before| **before == step).count();
         state.steps.push(step.clone());
         let (_, _, wrong) = state.armed.take_if(|(armed, at, _)| *armed == step && *at == nth)?;
-        state.stopped = matches!(wrong, Wrong::StoppedBefore | Wrong::StoppedAfter);
+        if matches!(wrong, Wrong::StoppedBefore | Wrong::StoppedAfter) {
+            state.stopped = Some(step.part());
+        }
         Some(wrong)
     }
 
@@ -105,7 +107,7 @@ impl Plan {
     }
 
     pub(super) fn faults(&self) -> Faults {
-        let (calls, jobs, peers) = (self.clone(), self.clone(), self.clone());
+        let calls = self.clone();
         let call = move |path: &str| {
             // Keys are fetched from SSO by the others: none of its own steps.
             if path.starts_with("/sso.") {
@@ -119,11 +121,11 @@ impl Plan {
                 Some(Wrong::DoneAndSilent | Wrong::StoppedAfter) => CallFate::ActAndHang,
             }
         };
-        Faults {
-            calls: CallFaults::new(call),
-            sso_database: db::Faults::new(move |name| fate(jobs.meet(Step::Job(name)))),
-            peer_databases: db::Faults::new(move |name| fate(peers.meet(Step::PeerJob(name)))),
-        }
+        let jobs = |part| {
+            let plan = self.clone();
+            (part, db::Faults::new(move |name| fate(plan.meet(Step::Job(part, name)))))
+        };
+        Faults { calls: CallFaults::new(call), databases: Part::ALL.map(jobs).into() }
     }
 }
 

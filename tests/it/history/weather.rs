@@ -9,6 +9,7 @@ use std::{
 };
 
 use mesh::channel::{Fate, Faults};
+use onebox::Part;
 use tonic::Code;
 
 /// Longer than whoever took a row may keep it.
@@ -89,6 +90,6 @@ impl Weather {
             "settle_provisioning" if jobs.is_frozen() => db::Fate::Late(LEASE_OVER),
             _ => db::Fate::Run,
         };
-        onebox::Faults { calls: Faults::new(call), sso_database: db::Faults::new(job), ..Default::default() }
+        onebox::Faults { calls: Faults::new(call), databases: [(Part::Sso, db::Faults::new(job))].into() }
     }
 }

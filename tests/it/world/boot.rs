@@ -1,11 +1,14 @@
 //! How a world begins, stops and goes on.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use onebox::{Config, Edge, Onebox, Part};
 use sms::CarrierConfig;
 
-use super::{World, second::Second};
+use super::{World, post::Post, second::Second};
 use crate::{
     storage::{Backup, Storage},
     trace::Trace,
@@ -37,7 +40,8 @@ impl World {
     pub(crate) async fn start_with(settings: Settings, edge: Edge) -> Self {
         let (storage, trace) = (Storage::new(), Trace::begin());
         let plaza = Onebox::start(config(&storage, settings), edge).await.expect("plaza starts");
-        Self { plaza: Some(plaza), second: Second::default(), settings, storage, trace }
+        let second = Second::default();
+        Self { plaza: Some(plaza), second, settings, post: None, storage, trace }
     }
 
     /// A world where nobody has signed up, with settings other than the usual.
@@ -53,6 +57,17 @@ impl World {
     /// A world where nobody has signed up, every flow is switched on, and things go wrong as asked.
     pub(crate) async fn with_faults(faults: onebox::Faults) -> Self {
         Self::start_with(by_code, Edge { faults, ..edge(1) }).await
+    }
+
+    /// The same, where messages go by a carrier that is there while SMS is not.
+    pub(crate) async fn with_faults_and_post(faults: onebox::Faults) -> Self {
+        let by_post = |config: &mut Config| {
+            by_code(config);
+            config.sms.carrier = CarrierConfig::Embedded;
+        };
+        let post = Post::default();
+        let edge = Edge { faults, carrier: Some(Arc::new(post.clone())), ..edge(1) };
+        Self { post: Some(post), ..Self::start_with(by_post, edge).await }
     }
 
     /// A world on real time and real threads, where calls at once are at once: for races.
