@@ -28,8 +28,6 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(482805671521)";
 const MIGRATION_UNLOCK: &str = "SELECT pg_advisory_unlock(482805671521)";
 /// How long a migration waits for a table: whoever wants the same table meanwhile, be it to read, stands behind it, and has a second or more.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '500ms'";
-/// What the server says then; diesel hides the SQLSTATE. One that speaks another language ends the opening instead.
-const LOCKED: &str = "canceling statement due to lock timeout";
 
 /// Where the server is.
 pub(crate) struct Server {
@@ -173,12 +171,25 @@ pub(crate) fn migrate(server: &Server, migrations: &Migrations) -> Result<(), Op
     let mut conn = Conn::Postgres(conn);
     let outcome = within(&mut conn, migrations);
     // A session that ended has ended the lock and what was half done, so that it may be tried again; and so may what waited for a table in vain.
-    let passes = |error: &OpenError| error.to_string().ends_with(LOCKED);
-    outcome.map_err(
-        |error| {
-            if passes(&error) || ended(&mut conn) { OpenError::Unreachable(error.to_string()) } else { error }
-        },
-    )
+    outcome.map_err(|error| {
+        if ended(&mut conn) || waited_in_vain(&error, server) {
+            OpenError::Unreachable(error.to_string())
+        } else {
+            error
+        }
+    })
+}
+
+/// Whether a statement ended with its `lock_timeout`, while the lock on migrations is held. diesel hides the SQLSTATE, and the text is in the server's
+/// language: so another session that waits for our lock is told the same.
+fn waited_in_vain(error: &OpenError, server: &Server) -> bool {
+    let OpenError::Migrate(cause) = error else { return false };
+    let told = || {
+        let mut other = server.connect(Instant::now() + HANDSHAKE).ok()?;
+        other.batch_execute("SET lock_timeout = '1ms'").ok()?;
+        other.batch_execute(MIGRATION_LOCK).err()
+    };
+    told().is_some_and(|told| cause.ends_with(&told.to_string()))
 }
 
 fn ended(conn: &mut Conn) -> bool {
