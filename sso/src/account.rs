@@ -63,7 +63,7 @@ pub(crate) async fn change_password(
     let before = sso.db.read("change_password_before", move |c| {
         session::require(c, person, &limits, now)?;
         let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
-        let hash = store::users::password_hash(c, user_id)?.flatten();
+        let hash = store::passwords::of(c, user_id)?.flatten();
         Ok::<_, Error>((store::requests::find(c, request_id, &digest)?, user, hash))
     });
     let (outcome, user, stored) = before.await?;

@@ -66,7 +66,7 @@ pub(crate) async fn by_person(
             return Ok(None);
         }
         session::require(c, person, &limits, asked_at)?;
-        store::users::password_hash(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
+        store::passwords::of(c, user_id)?.ok_or(Error::SessionEnded).map(Some)
     });
     let ticket = match before.await? {
         // With the user its misses are of no use: only a deletion that comes to nothing takes them back.

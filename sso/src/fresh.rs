@@ -31,7 +31,7 @@ pub(crate) async fn prove(
     let (limits, now) = (sso.sessions, sso.clock.now());
     let found = sso.db.read("fresh", move |c| {
         let session = session::require(c, person, &limits, now)?;
-        Ok::<_, Error>((session.created_at, store::users::password_hash(c, person.user_id)?.flatten()))
+        Ok::<_, Error>((session.created_at, store::passwords::of(c, person.user_id)?.flatten()))
     });
     let (signed_in_at, stored) = found.await?;
     match password {

@@ -137,7 +137,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let pepper = master_key.derive("plaza/sso/pepper");
     let hasher =
         hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
-    let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::users::highest_cost(c)?));
+    let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::passwords::highest_cost(c)?));
     let highest = db.at_the_start(highest, db::Error::is_away).await?;
     hasher.reckon_with(highest.and_then(|cost| cost.parse().ok()).unwrap_or_default());
     let audit = audit::Audit::new(clock.clone(), random.clone());

@@ -105,7 +105,7 @@ pub(crate) fn replace(
     spared: Option<Uuid>,
     ending: Ending,
 ) -> Result<(), Error> {
-    store::users::set_password(c, user_id, hash, ending.at)?;
+    store::passwords::set(c, user_id, hash, ending.at)?;
     store::sessions::end_all(c, user_id, spared, ending)?;
     store::verifications::end_all(c, user_id)?;
     store::challenges::end_all(c, user_id)?;

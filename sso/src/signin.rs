@@ -153,7 +153,7 @@ fn rehash(sso: &Arc<Sso>, user_id: Uuid, old: String, password: Password) {
     tokio::spawn(mesh::trace::inherit(async move {
         let Ok(fresh) = sso.hasher.hash(&password).await else { return };
         let kept =
-            sso.db.write("rehash", move |c| Ok::<_, Error>(store::users::rehash(c, user_id, &old, &fresh)?)).await;
+            sso.db.write("rehash", move |c| Ok::<_, Error>(store::passwords::rehash(c, user_id, &old, &fresh)?)).await;
         if let Err(error) = kept {
             tracing::info!(%error, "a password keeps its old hash");
         }

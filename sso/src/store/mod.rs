@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod notices;
 pub(crate) mod owed;
+pub(crate) mod passwords;
 pub(crate) mod provisioning;
 pub(crate) mod reconcile;
 pub(crate) mod requests;

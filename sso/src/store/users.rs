@@ -3,12 +3,7 @@
 use std::time::SystemTime;
 
 use db::{At, Conn, Id, on};
-use diesel::{
-    OptionalExtension as _, QueryResult,
-    dsl::sql,
-    prelude::*,
-    sql_types::{Nullable, Text},
-};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
 use super::{at, time};
@@ -211,16 +206,6 @@ pub(crate) fn change_kind(c: &mut Conn, user_id: Uuid, kind: AccountKind, now: S
         .execute(c))
 }
 
-/// The hash of a user's password, if it has one.
-pub(crate) fn password_hash(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Option<String>>> {
-    on!(c => users::table.find(Id(user_id)).select(users::password_hash).first(c).optional())
-}
-
-/// The highest cost that a password is hashed at, as bcrypt writes it, if there is one. By an index.
-pub(crate) fn highest_cost(c: &mut Conn) -> QueryResult<Option<String>> {
-    on!(c => users::table.select(sql::<Nullable<Text>>("max(substr(password_hash, 5, 2))")).get_result(c))
-}
-
 /// How many others claim an identifier that `owner` has proven.
 pub(crate) fn rivals(c: &mut Conn, owner: Uuid, identifier: &Identifier) -> QueryResult<i64> {
     on!(c => identifiers::table
@@ -267,21 +252,6 @@ pub(crate) fn rename(c: &mut Conn, id: Uuid, username: &Username, now: SystemTim
     .map_err(|error| refused(error, "users_username_folded_key", Error::UsernameTaken))
 }
 
-/// Sets a password by its hash.
-pub(crate) fn set_password(c: &mut Conn, user_id: Uuid, hash: &str, now: SystemTime) -> QueryResult<usize> {
-    on!(c => diesel::update(users::table.find(Id(user_id)))
-        .set((users::password_hash.eq(hash), users::updated_at.eq(at(now))))
-        .execute(c))
-}
-
-/// Puts a fresh hash in place of `old`, unless the password has changed meanwhile.
-pub(crate) fn rehash(c: &mut Conn, user_id: Uuid, old: &str, fresh: &str) -> QueryResult<usize> {
-    on!(c => diesel::update(users::table.find(Id(user_id)))
-        .filter(users::password_hash.eq(old))
-        .set(users::password_hash.eq(fresh))
-        .execute(c))
-}
-
 pub(super) fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
     User {
         id: row.id.0,
@@ -299,6 +269,3 @@ pub(super) fn user(row: UserRow, claims: Vec<IdentifierRow>) -> User {
 fn claim(row: IdentifierRow) -> Claim {
     Claim { id: row.id.0, identifier: Identifier::stored(row.kind, row.value), is_verified: row.is_verified }
 }
-
-#[cfg(test)]
-mod tests;

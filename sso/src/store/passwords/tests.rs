@@ -5,7 +5,16 @@ use std::time::UNIX_EPOCH;
 use db::Db;
 
 use super::*;
-use crate::store::fixture::{postgres, sqlite};
+use crate::{
+    error::Error,
+    identifier::Identifier,
+    model::AccountKind,
+    store::{
+        fixture::{postgres, sqlite},
+        users::{NewUser, insert},
+    },
+    username::Username,
+};
 
 async fn sign_up(db: &Db, number: u128, password_hash: &str) {
     let user = NewUser {
