@@ -26,8 +26,10 @@ const PAUSES: Growth = Growth { first: Duration::from_millis(100), factor: 1.6, 
 /// answers.
 pub async fn follow(verifier: Arc<Verifier>, sso: Channel, shutdown: Shutdown) {
     tokio::select! {
-        () = follow_on(&verifier, &sso) => {}
+        // First: that the stream ends with the process itself is nothing to warn of.
+        biased;
         () = shutdown.begun() => {}
+        () = follow_on(&verifier, &sso) => {}
     }
 }
 
