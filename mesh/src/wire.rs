@@ -85,7 +85,7 @@ pub(crate) fn timeout_value(left: Duration) -> HeaderValue {
     let mut text = String::with_capacity(9);
     // Writing to a string cannot fail.
     let _ = write!(text, "{value}{unit}");
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0u"))
+    HeaderValue::from_str(&text).expect("digits and a letter")
 }
 
 /// The code of a `grpc-status` header or trailer.

@@ -70,8 +70,7 @@ impl Minter {
             Some((token, made)) if now.duration_since(*made).is_ok_and(|age| age < LIFE - RENEW) => token.clone(),
             _ => {
                 let text = self.identity.token(signer, self.callee, now);
-                // A token is made of letters, digits, dots, dashes and underscores.
-                let mut token = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+                let mut token = HeaderValue::try_from(text).expect("letters, digits, dots, dashes and underscores");
                 token.set_sensitive(true);
                 *current = Some((token.clone(), now));
                 token

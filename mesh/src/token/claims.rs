@@ -71,8 +71,7 @@ impl Claims {
             nbf: seconds(self.not_before),
             exp: seconds(self.expires_at),
         };
-        // A struct of strings always serialises.
-        serde_json::to_string(&payload).unwrap_or_default()
+        serde_json::to_string(&payload).expect("a struct of strings serialises")
     }
 
     pub(super) fn from_json(text: &str) -> Option<Self> {

@@ -48,7 +48,7 @@ impl Envelope {
 
 /// Signs a payload that is not empty.
 pub(super) fn seal(key: &AsymmetricSecretKey<V4>, kid: &str, payload: &str, implicit: &[u8]) -> String {
-    // A struct of one string always serialises, and signing fails on an empty payload alone.
-    let footer = serde_json::to_string(&Footer { kid: kid.to_owned() }).unwrap_or_default();
-    PublicToken::sign(key, payload.as_bytes(), Some(footer.as_bytes()), Some(implicit)).unwrap_or_default()
+    let footer = serde_json::to_string(&Footer { kid: kid.to_owned() }).expect("a struct of one string serialises");
+    PublicToken::sign(key, payload.as_bytes(), Some(footer.as_bytes()), Some(implicit))
+        .expect("signing fails on an empty payload alone")
 }
