@@ -6,11 +6,11 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use proto::MethodPolicy;
@@ -38,6 +38,7 @@ use crate::{
     policy::{Access, Contracts},
     proxies::Proxies,
     shutdown::Shutdown,
+    tls::Tls,
     trace::{self, Context as TraceContext, Traced, Tracer},
     wire,
 };
@@ -58,6 +59,8 @@ struct Inner {
     tracer: Tracer,
     observed: Observed,
     proxies: Proxies,
+    /// What it is served with, once it is.
+    tls: OnceLock<Tls>,
 }
 
 /// What the admin port tells of a service.
@@ -90,6 +93,7 @@ impl Router {
             tracer,
             observed,
             proxies,
+            tls: OnceLock::new(),
         }))
     }
 
@@ -108,6 +112,16 @@ impl Router {
         for gauges in &self.0.observed.gauges {
             gauges.write(page).await;
         }
+        if let Some(end) = self.0.tls.get().and_then(|tls| tls.end().duration_since(SystemTime::UNIX_EPOCH).ok()) {
+            let help = "When the certificate in use ends, ten years after it was read at the latest.";
+            let labels = [("service", self.name())];
+            page.gauge("plaza_certificate_end_timestamp_seconds", help, &labels, end.as_secs_f64());
+        }
+    }
+
+    /// Notes what connections are served with from now on.
+    pub(super) fn secured_by(&self, tls: &Tls) {
+        self.0.tls.get_or_init(|| tls.clone());
     }
 
     /// Whether the method at `path` is this server's, and for anyone or for persons: no peer's, no operator's, not health or reflection.

@@ -43,6 +43,7 @@ impl Router {
     pub async fn serve(self, port: impl Into<Port>, shutdown: Shutdown) -> io::Result<()> {
         let port = port.into();
         tracing::info!(address = %port.listener.local_addr()?, tls = port.tls.is_some(), "serving");
+        port.tls.iter().for_each(|tls| self.secured_by(tls));
         let mut connections = JoinSet::new();
         tokio::select! {
             () = shutdown.begun() => {}

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rustls::{
@@ -33,6 +33,7 @@ use crate::clock::Clock;
 
 /// HTTP/2, the only protocol of gRPC (RFC 7301).
 const ALPN: &[u8] = b"h2";
+const TEN_YEARS: u64 = 10 * 365 * 24 * 3600;
 
 /// Why certificates are not used, or plain text is not spoken. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,8 @@ pub(super) struct Material {
     pub(super) shown: Arc<dyn ResolvesClientCert>,
     time: Arc<Time>,
     domain: String,
+    /// Until when others believe the certificate.
+    pub(super) end: SystemTime,
 }
 
 /// The files, read and not believed yet.
@@ -132,18 +135,20 @@ impl Pieces {
 impl Material {
     pub(super) fn read(service: &str, files: &Files, clock: &Clock) -> Result<Self, TlsError> {
         let pieces = Pieces::read(files)?;
-        believable(&pieces, service, &files.trust_domain, clock)
+        let now = Time(clock.clone()).now();
+        believable(&pieces, service, &files.trust_domain, now)
             .map_err(|problem| TlsError::Content { path: files.certificate.clone(), problem })?;
-        Self::assemble(pieces, files, clock)
+        let end = end(&pieces, now);
+        Self::assemble(pieces, files, clock, end)
     }
 
     /// What others should not believe, for tests of whether they do.
     #[cfg(test)]
     pub(super) fn unchecked(files: &Files, clock: &Clock) -> Result<Self, TlsError> {
-        Self::assemble(Pieces::read(files)?, files, clock)
+        Self::assemble(Pieces::read(files)?, files, clock, UNIX_EPOCH)
     }
 
-    fn assemble(pieces: Pieces, files: &Files, clock: &Clock) -> Result<Self, TlsError> {
+    fn assemble(pieces: Pieces, files: &Files, clock: &Clock, end: SystemTime) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let time = Arc::new(Time(clock.clone()));
         let Pieces { roots, chain, key } = pieces;
@@ -152,7 +157,7 @@ impl Material {
         let own = Arc::new(SingleCertAndKey::from(pair));
         let server = server(&provider, &time, &roots, &own, &files.trust_domain).map_err(TlsError::Pair)?;
         let domain = files.trust_domain.clone();
-        Ok(Self { server: Arc::new(server), roots, provider, shown: own, time, domain })
+        Ok(Self { server: Arc::new(server), roots, provider, shown: own, time, domain, end })
     }
 
     /// What a connection to `callee` begins with.
@@ -208,12 +213,31 @@ fn server(
 }
 
 /// Whether others will believe the certificate: they have the same roots.
-fn believable(pieces: &Pieces, service: &str, domain: &str, clock: &Clock) -> Result<(), String> {
-    let (own, between) = pieces.chain.split_first().ok_or("no certificate in it")?;
+fn believable(pieces: &Pieces, service: &str, domain: &str, now: UnixTime) -> Result<(), String> {
+    let own = pieces.chain.first().ok_or("no certificate in it")?;
     name::expect(own, domain, service).map_err(|error| error.to_string())?;
+    holds(pieces, now)
+}
+
+/// Until when the certificate holds, by the second, and ten years from `now` at most. webpki tells whether one holds at a time, and not for how long: it is
+/// asked by halves.
+fn end(pieces: &Pieces, now: UnixTime) -> SystemTime {
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let (mut good, mut bad) = (now.as_secs(), now.as_secs() + TEN_YEARS);
+    while bad - good > 1 {
+        let between = good + (bad - good) / 2;
+        match holds(pieces, at(between)) {
+            Ok(()) => good = between,
+            Err(_) => bad = between,
+        }
+    }
+    UNIX_EPOCH + Duration::from_secs(good)
+}
+
+fn holds(pieces: &Pieces, now: UnixTime) -> Result<(), String> {
+    let (own, between) = pieces.chain.split_first().ok_or("no certificate in it")?;
     let parsed = EndEntityCert::try_from(own).map_err(|error| error.to_string())?;
     let algorithms = ring::default_provider().signature_verification_algorithms.all;
-    let now = Time(clock.clone()).now();
     for usage in [KeyUsage::server_auth(), KeyUsage::client_auth()] {
         parsed
             .verify_for_usage(algorithms, &pieces.roots.roots, between, now, usage, None, None)

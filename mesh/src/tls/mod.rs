@@ -17,6 +17,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::SystemTime,
 };
 
 pub use config::{PlainText, TlsConfig};
@@ -56,6 +57,11 @@ impl Tls {
         let material = Material::read(service, &files, clock)?;
         let (current, seen, clock) = (RwLock::new(Arc::new(material)), Mutex::new(seen), clock.clone());
         Ok(Some(Self(Arc::new(Inner { service, files, clock, current, seen, refusals: Seldom::default() }))))
+    }
+
+    /// Until when others believe the certificate in use: its own end or that of a link above it, and ten years from when it was read at most.
+    pub(crate) fn end(&self) -> SystemTime {
+        self.material().end
     }
 
     fn material(&self) -> Arc<Material> {

@@ -25,7 +25,7 @@ use crate::{
     Shutdown,
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
-    server::{Port, bind},
+    server::{Port, Router, bind},
     testing::{Authority, DOMAIN, Echo, Folder, Keys, Signed, call, contracts, say},
     token::Kind,
 };
@@ -34,6 +34,7 @@ use crate::{
 struct Running {
     address: SocketAddr,
     tls: Tls,
+    router: Router,
     shutdown: Shutdown,
     served: JoinHandle<std::io::Result<()>>,
 }
@@ -45,8 +46,9 @@ impl Running {
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::manual();
         let router = echo.router(keys.stack());
-        let served = tokio::spawn(router.serve(Port { tls: Some(tls.clone()), ..listener.into() }, shutdown.clone()));
-        Self { address, tls, shutdown, served }
+        let port = Port { tls: Some(tls.clone()), ..listener.into() };
+        let served = tokio::spawn(router.clone().serve(port, shutdown.clone()));
+        Self { address, tls, router, shutdown, served }
     }
 
     async fn stop(self) {

@@ -1,6 +1,7 @@
 //! Files that change while calls go on.
 
 use super::*;
+use crate::admin::Admin;
 
 /// Calls without a pause until it is told to stop, each time on another of `channels`; how many calls there were. None may fail.
 struct Load {
@@ -151,4 +152,30 @@ fn a_service_does_not_begin_with_what_nobody_would_believe() {
     std::fs::set_permissions(folder.path().join("own.key"), everybody).expect("its own");
     assert!(load(&folder).expect_err("for everybody").to_string().contains("chmod 600"));
     assert!(!Tls::load("echo", &TlsConfig::none(), &keys.clock).is_ok_and(|tls| tls.is_some()), "plain text");
+}
+
+#[tokio::test]
+async fn the_page_tells_when_the_certificate_in_use_ends() {
+    let (keys, root) = (Keys::new(), Authority::new("root"));
+    let now = keys.clock.now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let ends_at = |end: u64| root.sign_for(&[&spiffe("echo")], (160_000_000, end as i64));
+    let folder = Folder::new(&ends_at(now + 86_400), &[&root]);
+    let running = Running::start(folder.load("echo", &keys), &keys).await;
+    let nobody = nobody(&[&root], &keys);
+    say(&running.connect(&keys, &nobody), "Public", "").await.expect("it is served");
+    let admin = Admin::new(Shutdown::manual());
+    admin.add(running.router.clone());
+    // The last is that of an authority which outlives it: ten years are told.
+    for (end, told) in
+        [(now + 86_400, now + 86_400), (now + 172_800, now + 172_800), (u64::MAX, now + 10 * 365 * 86_400)]
+    {
+        folder.write(&if end == u64::MAX { root.service("echo") } else { ends_at(end) });
+        running.tls.refresh();
+        let page = admin.metrics().await;
+        let line =
+            page.lines().find(|line| line.starts_with("plaza_certificate_end_timestamp_seconds{")).expect("told");
+        let value: u64 = line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("seconds");
+        assert!(told.abs_diff(value) <= 1, "{line} and not {told}");
+    }
+    running.stop().await;
 }
