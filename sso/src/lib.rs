@@ -123,23 +123,11 @@ pub struct Service {
 /// # Errors
 /// Whatever [`StartError`] names.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
-    let Deps { clock, random, master_key, keyring, sms, social, blog, inline, faults, tracer, shutdown } = deps;
     config.check().map_err(StartError::Setting)?;
+    let db = open(&config, &deps).await?;
+    let hasher = hasher(&config, &deps, &db).await?;
+    let Deps { clock, random, master_key, keyring, sms, social, blog, tracer, shutdown, .. } = deps;
     config.keys.operators.join(&keyring);
-    let options = db::Options {
-        inline,
-        faults,
-        deadline: || deadline::current().map(mesh::Deadline::instant),
-        threads: config.database_connections.get(),
-        ..db::Options::new(config.database_url.expose())
-    };
-    let db = Db::open(options, store::MIGRATIONS).await?;
-    let pepper = master_key.derive("plaza/sso/pepper");
-    let hasher =
-        hashing::Hasher::start(&config.passwords, pepper, random.clone(), inline).map_err(StartError::Setting)?;
-    let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::passwords::highest_cost(c)?));
-    let highest = db.at_the_start(highest, db::Error::is_away).await?;
-    hasher.reckon_with(highest.and_then(|cost| cost.parse().ok()).unwrap_or_default());
     let audit = audit::Audit::new(clock.clone(), random.clone());
     let issuer = tokens::Issuer::open(
         &db,
@@ -199,6 +187,34 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     });
     let mut workers = Workers::new(NAME, Arc::clone(&sso), shutdown);
     let router = service::router(&sso, stack, config.proxies, workers.panics())?;
+    begin(&mut workers);
+    Ok(Service { sso, router, workers })
+}
+
+async fn open(config: &Config, deps: &Deps) -> Result<Db, db::OpenError> {
+    let options = db::Options {
+        inline: deps.inline,
+        faults: deps.faults.clone(),
+        deadline: || deadline::current().map(mesh::Deadline::instant),
+        threads: config.database_connections.get(),
+        ..db::Options::new(config.database_url.expose())
+    };
+    Db::open(options, store::MIGRATIONS).await
+}
+
+/// Which knows how long the costliest password there is takes.
+async fn hasher(config: &Config, deps: &Deps, db: &Db) -> Result<hashing::Hasher, StartError> {
+    let pepper = deps.master_key.derive("plaza/sso/pepper");
+    let hasher = hashing::Hasher::start(&config.passwords, pepper, deps.random.clone(), deps.inline)
+        .map_err(StartError::Setting)?;
+    let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::passwords::highest_cost(c)?));
+    let highest = db.at_the_start(highest, db::Error::is_away).await?;
+    hasher.reckon_with(highest.and_then(|cost| cost.parse().ok()).unwrap_or_default());
+    Ok(hasher)
+}
+
+/// What SSO does without being asked.
+fn begin(workers: &mut Workers<sso::Sso>) {
     for target in model::Target::ALL {
         workers.spawn("provision", move |sso, shutdown| Arc::clone(&sso.provisioner).work(target, shutdown));
         workers.spawn("reconcile", move |sso, shutdown| reconcile::work(sso, target, shutdown));
@@ -208,7 +224,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     workers.spawn("rotate_keys", |sso, shutdown| sso.issuer.clone().work(shutdown));
     workers.spawn("write_audit", audit::work);
     workers.spawn("forget", janitor::work);
-    Ok(Service { sso, router, workers })
 }
 
 impl Service {
