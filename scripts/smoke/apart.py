@@ -137,6 +137,7 @@ def sms_is_gone(checks, mesh):
 
 def nobody_is_let_in(checks, mesh):
     """Over TLS, a service is called by who has its caller's certificate alone, and by nobody in plain text."""
+    ops.certificate(checks, mesh)
     body = {"user_id": "0195f2c4-0b6e-7d43-9a55-3f2f4d1c8a10"}
     checks.refused(mesh.call("social", "social.v1.UserService/GetUser", body), "PERMISSION_DENIED")
     plain, mesh.transport = mesh.transport, ["-plaintext"]

@@ -12,6 +12,8 @@ from pathlib import Path
 from checks import Broken
 from plaza import SERVICES
 
+# What only a program with a certificate tells, of what alerts are about.
+CERTIFICATE = "plaza_certificate_end_timestamp_seconds"
 ALERTS = Path(__file__).resolve().parents[2] / "k8s/alerts.yaml"
 
 
@@ -50,9 +52,16 @@ def admin(checks, plaza):
         'plaza_channel_retry_tokens{service="sso",grpc_target="sms"}',
     ]:
         checks.that(f"\n{figure} " in page, f"{figure} is not told")
-    for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text()))):
+    for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text())) - {CERTIFICATE}):
         checks.that(f"\n{figure}{{" in page, f"{figure}, which an alert is about, is not told")
     promtool(checks, page)
+
+
+def certificate(checks, plaza):
+    """Over TLS, the page tells when the certificate in use ends: in a year, if `plaza certs` has just made it."""
+    ends = re.search(rf'\n{CERTIFICATE}{{service="sso"}} (\S+)', get(plaza, "/metrics")[1])
+    days = (float(ends[1]) - time.time()) / 86400 if ends else None
+    checks.that(days and 360 < days < 370, f"{CERTIFICATE} is told to be in {days} days")
 
 
 def collector_gone(program):
