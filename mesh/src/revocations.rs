@@ -25,15 +25,10 @@ const PAUSES: Growth = Growth { first: Duration::from_millis(100), factor: 1.6, 
 /// Tells `verifier` of every session that SSO ends, until `shutdown`. A stream that was lost is taken up where it broke off, at whichever replica of SSO
 /// answers.
 pub async fn follow(verifier: Arc<Verifier>, sso: Channel, shutdown: Shutdown) {
-    tokio::select! {
-        // First: that the stream ends with the process itself is nothing to warn of.
-        biased;
-        () = shutdown.begun() => {}
-        () = follow_on(&verifier, &sso) => {}
-    }
+    shutdown.unless_begun(follow_on(&verifier, &sso, &shutdown)).await;
 }
 
-async fn follow_on(verifier: &Verifier, sso: &Channel) {
+async fn follow_on(verifier: &Verifier, sso: &Channel, shutdown: &Shutdown) {
     let (mut pauses, mut cursor, mut lost) = (Backoff::new(PAUSES), String::new(), false);
     loop {
         match listen(verifier, sso, &mut cursor).await {
@@ -41,6 +36,8 @@ async fn follow_on(verifier: &Verifier, sso: &Channel) {
                 pauses.reset();
                 lost = false;
             }
+            // That a stream ends with the process itself is nothing to warn of.
+            Err(_) if shutdown.is_begun() => return,
             Err(status) => {
                 if !std::mem::replace(&mut lost, true) {
                     tracing::warn!(code = ?status.code(), reason = status.message(), "revocations do not come; access tokens of sessions that end now work until they expire");

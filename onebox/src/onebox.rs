@@ -90,7 +90,7 @@ pub struct Onebox {
     data: Data,
     local: Local,
     metrics: BTreeMap<Part, ClientMetrics>,
-    parts: BTreeMap<Part, Running>,
+    pub(crate) parts: BTreeMap<Part, Running>,
 }
 
 impl Onebox {

@@ -141,6 +141,11 @@ impl Running {
         }
     }
 
+    /// What ends its work in the background.
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// Ends the work in the background, and closes the database.
     pub async fn close(self) {
         self.shutdown.begin();

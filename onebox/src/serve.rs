@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr};
 use mesh::{Clock, Port, Shutdown, Threads, Tls, Web, server::BindError, shutdown, tls::TlsError, web::WebError};
 use tokio::task::JoinSet;
 
-use crate::{Config, Onebox, Part};
+use crate::{Config, Onebox, Part, Running};
 
 /// Why onebox stopped serving before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -80,25 +80,33 @@ impl Onebox {
     /// # Errors
     /// If a part cannot be served; the others are drained then.
     pub async fn serve(self, ports: Ports, shutdown: Shutdown) -> Result<(), ServeError> {
-        let mut serving = JoinSet::new();
+        let (mut serving, draining) = (JoinSet::new(), Shutdown::manual());
         for (part, (_, port)) in ports.parts {
             let Some(router) = self.router(part) else { continue };
-            let shutdown = shutdown.clone();
+            let draining = draining.clone();
             if let Some(tls) = &port.tls {
-                tls.watch(shutdown.clone());
+                tls.watch(draining.clone());
             }
             serving.spawn(async move {
-                router.serve(port, shutdown).await.map_err(|source| ServeError { part: Some(part), source })
+                router.serve(port, draining).await.map_err(|source| ServeError { part: Some(part), source })
             });
         }
         if let Some(web) = ports.web {
             let routers = Part::ALL.into_iter().filter_map(|part| self.router(part)).collect();
-            let shutdown = shutdown.clone();
+            let draining = draining.clone();
             serving.spawn(async move {
-                web.serve(routers, shutdown).await;
+                web.serve(routers, draining).await;
                 Ok(())
             });
         }
+        // Work in the background ends first, and SSO's last: whoever follows SSO knows then that it is not lost, but that all stop.
+        let parts: Vec<_> = self.parts.values().rev().map(Running::shutdown).collect();
+        let told = shutdown.clone();
+        serving.spawn(async move {
+            told.begun().await;
+            parts.iter().chain([&draining]).for_each(Shutdown::begin);
+            Ok(())
+        });
         let mut outcome = Ok(());
         while let Some(ended) = serving.join_next().await {
             // A task that panicked has ended too, and so has what it served.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use onebox::Part;
+use mesh::{Admin, Shutdown, Threads};
+use onebox::{Edge, Onebox, Part, Ports};
 use proto::{
     blog::v1::UpdateAuthorRequest,
     social::v1::UpdateProfileRequest,
@@ -15,7 +16,11 @@ use proto::{
 };
 use tonic::{Code, Status};
 
-use crate::world::{Person, World, bearer, id, reason};
+use crate::{
+    storage::Storage,
+    trace::Trace,
+    world::{Person, World, bearer, id, reason},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -233,4 +238,28 @@ async fn introspection_tells_what_a_token_is_worth_now() {
         let status = tokens_of(&world).introspect_token(request).await.expect_err("refused");
         assert_eq!(reason(&status), "INVALID_FIELDS");
     }
+}
+
+/// On real time, for sockets know no other.
+#[tokio::test]
+async fn a_stop_of_all_is_nothing_to_warn_of() {
+    let (storage, trace) = (Storage::new(), Trace::begin());
+    let (mut config, edge) = (storage.config(), Edge::system());
+    let port = "127.0.0.1:0".parse().expect("an address");
+    [config.sso.listen, config.social.listen, config.blog.listen] = [port; 3];
+    config.sms.listen = port.to_string();
+    config.sms.carrier = sms::CarrierConfig::Development { console: false };
+    let (admin, shutdown) = (Admin::new(Shutdown::manual()), Shutdown::manual());
+    let ports = Ports::take(&config, &edge.clock, &Threads::default()).await.expect("ports");
+    let plaza = Onebox::start(config, edge).await.expect("it starts");
+    plaza.describe(&admin);
+    let serving = tokio::spawn(plaza.serve(ports, shutdown.clone()));
+    let follows = |line: &&str| line.contains("attempt_started") && line.contains("WatchRevocations");
+    // Social and Blog.
+    while admin.metrics().await.lines().filter(follows).count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    shutdown.begin();
+    serving.await.expect("no panic").expect("served");
+    assert!(!trace.text().contains("revocations do not come"), "{}", trace.text());
 }
