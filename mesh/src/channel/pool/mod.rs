@@ -61,6 +61,8 @@ struct Shared {
     /// A permit for each call that waits for a connection.
     queue: Semaphore,
     draws: Draws,
+    /// Ranks addresses, where the name has more than are connected to.
+    seed: u64,
     counts: Counts,
 }
 
@@ -93,6 +95,7 @@ impl Target {
 
 impl Pool {
     pub(super) fn new(callee: &'static str, uri: &str, options: ChannelOptions) -> Self {
+        let draws = Draws::new(&options.random);
         let shared = Shared {
             callee,
             target: target(uri, &options),
@@ -101,7 +104,8 @@ impl Pool {
             changed: Notify::new(),
             stale: Notify::new(),
             queue: Semaphore::new(options.queue as usize),
-            draws: Draws::new(&options.random),
+            seed: draws.next(),
+            draws,
             counts: Counts::default(),
             options,
         };

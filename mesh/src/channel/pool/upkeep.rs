@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -97,7 +98,9 @@ impl Shared {
 
     /// Connects to the addresses that are new, and leaves those that are gone: calls on them go on.
     fn take(self: &Arc<Self>, addresses: Vec<SocketAddr>) {
-        let addresses: BTreeSet<_> = addresses.into_iter().take(MOST).collect();
+        // Resolvers list them in another order each time.
+        let ranked: BTreeSet<_> = addresses.into_iter().map(|address| (self.rank(address), address)).collect();
+        let addresses: BTreeSet<_> = ranked.into_iter().take(MOST).map(|(_, address)| address).collect();
         self.update(|state| {
             state.unresolved = None;
             state.endpoints.retain(|endpoint| addresses.contains(&endpoint.address));
@@ -110,6 +113,13 @@ impl Shared {
                 }
             }
         });
+    }
+
+    /// Which addresses come first if there are too many: always the same here, whatever others come and go, and others in another process.
+    fn rank(&self, address: SocketAddr) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, address).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn set(&self, address: SocketAddr, phase: Phase) {

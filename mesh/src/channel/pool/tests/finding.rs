@@ -186,3 +186,24 @@ async fn names_are_resolved_again_in_time_and_on_failure_though_not_in_a_flood()
     sleep(Duration::from_secs(20)).await;
     assert!(hosts.resolved() - before <= 21, "{}", hosts.resolved() - before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_more_addresses_than_it_takes_a_channel_takes_the_same_each_time() {
+    let taken = async |seed| {
+        let hosts = Hosts::of([(); 100].map(|()| Host::Down));
+        let channel = channel(ChannelOptions { random: Random::seeded(seed), ..options(&hosts) });
+        let dialled = || (0..100).filter(|n| hosts.dialled(*n) > 0).collect::<Vec<_>>();
+        say(&channel, "Once", "").await.expect_err("all are down");
+        let taken = dialled();
+        hosts.name(&(0..100).rev().collect::<Vec<_>>());
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(dialled(), taken, "in whatever order they come");
+        hosts.name(&(0..100).filter(|n| *n != taken[0]).collect::<Vec<_>>());
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(dialled().len(), 65, "one for the one that went");
+        taken
+    };
+    let (here, there) = (taken(1).await, taken(2).await);
+    assert_eq!((here.len(), there.len()), (64, 64));
+    assert_ne!(here, there, "other processes take others");
+}
