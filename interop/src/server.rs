@@ -31,7 +31,8 @@ pub(crate) fn key() -> MeshKey {
 pub(crate) fn router() -> Result<Router, Box<dyn Error>> {
     let verifier = Verifier::new(key().keyring(), "interop", "plaza", "sso", Clock::system());
     let limits = Limits { message_bytes: MESSAGE_BYTES, ..Limits::default() };
-    let stack = Stack { verifier: Arc::new(verifier), limits, tracer: mesh::Tracer::off() };
+    let stack =
+        Stack { verifier: Arc::new(verifier), limits, tracer: mesh::Tracer::off(), random: mesh::Random::system() };
     Ok(Server::new("interop", stack).with_contracts(contracts()).add(Echo(TestServiceServer::new(Tester))).build()?)
 }
 

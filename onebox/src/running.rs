@@ -81,6 +81,7 @@ impl Site<'_> {
                 verifier: Arc::new(verifier),
                 limits: self.config.sms.server,
                 tracer: self.tracer(Part::Sms),
+                random: self.edge.random.clone(),
             },
             carrier: self.edge.carrier.clone(),
             inline: self.edge.inline,
@@ -94,6 +95,7 @@ impl Site<'_> {
     fn roster(&self, part: Part, shutdown: Shutdown) -> roster::Deps {
         roster::Deps {
             clock: self.edge.clock.clone(),
+            random: self.edge.random.clone(),
             keyring: self.keyring(),
             sso: self.channel(Part::Sso, part),
             inline: self.edge.inline,

@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 
 use db::{Db, Migrations, Options};
 use mesh::{
-    Channel, Clock, Deadline, Router, Server, Shutdown, Stack, Threads, Tracer, Workers,
+    Channel, Clock, Deadline, Random, Router, Server, Shutdown, Stack, Threads, Tracer, Workers,
     process::{Process, Settings},
     token::{Keyring, Kind, Verifier},
 };
@@ -16,6 +16,8 @@ use crate::{Config, Roster, metrics};
 pub struct Deps {
     /// Tells the time.
     pub clock: Clock,
+    /// Makes random values.
+    pub random: Random,
     /// The keys of peers and operators; those of persons are fetched from SSO.
     pub keyring: Keyring,
     /// The way to SSO. It may be down: the keys are fetched when it is back.
@@ -86,7 +88,8 @@ pub async fn start(
     let verifier =
         Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
     let verifier = Arc::new(verifier);
-    let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer: deps.tracer };
+    let stack =
+        Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer: deps.tracer, random: deps.random };
     let mut workers = Workers::new(name, Arc::new(deps.sso), deps.shutdown);
     let (known, reached, counted) = (keyring.clone(), db.clone(), db.clone());
     let built = contract(Server::new(name, stack), Roster::new(db.clone(), deps.clock))
@@ -136,6 +139,7 @@ pub async fn serve(
     let process = Process::start(name, settings).await?;
     let deps = Deps {
         clock: process.clock.clone(),
+        random: process.random.clone(),
         keyring: process.keyring(),
         sso: process.connect("sso", &config.peers.sso)?,
         inline: false,

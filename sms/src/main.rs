@@ -50,5 +50,10 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
 fn stack(config: &Config, process: &Process) -> Stack {
     let keyring = process.keyring();
     let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
-    Stack { verifier: Arc::new(verifier), limits: config.server, tracer: process.tracer.clone() }
+    Stack {
+        verifier: Arc::new(verifier),
+        limits: config.server,
+        tracer: process.tracer.clone(),
+        random: process.random.clone(),
+    }
 }

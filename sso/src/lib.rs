@@ -147,7 +147,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         async move { issuer.load().await.ok() }
     });
     let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
-    let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer };
+    let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer, random: random.clone() };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),

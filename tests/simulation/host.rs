@@ -98,7 +98,12 @@ impl Life {
                 let tokens = &config.sso.tokens;
                 let verifier =
                     Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
-                let stack = Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer };
+                let stack = Stack {
+                    verifier: Arc::new(verifier),
+                    limits: config.sms.server,
+                    tracer,
+                    random: self.random.clone(),
+                };
                 let (random, master_key) = (self.random.clone(), [9; 32]);
                 let deps = sms::Deps {
                     clock,
@@ -116,6 +121,7 @@ impl Life {
             Part::Social | Part::Blog => {
                 let deps = roster::Deps {
                     clock,
+                    random: self.random.clone(),
                     keyring,
                     sso: self.channel("sso"),
                     inline: true,

@@ -56,7 +56,7 @@ where
     let issuer = VerifyingKey { key: issuer().public().clone(), kinds: vec![Kind::Access], not_after: None };
     keyring.insert(issuer);
     let verifier = Verifier::new(keyring, DEPLOYMENT, "plaza", CALLER, Clock::system());
-    let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer };
+    let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer, random: Random::system() };
     Ok(Server::new(CALLEE, stack).add(ProfileServiceServer::new(Callee(work))).build()?)
 }
 

@@ -37,6 +37,7 @@ pub use serve::Port;
 
 use crate::{
     admin::Check,
+    clock::Random,
     metrics::{Gauge, Gauges},
     policy::Contracts,
     proxies::Proxies,
@@ -55,6 +56,8 @@ pub struct Stack {
     pub limits: Limits,
     /// Makes the spans of its calls.
     pub tracer: Tracer,
+    /// Spreads the ends of its connections.
+    pub random: Random,
 }
 
 /// Why a server was not built.

@@ -5,10 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -31,6 +28,7 @@ use super::{
 use crate::{
     access::{ClientAddress, Known},
     admin::Check,
+    clock::Draws,
     deadline,
     deadline::Deadline,
     failure::Failure,
@@ -55,7 +53,7 @@ struct Inner {
     health: Health,
     stopping: Shutdown,
     admission: Arc<Admission>,
-    connections: AtomicU32,
+    draws: Draws,
     tracer: Tracer,
     observed: Observed,
     proxies: Proxies,
@@ -74,12 +72,14 @@ struct Observed {
 impl Router {
     /// What `server` gathered, by the names of its `routes`.
     pub(super) fn new(server: Server, routes: HashMap<&'static str, Route>, health: Health) -> Self {
-        let Server { name, stack: Stack { verifier, limits, tracer }, contracts, checks, gauges, proxies, .. } = server;
+        let Server {
+            name, stack: Stack { verifier, limits, tracer, random }, contracts, checks, gauges, proxies, ..
+        } = server;
         let gate = Gate::new(name, verifier);
         let stopping = Shutdown::manual();
         let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
         let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
-        let (admission, connections) = (Arc::new(Admission::new(limits.calls, limits.streams)), AtomicU32::new(0));
+        let (admission, draws) = (Arc::new(Admission::new(limits.calls, limits.streams)), Draws::new(&random));
         let observed = Observed { name, checks, gauges, calls };
         Self(Arc::new(Inner {
             gate,
@@ -89,7 +89,7 @@ impl Router {
             health,
             stopping,
             admission,
-            connections,
+            draws,
             tracer,
             observed,
             proxies,
@@ -144,11 +144,11 @@ impl Router {
         &self.0.stopping
     }
 
-    /// How long the next connection lives: [`Limits::age`] ±10 %, so that those made together do not end together.
+    /// How long the next connection lives: [`Limits::age`] ±10 % (gRFC A9), so that those made together do not end together, neither here nor at
+    /// other replicas.
     pub(crate) fn age(&self) -> Duration {
-        // A stride without a common factor visits all of the range.
-        let step = self.0.connections.fetch_add(1, Ordering::Relaxed).wrapping_mul(83) % 201;
-        self.0.limits.age * (900 + step) / 1000
+        let permille = 900 + (self.0.draws.next() % 201) as u32;
+        self.0.limits.age * permille / 1000
     }
 
     pub(crate) fn contracts(&self) -> Contracts {

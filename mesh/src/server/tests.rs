@@ -267,3 +267,15 @@ async fn a_repeatable_call_comes_back_when_it_is_told_to() {
         call.await.expect("no panic").expect("answered at last");
     }
 }
+
+#[test]
+fn connections_end_in_step_neither_here_nor_at_other_replicas() {
+    let ages = |seed| {
+        let router = who().router(Stack { random: Random::seeded(seed), ..Keys::new().stack() });
+        (0..1000).map(|_| router.age()).collect::<Vec<_>>()
+    };
+    let (here, there, age) = (ages(1), ages(2), Limits::default().age);
+    assert!(here.iter().all(|one| (age * 9 / 10..=age * 11 / 10).contains(one)));
+    assert!(here.iter().collect::<std::collections::HashSet<_>>().len() > 180, "all of the range");
+    assert!(here.iter().zip(&there).filter(|(here, there)| here == there).count() < 20);
+}

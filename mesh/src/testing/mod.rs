@@ -16,7 +16,7 @@ use proto::MethodPolicy;
 use uuid::Uuid;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Random},
     policy::{Access, Contracts},
     server::{Limits, Stack},
     token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
@@ -100,7 +100,12 @@ impl Keys {
     }
 
     pub(crate) fn stack(&self) -> Stack {
-        Stack { verifier: Arc::new(self.verifier()), limits: Limits::default(), tracer: Tracer::off() }
+        Stack {
+            verifier: Arc::new(self.verifier()),
+            limits: Limits::default(),
+            tracer: Tracer::off(),
+            random: Random::seeded(1),
+        }
     }
 
     pub(crate) fn claims(&self, kind: Kind) -> Claims {

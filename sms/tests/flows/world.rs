@@ -106,6 +106,7 @@ impl World {
                 verifier: Arc::new(verifier),
                 limits: server::Limits::default(),
                 tracer: mesh::Tracer::off(),
+                random: Random::seeded(1),
             },
             carrier,
             inline,

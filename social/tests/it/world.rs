@@ -62,6 +62,7 @@ impl World {
         }
         let deps = Deps {
             clock: clock.clone(),
+            random: random.clone(),
             keyring: Keyring::new(),
             sso: sso.channel(&config),
             inline,
@@ -205,7 +206,12 @@ impl Sso {
         let tokens = &config.tokens;
         let keyring = Keyring::new();
         let verifier = Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, self.clock.clone());
-        let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer: mesh::Tracer::off() };
+        let stack = Stack {
+            verifier: Arc::new(verifier),
+            limits: Limits::default(),
+            tracer: mesh::Tracer::off(),
+            random: Random::seeded(1),
+        };
         let server = Server::new("sso", stack).add(TokenServiceServer::new(self.clone()));
         Channel::memory(server.build().unwrap(), "social")
     }

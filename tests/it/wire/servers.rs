@@ -194,7 +194,12 @@ async fn services(
         clock: clock.clone(),
         random: random.clone(),
         master_key: [7; 32],
-        stack: Stack { verifier: Arc::new(verifier), limits: config.sms.server, tracer: telemetry.tracer("sms") },
+        stack: Stack {
+            verifier: Arc::new(verifier),
+            limits: config.sms.server,
+            tracer: telemetry.tracer("sms"),
+            random: random.clone(),
+        },
         carrier: None,
         inline: false,
         faults: db::Faults::default(),
@@ -202,6 +207,7 @@ async fn services(
     };
     let [social, blog] = ["social", "blog"].map(|service| roster::Deps {
         clock: clock.clone(),
+        random: random.clone(),
         keyring: key.keyring(),
         sso: channel(service, 0),
         inline: false,
