@@ -6,8 +6,6 @@ use proto::mesh::v1::ErrorReason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::parse::Violation;
-
 /// ErrorInfo.domain of the reasons in `mesh.v1.ErrorReason`.
 pub const DOMAIN: &str = "mesh.plaza";
 
@@ -21,6 +19,15 @@ const MAX_VIOLATIONS: usize = 2560;
 
 /// The longest name or description of one violation, and the longest value of ErrorInfo.metadata, in bytes.
 const MAX_TEXT: usize = 160;
+
+/// One bad field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field in the request, as in the contract: `identifier.email`.
+    pub field: String,
+    /// What is wrong with it, for the developer. Never repeats a secret.
+    pub description: String,
+}
 
 /// An error on its way to the caller. Becomes a [`Status`] by `From`, or by `?` in a handler.
 #[derive(Debug)]

@@ -4,16 +4,7 @@ use std::fmt::Display;
 
 use uuid::Uuid;
 
-use crate::failure::Failure;
-
-/// One bad field of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// The path of the field in the request, as in the contract: `identifier.email`.
-    pub field: String,
-    /// What is wrong with it, for the developer. Never repeats a secret.
-    pub description: String,
-}
+use crate::failure::{Failure, Violation};
 
 /// Gathers the bad fields of one request while it is parsed.
 ///
