@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod admin;
+mod backoff;
 pub mod channel;
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod policy;
 pub mod process;
 mod proxies;
 pub mod revocations;
+mod seldom;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -11,10 +11,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    channel::{
-        Channel,
-        backoff::{Backoff, Growth},
-    },
+    backoff::{Backoff, Growth},
+    channel::Channel,
     shutdown::Shutdown,
     token::Verifier,
 };

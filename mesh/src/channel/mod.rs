@@ -2,7 +2,6 @@
 //! error normaliser, and the pool of connections or, in memory, the router itself.
 
 mod attempt;
-pub(crate) mod backoff;
 mod body;
 mod error;
 mod faults;

@@ -12,12 +12,17 @@ use tonic::{Code, Status, body::Body};
 use super::{
     Inner, RESERVE,
     attempt::Journey,
-    backoff::{Backoff, Growth},
     error::{Loss, Progress},
     has_time,
     replay::{Buffered, buffer},
 };
-use crate::{deadline::Deadline, failure::Failure, metrics::Sent, wire};
+use crate::{
+    backoff::{Backoff, Growth},
+    deadline::Deadline,
+    failure::Failure,
+    metrics::Sent,
+    wire,
+};
 
 /// Attempts in all, the first included.
 const MAX_ATTEMPTS: u32 = 3;

@@ -2,7 +2,6 @@
 
 mod line;
 mod mask;
-mod seldom;
 
 use std::io::IsTerminal as _;
 
@@ -14,7 +13,6 @@ use tracing_subscriber::{
 use crate::trace;
 use line::{Closing, Line};
 pub use mask::{Masked, mask_email, mask_phone};
-pub(crate) use seldom::Seldom;
 
 /// How to log.
 #[derive(Debug, Clone, Deserialize)]

@@ -8,8 +8,8 @@ use proto::MethodPolicy;
 use crate::{
     access::{Caller, ClientAddress, Known},
     failure::Failure,
-    log::Seldom,
     policy::Access,
+    seldom::Seldom,
     token::{Claims, Kind, TokenError, Verifier},
     wire,
 };

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::{Tls, trust::PRESENTED};
-use crate::{access::Known, failure::chain, farewell::hear_out, log::Seldom};
+use crate::{access::Known, failure::chain, farewell::hear_out, seldom::Seldom};
 
 /// How long a peer that connected may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -25,7 +25,7 @@ pub(crate) use handshake::is_refusal;
 pub use material::TlsError;
 pub(crate) use material::outward;
 
-use crate::{clock::Clock, log::Seldom};
+use crate::{clock::Clock, seldom::Seldom};
 use config::Files;
 use material::Material;
 use reload::Seen;

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 use super::{Tracer, tracer::Inner};
 use crate::{
     admin::Admin,
-    channel::backoff::{Backoff, Growth},
+    backoff::{Backoff, Growth},
     clock::{Clock, Draws, Random},
     metrics::{Page, Push, Pushes, Teller},
     otlp::{

@@ -18,8 +18,8 @@ use super::{
     state::{Endpoint, Phase},
 };
 use crate::{
+    backoff::{Backoff, Growth, jittered},
     channel::{
-        backoff::{Backoff, Growth, jittered},
         error::normalise,
         socket::{self, Proof},
     },
