@@ -35,8 +35,6 @@ use tokio::{
 };
 use tonic::body::Body;
 
-pub(crate) use readiness::Check;
-
 use crate::{
     deadline::Deadline,
     metrics::{self, ClientMetrics, Page},

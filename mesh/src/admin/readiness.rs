@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{PoisonError, RwLock},
     time::Duration,
 };
 
@@ -17,6 +14,7 @@ use tokio::{
 
 use crate::{
     deadline::{self, Deadline},
+    server::Check,
     shutdown::Shutdown,
 };
 
@@ -24,30 +22,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(800);
 /// How long a look is good for, so that nobody who asks often makes work for the database.
 pub(super) const GOOD_FOR: Duration = Duration::from_millis(500);
-
-type Outcome = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-
-/// One thing that a service must have to be ready.
-#[derive(Clone)]
-pub(crate) struct Check {
-    pub(crate) name: &'static str,
-    run: Arc<dyn Fn() -> Outcome + Send + Sync>,
-}
-
-impl Check {
-    pub(crate) fn new<F, R, E>(name: &'static str, run: F) -> Self
-    where
-        F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display,
-    {
-        let run = move || -> Outcome {
-            let answer = run();
-            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
-        };
-        Self { name, run: Arc::new(run) }
-    }
-}
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +79,7 @@ async fn run(wanted: Vec<(String, Check)>, before: &BTreeMap<String, bool>) -> B
     for (name, check) in wanted {
         running.spawn(deadline::within(deadline, async move {
             let late = || Err("no answer in time".to_owned());
-            (name, timeout_at(deadline.instant(), (check.run)()).await.unwrap_or_else(|_| late()))
+            (name, timeout_at(deadline.instant(), check.run()).await.unwrap_or_else(|_| late()))
         }));
     }
     while let Some(ended) = running.join_next().await {

@@ -5,6 +5,7 @@ mod activity;
 mod admission;
 mod bind;
 mod body;
+mod check;
 mod config;
 mod connection;
 mod gate;
@@ -30,13 +31,13 @@ use tower::{Service, util::BoxCloneSyncService};
 
 pub(crate) use activity::Activity;
 pub use bind::{BindError, bind};
+pub(crate) use check::Check;
 pub use config::Limits;
 pub use health::Health;
 pub use router::Router;
 pub use serve::Port;
 
 use crate::{
-    admin::Check,
     clock::Random,
     metrics::{Gauge, Gauges},
     policy::Contracts,

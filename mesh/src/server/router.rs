@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 
 use super::{
-    Health, Limits, Route, Server, Stack,
+    Check, Health, Limits, Route, Server, Stack,
     activity::{Active, Activity},
     admission::Admission,
     body::{self, Answer, Ends},
@@ -27,7 +27,6 @@ use super::{
 };
 use crate::{
     access::{ClientAddress, Known},
-    admin::Check,
     clock::Draws,
     deadline,
     deadline::Deadline,
