@@ -20,11 +20,11 @@ use crate::{
     metrics::ClientMetrics,
     server::{self, Port, Router},
     shutdown::{self, Shutdown},
-    telemetry::TelemetryConfig,
+    telemetry::{Telemetry, TelemetryConfig},
     threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
     token::{Keyring, Kind, MeshKey},
-    trace::{Telemetry, Tracer},
+    trace::Tracer,
     web::{Web, WebConfig},
 };
 
@@ -127,7 +127,7 @@ impl Process {
         let web = Web::take(settings.web, settings.tls).await?;
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
-        admin.add_telemetry(spans.clone());
+        spans.describe(&admin);
         spans.push(name, &admin)?;
         admin.listen(settings.admin).await?;
         let mesh_key = mesh_key(&settings, port.tls.is_some(), &random)?;

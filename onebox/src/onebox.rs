@@ -188,7 +188,7 @@ impl Onebox {
 
     /// Tells `admin` of all parts that run.
     pub fn describe(&self, admin: &Admin) {
-        admin.add_telemetry(self.edge.telemetry.clone());
+        self.edge.telemetry.describe(admin);
         for (part, running) in &self.parts {
             admin.add(running.router());
             if let Some(metrics) = self.metrics.get(part) {

@@ -40,7 +40,6 @@ use crate::{
     metrics::{self, ClientMetrics, Page},
     server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
-    trace::Telemetry,
 };
 use readiness::{Look, Readiness};
 
@@ -75,7 +74,7 @@ struct Inner {
 enum Source {
     Router(Router),
     Client(&'static str, ClientMetrics),
-    Telemetry(Telemetry),
+    Other(Arc<dyn Fn(&mut Page) + Send + Sync>),
 }
 
 impl Admin {
@@ -96,9 +95,9 @@ impl Admin {
         self.push(Source::Client(service, metrics));
     }
 
-    /// Adds what becomes of the spans and metrics of the process.
-    pub fn add_telemetry(&self, telemetry: Telemetry) {
-        self.push(Source::Telemetry(telemetry));
+    /// Adds what `write` writes.
+    pub(crate) fn add_figures(&self, write: impl Fn(&mut Page) + Send + Sync + 'static) {
+        self.push(Source::Other(Arc::new(write)));
     }
 
     /// Takes the port that `config` names and serves it, in a task of its own, as long as the runtime lives: to the very end of a drain.
@@ -186,7 +185,7 @@ impl Admin {
             match source {
                 Source::Router(router) => router.observe(&mut page).await,
                 Source::Client(service, metrics) => metrics.write(service, &mut page),
-                Source::Telemetry(telemetry) => telemetry.write(&mut page),
+                Source::Other(write) => write(&mut page),
             }
         }
         page

@@ -60,7 +60,7 @@ mod tests {
     use tracing_subscriber::{Registry, fmt, layer::SubscriberExt as _};
 
     use super::*;
-    use crate::{telemetry::Outsiders, trace::Telemetry};
+    use crate::telemetry::{Outsiders, Telemetry};
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);

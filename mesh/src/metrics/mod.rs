@@ -9,7 +9,6 @@ mod gauges;
 mod opentelemetry;
 mod page;
 mod process;
-mod push;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +24,6 @@ pub(crate) use gauges::Gauges;
 pub(crate) use opentelemetry::Teller;
 pub(crate) use page::Page;
 pub(crate) use process::process;
-pub(crate) use push::{Push, Pushes};
 
 use crate::policy::Contracts;
 

@@ -70,7 +70,7 @@ type Times = [u64; 2];
 
 impl Page {
     /// All of it, in one request.
-    pub(super) fn request(self, teller: &Teller) -> Request {
+    pub(crate) fn request(self, teller: &Teller) -> Request {
         let times = [nanos(teller.began), nanos(teller.clock.now())];
         let mut metrics: BTreeMap<String, Vec<Metric>> = BTreeMap::new();
         for (name, Family { help, kind, samples }) in self.0 {

@@ -1,15 +1,12 @@
 //! OTLP's messages (opentelemetry-proto 1.x): those fields that are written here. The crate of that name would bring an SDK along, which reads clock,
 //! chance and environment by itself; tests receive what is sent with it.
 
-mod collector;
 pub(crate) mod metrics;
 pub(crate) mod spans;
 
 use std::time::SystemTime;
 
 use prost::Message;
-
-pub(crate) use collector::Collector;
 
 /// What the names of attributes mean.
 pub(crate) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";

@@ -1,25 +1,25 @@
 //! One trace for each flow, across all services: the span of a call, those of its attempts, the callee's, and those of its transactions.
 //!
-//! Whether a flow is traced is decided where it begins, before a span is built, and travels with every call (W3C Trace Context). A [`Telemetry`] is a
-//! process's way to a collector (OTLP over gRPC), a [`Tracer`] makes the spans of one service. Off, which is the default, none of it is there.
+//! Whether a flow is traced is decided where it begins, before a span is built, and travels with every call (W3C Trace Context). A [`Tracer`]
+//! makes the spans of one service; [`crate::Telemetry`] sends them. Off, which is the default, none of it is there.
 
 mod context;
 mod database;
-mod export;
+mod queue;
 mod span;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tracer;
 
 use std::future::Future;
 
 pub use database::database;
-pub use export::Telemetry;
 pub use tracer::Tracer;
 
 pub(crate) use context::Context;
+pub(crate) use queue::{Ended, Queue};
 pub(crate) use span::RpcSpan;
-pub(crate) use tracer::Traced;
+pub(crate) use tracer::{Source, Traced};
 
 tokio::task_local! {
     static CURRENT: Option<Current>;

@@ -6,7 +6,7 @@ use tonic::Code;
 
 use super::{
     context::{Context, SpanId},
-    tracer::Inner,
+    tracer::Source,
 };
 use crate::{
     otlp::{
@@ -18,12 +18,12 @@ use crate::{
 
 /// A span that is being recorded. It ends when it is dropped.
 pub(crate) struct Span {
-    tracer: Arc<Inner>,
+    tracer: Arc<Source>,
     data: spans::Span,
 }
 
 impl Span {
-    pub(super) fn new(tracer: Arc<Inner>, name: &str, kind: Kind, at: &Context, parent: Option<SpanId>) -> Self {
+    pub(super) fn new(tracer: Arc<Source>, name: &str, kind: Kind, at: &Context, parent: Option<SpanId>) -> Self {
         let data = spans::Span {
             trace_id: at.trace.0.to_vec(),
             span_id: at.span.0.to_vec(),

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Status};
 
-use super::{Telemetry, ids, inherit};
+use super::{ids, inherit};
 use crate::{
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
@@ -21,7 +21,7 @@ use crate::{
         spans::{Kind, Span, StatusCode},
     },
     server::{Router, Stack},
-    telemetry::Outsiders,
+    telemetry::{Outsiders, Telemetry},
     testing::{Echo, Host, Hosts, Keys, call, contracts, listen, say, sockets},
     token::Kind as TokenKind,
 };
@@ -30,7 +30,7 @@ const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const GIVEN_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The spans that have ended.
-pub(crate) struct Captured(pub(super) mpsc::Receiver<(Arc<Resource>, Span)>);
+pub(crate) struct Captured(pub(crate) mpsc::Receiver<(Arc<Resource>, Span)>);
 
 impl Captured {
     fn spans(&mut self) -> Vec<Span> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Current,
     context::{Context, SpanId, TraceId},
-    export::Exporter,
+    queue::Queue,
     span::{RpcSpan, Span},
 };
 use crate::{
@@ -18,16 +18,17 @@ use crate::{
 
 /// Makes the spans of one service, or none. Clones are one.
 #[derive(Clone, Default)]
-pub struct Tracer(Option<Arc<Inner>>);
+pub struct Tracer(Option<Arc<Source>>);
 
-pub(super) struct Inner {
-    pub(super) clock: Clock,
-    pub(super) draws: Draws,
+/// What the spans of one service have in common.
+pub(crate) struct Source {
+    pub(crate) clock: Clock,
+    pub(crate) draws: Draws,
     /// The least 56 random bits of a trace that is sampled (W3C, level 2: those bits of its id are random).
-    pub(super) threshold: u64,
-    pub(super) believes_outsiders: bool,
-    pub(super) resource: Arc<Resource>,
-    pub(super) exporter: Arc<Exporter>,
+    pub(crate) threshold: u64,
+    pub(crate) believes_outsiders: bool,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) queue: Arc<Queue>,
 }
 
 /// A call that belongs to a trace, on either side of it, until its end.
@@ -42,8 +43,8 @@ impl Tracer {
         Self(None)
     }
 
-    pub(super) fn new(inner: Inner) -> Self {
-        Self(Some(Arc::new(inner)))
+    pub(crate) fn new(source: Source) -> Self {
+        Self(Some(Arc::new(source)))
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -52,7 +53,7 @@ impl Tracer {
 
     /// Whether a caller from outside the mesh may say which trace it is in.
     pub(crate) fn believes_outsiders(&self) -> bool {
-        self.0.as_ref().is_some_and(|inner| inner.believes_outsiders)
+        self.0.as_ref().is_some_and(|source| source.believes_outsiders)
     }
 
     /// A call of the method at `path` that this service answers, in the trace of `parent` or else one of its own.
@@ -67,14 +68,14 @@ impl Tracer {
     }
 
     fn traced(&self, path: &str, kind: Kind, parent: Option<Context>) -> Option<Traced> {
-        let inner = self.0.as_ref()?;
+        let source = self.0.as_ref()?;
         let context = match &parent {
-            None => inner.root(),
-            Some(parent) => inner.child(parent),
+            None => source.root(),
+            Some(parent) => source.child(parent),
         };
         let method = path.trim_start_matches('/');
         let span = context.sampled.then(|| {
-            let span = Span::new(Arc::clone(inner), method, kind, &context, parent.map(|parent| parent.span));
+            let span = Span::new(Arc::clone(source), method, kind, &context, parent.map(|parent| parent.span));
             RpcSpan::new(span, kind, method)
         });
         Some(Traced { current: Current { tracer: self.clone(), context }, span })
@@ -82,14 +83,14 @@ impl Tracer {
 
     /// A span within the one that `at` is, or nothing if its trace is not sampled.
     pub(crate) fn within(&self, at: &Context, name: &str, kind: Kind) -> Option<(Context, Span)> {
-        let inner = self.0.as_ref().filter(|_| at.sampled)?;
-        let child = inner.child(at);
-        let span = Span::new(Arc::clone(inner), name, kind, &child, Some(at.span));
+        let source = self.0.as_ref().filter(|_| at.sampled)?;
+        let child = source.child(at);
+        let span = Span::new(Arc::clone(source), name, kind, &child, Some(at.span));
         Some((child, span))
     }
 }
 
-impl Inner {
+impl Source {
     /// A trace that begins here.
     fn root(&self) -> Context {
         let (high, low) = (self.draws.next(), self.draws.next());
@@ -110,7 +111,7 @@ impl Inner {
     }
 
     pub(super) fn keep(&self, span: spans::Span) {
-        self.exporter.keep(Arc::clone(&self.resource), span);
+        self.queue.put(Arc::clone(&self.resource), span);
     }
 }
 

@@ -18,13 +18,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::Response;
-use crate::{
-    clock::Clock,
-    failure::chain,
-    telemetry::{TelemetryConfig, TelemetryError},
-    tls,
-};
+use super::{TelemetryConfig, TelemetryError};
+use crate::{clock::Clock, failure::chain, otlp::Response, tls};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a collector may take over one request.
