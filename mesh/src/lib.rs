@@ -15,6 +15,8 @@ pub mod failure;
 mod farewell;
 pub mod keyfile;
 pub mod keys;
+#[cfg(test)]
+mod layers;
 pub mod log;
 pub mod metrics;
 mod otlp;
