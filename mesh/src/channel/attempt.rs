@@ -12,7 +12,7 @@ use super::{
     has_time,
     identity::{Minter, PeerIdentity},
     memory::{Memory, Target},
-    pool::Pool,
+    pool::{Patience, Pool},
     record::Record,
 };
 use crate::{
@@ -63,12 +63,6 @@ impl Journey {
     fn goes_to(&mut self, endpoint: SocketAddr) {
         self.tried.push(endpoint);
         self.record.goes_to(endpoint);
-    }
-
-    /// From when on the endpoint is to blame for the answer that is missing, if it has a fair time from now.
-    fn blamed_from(&self, deadline: Deadline) -> Option<Instant> {
-        let due = self.due.unwrap_or(deadline.instant());
-        (due.saturating_duration_since(Instant::now()) >= self.fair).then_some(due)
     }
 
     /// How the attempt ended, if it did: others end with their bodies.
@@ -167,5 +161,5 @@ async fn send(
     {
         headers.insert(wire::PEER, token);
     }
-    ticket.send(request, journey.blamed_from(deadline)).await
+    ticket.send(request, Patience { due: journey.due.unwrap_or(deadline.instant()), fair: journey.fair }).await
 }

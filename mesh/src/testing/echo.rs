@@ -10,7 +10,7 @@ use std::{
 
 use http::uri::PathAndQuery;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status, body::Body, server::NamedService};
+use tonic::{Request, Response, Status, Streaming, body::Body, server::NamedService};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
@@ -79,7 +79,7 @@ impl Service<http::Request<Body>> for Echo {
         let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default());
         Box::pin(async move {
             if request.uri().path().ends_with("/Stream") {
-                return Ok(grpc.server_streaming(Streaming(handler), request).await);
+                return Ok(grpc.server_streaming(StreamingHandler(handler), request).await);
             }
             let unary = service_fn(move |request| {
                 let answer = handler(request);
@@ -93,9 +93,9 @@ impl Service<http::Request<Body>> for Echo {
     }
 }
 
-struct Streaming(Handler);
+struct StreamingHandler(Handler);
 
-impl tonic::server::ServerStreamingService<String> for Streaming {
+impl tonic::server::ServerStreamingService<String> for StreamingHandler {
     type Response = String;
     type ResponseStream = Items;
     type Future = BoxFuture<Result<Response<Items>, Status>>;
@@ -124,12 +124,16 @@ pub(crate) async fn say(channel: &Channel, method: &str, text: &str) -> Result<S
     call(channel, method, Request::new(text.to_owned())).await
 }
 
+/// Calls the streaming method.
+pub(crate) async fn open(channel: &Channel) -> Result<Streaming<String>, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.server_streaming(Request::new(String::new()), path("Stream"), codec()).await.map(Response::into_inner)
+}
+
 /// Calls the streaming method, and gathers what comes until the stream ends or fails.
 pub(crate) async fn listen(channel: &Channel) -> (Vec<String>, Option<Status>) {
-    let mut grpc = tonic::client::Grpc::new(channel.clone());
-    let request = Request::new(String::new());
-    let mut stream = match grpc.server_streaming(request, path("Stream"), codec()).await {
-        Ok(response) => response.into_inner(),
+    let mut stream = match open(channel).await {
+        Ok(stream) => stream,
         Err(status) => return (Vec::new(), Some(status)),
     };
     let mut items = Vec::new();

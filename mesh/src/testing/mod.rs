@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(crate) use authority::{Authority, DOMAIN, Folder, Signed};
-pub(crate) use echo::{Echo, call, listen, say};
+pub(crate) use echo::{Echo, call, listen, open, say};
 pub(crate) use network::{Host, Hosts, address, answer};
 
 pub(crate) const DEPLOYMENT: &str = "test";

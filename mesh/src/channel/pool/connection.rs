@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -76,15 +77,24 @@ impl Connection {
 pub(in crate::channel) struct Ticket {
     connection: Arc<Connection>,
     shared: Arc<Shared>,
-    /// Given up after this instant, the callee is to blame; before it, the caller, and always if it gave too little time.
-    due: Option<Instant>,
+    patience: Option<Patience>,
+    /// Since when the caller waits for the callee; `None` while it is the caller who does not read.
+    waiting: Option<Instant>,
     judged: bool,
+}
+
+/// How late an answer may be before that is its endpoint's fault.
+pub(in crate::channel) struct Patience {
+    /// When the call is given up.
+    pub(in crate::channel) due: Instant,
+    /// So long the caller must have waited by then. Who waits for less says nothing of the endpoint.
+    pub(in crate::channel) fair: Duration,
 }
 
 impl Ticket {
     pub(super) fn new(connection: Arc<Connection>, shared: Arc<Shared>) -> Self {
         connection.in_flight.fetch_add(1, Relaxed);
-        Self { connection, shared, due: None, judged: false }
+        Self { connection, shared, patience: None, waiting: None, judged: false }
     }
 
     /// Where the call goes.
@@ -93,24 +103,29 @@ impl Ticket {
     }
 
     fn judge(&mut self, code: Code) {
-        let hurried = code == Code::DeadlineExceeded && self.due.is_none();
-        if !std::mem::replace(&mut self.judged, true) && !hurried && self.connection.tally.ended(code) {
+        let excused = code == Code::DeadlineExceeded && self.blamed_from().is_none();
+        if !std::mem::replace(&mut self.judged, true) && !excused && self.connection.tally.ended(code) {
             self.shared.eject(self.connection.address);
         }
     }
 
-    /// Sends the request, and hands the answer on. An answer that is not there when it is `due` is the endpoint's failure; without that,
-    /// one that is late is the caller's.
+    /// From when on the endpoint is to blame for what has not come. Not at all if the caller waited for too short a time, or came too late to read.
+    fn blamed_from(&self) -> Option<Instant> {
+        let (Patience { due, fair }, waiting) = (self.patience.as_ref()?, self.waiting?);
+        (due.saturating_duration_since(waiting) >= *fair).then_some(*due)
+    }
+
+    /// Sends the request, and hands the answer on.
     ///
     /// # Errors
     /// See [`crate::channel::error::normalise`].
     pub(in crate::channel) async fn send(
         mut self,
         request: http::Request<Body>,
-        due: Option<Instant>,
+        patience: Patience,
     ) -> Result<http::Response<Body>, Loss> {
         let callee = self.shared.callee;
-        self.due = due;
+        (self.patience, self.waiting) = (Some(patience), Some(Instant::now()));
         let request = self.shared.addressed(request)?;
         let Some(mut sender) = self.connection.sender() else {
             self.judged = true;
@@ -127,6 +142,7 @@ impl Ticket {
                 if let Some(code) = wire::code(response.headers()) {
                     self.judge(code);
                 }
+                self.waiting = None;
                 return Ok(response.map(|body| Body::new(Carried { body, ticket: self })));
             }
             Err(error) => error,
@@ -151,7 +167,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.judged && self.due.is_some_and(|due| Instant::now() >= due) {
+        if !self.judged && self.blamed_from().is_some_and(|due| Instant::now() >= due) {
             self.judge(Code::DeadlineExceeded);
         }
         self.connection.in_flight.fetch_sub(1, Relaxed);
@@ -169,11 +185,15 @@ impl http_body::Body for Carried {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        Poll::Ready(match std::task::ready!(polled) {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.ticket.waiting.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        Poll::Ready(match frame {
             Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    self.ticket.judge(wire::code(trailers).unwrap_or(Code::Unknown));
+                match frame.trailers_ref() {
+                    Some(trailers) => self.ticket.judge(wire::code(trailers).unwrap_or(Code::Unknown)),
+                    None => self.ticket.waiting = None,
                 }
                 Some(Ok(frame))
             }

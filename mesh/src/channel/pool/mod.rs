@@ -36,6 +36,7 @@ use crate::{
     metrics::{Counts, SeenPool},
     tls::Tls,
 };
+pub(super) use connection::Patience;
 use connection::{Connection, Ticket};
 use state::{STATES, State};
 use view::View;

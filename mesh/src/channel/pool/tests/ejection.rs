@@ -3,8 +3,16 @@
 use bytes::Bytes;
 use h2::server::SendResponse;
 
+use tokio_stream::StreamExt as _;
+
 use super::*;
-use crate::deadline::{self, Deadline};
+use crate::{
+    admin::Admin,
+    deadline::{self, Deadline},
+    metrics::ClientMetrics,
+    shutdown::Shutdown,
+    testing::open,
+};
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_is_left_for_a_while() {
@@ -110,5 +118,27 @@ async fn no_endpoint_is_to_blame_for_a_caller_in_a_hurry() {
         };
         let (before, after) = (hurried(40).await, hurried(40).await);
         assert!([0, 1].iter().all(|at| after[*at] - before[*at] > 10), "both go on: {before:?} {after:?}");
+    }
+}
+
+/// Streams whose callers come to read them when their time is over, and streams whose callees leave them waiting until then.
+#[tokio::test(start_paused = true)]
+async fn no_endpoint_is_to_blame_for_a_caller_that_does_not_read() {
+    for (idle, ejected) in [(Duration::from_secs(3), 0), (Duration::ZERO, 1)] {
+        let long = || tokio_stream::once(Ok("first".to_owned())).chain(tokio_stream::pending());
+        let hosts = Hosts::of([(); 2].map(|()| Host::Up(Echo::stream(long).router(Keys::new().stack()))));
+        let (admin, metrics) = (Admin::new(Shutdown::manual()), ClientMetrics::new());
+        admin.add_client("sso", metrics.clone());
+        let channel = channel(ChannelOptions { metrics, ..options(&hosts) });
+        for _ in 0..20 {
+            let mut stream = open(&channel).await.expect("answered");
+            assert_eq!(stream.message().await.expect("it is there").as_deref(), Some("first"));
+            sleep(idle).await;
+            assert_eq!(stream.message().await.expect_err("too late").code(), Code::DeadlineExceeded);
+        }
+        let page = admin.metrics().await;
+        let line =
+            format!("plaza_channel_endpoints{{service=\"sso\",grpc_target=\"echo\",state=\"ejected\"}} {ejected}\n");
+        assert!(page.contains(&line), "{idle:?}: {page}");
     }
 }
