@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
         "clock", "config", "deadline", "failure", "farewell", "otlp", "page", "policy", "proxies", "seldom",
         "shutdown", "threads",
     ],
-    &["access", "backoff", "keyfile", "parse", "wire"],
+    &["access", "backoff", "door", "keyfile", "parse", "wire"],
     &["metrics", "tls", "token", "trace"],
     &["log", "server", "workers"],
     &["admin", "channel", "web"],

@@ -11,6 +11,7 @@ pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod deadline;
+mod door;
 pub mod failure;
 mod farewell;
 pub mod keyfile;

@@ -30,13 +30,13 @@ use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
     time::sleep,
 };
 use tonic::body::Body;
 
 use crate::{
     deadline::Deadline,
+    door::Door,
     metrics::{self, ClientMetrics, Page},
     server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
@@ -49,8 +49,6 @@ const CONNECTIONS: usize = 64;
 const LIFE: Duration = Duration::from_secs(300);
 /// How long a connection may have no request, and the headers of one may take, so that silent ones do not take up the port either.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long to wait after the operating system refused a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether there is an admin port, and where.
 #[derive(Debug, Clone, Deserialize)]
@@ -116,23 +114,14 @@ impl Admin {
 
     /// Serves a port that was taken, without end.
     pub async fn serve(self, listener: TcpListener) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let door = Door::new(listener, CONNECTIONS);
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let admin = self.clone();
-                    tokio::spawn(async move {
-                        admin.connection(stream).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            let (stream, place) = door.next().await;
+            let admin = self.clone();
+            tokio::spawn(async move {
+                admin.connection(stream).await;
+                drop(place);
+            });
         }
     }
 

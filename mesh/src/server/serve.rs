@@ -1,20 +1,16 @@
 //! A router over a socket: accept, serve, and stop within a bound. tonic's own graceful stop has none.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    net::TcpListener,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{Router, activity::LAST_ANSWERS, connection};
-use crate::{access::ClientAddress, shutdown::Shutdown, threads::Threads, tls::Tls};
-
-/// How long to wait after the operating system refused a connection, most often for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::{access::ClientAddress, door::Door, shutdown::Shutdown, threads::Threads, tls::Tls};
 
 /// A port that was taken: in plain text, served by the thread that accepts, unless it is said otherwise.
 #[derive(Debug)]
@@ -63,16 +59,14 @@ impl Router {
     }
 
     async fn accept(&self, Port { listener, tls, threads }: Port, connections: &mut JoinSet<()>) {
-        let slots = Arc::new(Semaphore::new(self.limits().connections as usize));
+        let door = Door::new(listener, self.limits().connections as usize);
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let Some(stream) = next(&listener).await else { continue };
+            let (stream, place) = door.next().await;
             while connections.try_join_next().is_some() {}
             let (router, tls) = (self.clone(), tls.clone());
             threads.serve(stream, connections, async move |stream| {
                 connection::serve(stream, tls, router).await;
-                drop(slot);
+                drop(place);
             });
         }
     }
@@ -89,17 +83,6 @@ impl Router {
         if timeout(self.limits().drain + LAST_ANSWERS, finished).await.is_err() {
             tracing::warn!(connections = connections.len(), "cut what did not finish in time");
             connections.shutdown().await;
-        }
-    }
-}
-
-async fn next(listener: &TcpListener) -> Option<TcpStream> {
-    match listener.accept().await {
-        Ok((stream, _)) => Some(stream),
-        Err(error) => {
-            tracing::warn!(%error, "a connection was not accepted");
-            sleep(ACCEPT_PAUSE).await;
-            None
         }
     }
 }

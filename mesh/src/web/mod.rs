@@ -17,7 +17,6 @@ use serde::Deserialize;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::sleep,
 };
@@ -27,6 +26,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::{
     access::{ClientAddress, Known},
+    door::Door,
     server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
     tls::{TlsConfig, TlsError},
@@ -36,8 +36,6 @@ use origins::Origins;
 /// How long the headers of a request may take, and how long a connection may lie idle before them: longer than the 60 s for which proxies keep
 /// idle connections, so that none sends a call into one that is being closed.
 const HEADERS: Duration = Duration::from_secs(75);
-/// How long to wait after the operating system refused a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether browsers may call, where, and from which pages. By default they may not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -124,19 +122,14 @@ struct Edge {
 
 impl Edge {
     async fn accept(&self, listener: TcpListener, connections: &mut JoinSet<()>) {
-        let slots = Arc::new(Semaphore::new(self.first.limits().connections as usize));
+        let door = Door::new(listener, self.first.limits().connections as usize);
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let Ok((stream, _)) = listener.accept().await else {
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
+            let (stream, place) = door.next().await;
             while connections.try_join_next().is_some() {}
             let edge = self.clone();
             connections.spawn(async move {
                 edge.connection(stream).await;
-                drop(slot);
+                drop(place);
             });
         }
     }
