@@ -166,23 +166,32 @@ impl Verdict {
     /// `None` if the outcome stands: response headers commit the call, and most codes are final.
     fn of(outcome: &Result<http::Response<Body>, Status>) -> Option<Self> {
         let (code, pushback) = match outcome {
-            Ok(response) => (wire::code(response.headers())?, pushback(response.headers())),
-            Err(status) => (status.code(), None),
+            Ok(response) => (wire::code(response.headers())?, Pushback::of(response.headers())),
+            Err(status) => (status.code(), Pushback::Unsaid),
         };
         match (code, pushback) {
             (Code::Ok, _) => Some(Self::Fine),
-            (_, Some(None)) => Some(Self::Stop),
-            (Code::Unavailable, pushback) => Some(Self::Retry(pushback.flatten())),
-            (Code::ResourceExhausted, Some(Some(pushback))) => Some(Self::Retry(Some(pushback))),
+            (_, Pushback::Never) => Some(Self::Stop),
+            (Code::Unavailable | Code::ResourceExhausted, Pushback::After(pause)) => Some(Self::Retry(Some(pause))),
+            (Code::Unavailable, Pushback::Unsaid) => Some(Self::Retry(None)),
             _ => None,
         }
     }
 }
 
-/// `grpc-retry-pushback-ms`, if it is there; `Some(None)` if it is negative, not to be understood, or there twice.
-fn pushback(headers: &HeaderMap) -> Option<Option<Duration>> {
-    let mut values = headers.get_all(wire::PUSHBACK).iter();
-    let value = values.next()?;
-    let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
-    Some(millis.map(Duration::from_millis))
+/// `grpc-retry-pushback-ms` of an answer.
+enum Pushback {
+    Unsaid,
+    After(Duration),
+    /// It is negative, not to be understood, or there twice.
+    Never,
+}
+
+impl Pushback {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(wire::PUSHBACK).iter();
+        let Some(value) = values.next() else { return Self::Unsaid };
+        let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
+        millis.map_or(Self::Never, |millis| Self::After(Duration::from_millis(millis)))
+    }
 }
