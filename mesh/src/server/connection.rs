@@ -15,9 +15,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tonic::body::Body;
-use tower::Service as _;
+use tower::Service;
 
-use super::{Router, activity::Activity, line::Line};
+use super::{Limits, Router, activity::Activity, line::Line};
 use crate::{
     access::{ClientAddress, Known},
     farewell::hear_out,
@@ -27,6 +27,8 @@ use crate::{
 /// How often an open connection is asked whether its peer is still there, and how long that may take to answer. gRFC A8's
 /// 2 h would leave the connections of vanished peers for that long.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
+
+type Answering = <Router as Service<http::Request<Body>>>::Future;
 
 /// Serves calls until the peer goes, or until the router stops and the last call is over.
 pub(super) async fn serve(stream: TcpStream, tls: Option<Tls>, router: Router) {
@@ -63,34 +65,10 @@ async fn calls<S>(stream: S, client: ClientAddress, known: Option<Known>, router
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (handler, calls) = (router.clone(), activity.clone());
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let refused = refusal(&request);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(client);
-        request.extensions_mut().insert(calls.clone());
-        if let Some(known) = known.clone() {
-            request.extensions_mut().insert(known);
-        }
-        match refused {
-            None => handler.clone().call(request),
-            Some(refused) => Box::pin(ready(Ok(refused))),
-        }
-    });
-    let limits = router.limits();
-    // More than are taken on: those beyond are to be refused, and not to wait at their caller until it is late.
-    let streams = 4 * limits.streams;
     let (line, greeting, returned) = Line::new(stream);
-    let served = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE.0)
-        .keep_alive_timeout(KEEPALIVE.1)
-        .max_concurrent_streams(streams)
-        // A caller may give up all its calls at once; hyper's own 20 would close the connection on the calls of others.
-        .max_pending_accept_reset_streams(streams as usize)
-        .max_header_list_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(line), service);
-    let mut served = Box::pin(served);
+    let service = service_fn(handler(router.clone(), client, known, activity.clone()));
+    let limits = router.limits();
+    let mut served = Box::pin(protocol(limits).serve_connection(TokioIo::new(line), service));
     tokio::select! {
         finished = served.as_mut() => return log(finished),
         farewell = farewell(&router, activity, greeting) => match farewell {
@@ -108,6 +86,43 @@ where
     if let Ok(stream) = returned.await {
         hear_out(stream).await;
     }
+}
+
+/// Hands each call to the router, with what its connection says of it.
+fn handler(
+    router: Router,
+    client: ClientAddress,
+    known: Option<Known>,
+    activity: Activity,
+) -> impl Fn(http::Request<Incoming>) -> Answering {
+    move |request| {
+        let refused = refusal(&request);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(activity.clone());
+        if let Some(known) = known.clone() {
+            request.extensions_mut().insert(known);
+        }
+        match refused {
+            None => router.clone().call(request),
+            Some(refused) => Box::pin(ready(Ok(refused))),
+        }
+    }
+}
+
+fn protocol(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    // More than are taken on: those beyond are to be refused, and not to wait at their caller until it is late.
+    let streams = 4 * limits.streams;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE.0)
+        .keep_alive_timeout(KEEPALIVE.1)
+        .max_concurrent_streams(streams)
+        // A caller may give up all its calls at once; hyper's own 20 would close the connection on the calls of others.
+        .max_pending_accept_reset_streams(streams as usize)
+        .max_header_list_size(limits.header_bytes);
+    builder
 }
 
 /// What is answered to what is no call (gRPC over HTTP/2, Requests). A page may send text anywhere without asking first.
