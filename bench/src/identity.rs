@@ -15,7 +15,7 @@ use std::{
 
 use ::mesh::{
     Clock, Random,
-    token::{Claims, Keyring, Kind, Signer, Verifier, VerifyingKey},
+    token::{Claims, Expected, Keyring, Kind, Signer, Verifier, VerifyingKey},
     uuid_v7,
 };
 use clap::Args;
@@ -225,7 +225,8 @@ fn verifications(aims: &mut Aims) {
     let (clock, random, keyring) = (Clock::system(), Random::system(), Keyring::new());
     let signer = Signer::generate(&random, "bench");
     keyring.insert(VerifyingKey { key: signer.public().clone(), kinds: vec![Kind::Access], not_after: None });
-    let verifier = Verifier::new(keyring, "bench", "bench", "bench", clock.clone());
+    let verifier =
+        Verifier::new(keyring, Expected { deployment: "bench", audience: "bench", issuer: "bench" }, clock.clone());
     let now = clock.now();
     let tokens: Vec<_> = (0..4000)
         .map(|_| {

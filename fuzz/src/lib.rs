@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Duration};
 
 use mesh::{
     Channel, Clock, Random,
-    token::{Keyring, Kind, Signer, Verifier, VerifyingKey},
+    token::{Expected, Keyring, Kind, Signer, Verifier, VerifyingKey},
 };
 use onebox::{Config, Edge, Onebox, Part};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ pub fn verifier() -> Verifier {
     let signer = Signer::from_bytes([7; 32], "fuzz");
     let kinds = vec![Kind::Access, Kind::Operator, Kind::Peer];
     keyring.insert(VerifyingKey { key: signer.public().clone(), kinds, not_after: None });
-    Verifier::new(keyring, "fuzz", "fuzz", "fuzz", Clock::system())
+    Verifier::new(keyring, Expected { deployment: "fuzz", audience: "fuzz", issuer: "fuzz" }, Clock::system())
 }
 
 const NO_PROTOBUF: &str = "failed to decode Protobuf message";

@@ -4,7 +4,7 @@ use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 
 use ::mesh::{
     Clock, Limits, Router, Server, Stack,
-    token::{MeshKey, Verifier},
+    token::{Expected, MeshKey, Verifier},
 };
 use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -29,7 +29,11 @@ pub(crate) fn key() -> MeshKey {
 }
 
 pub(crate) fn router() -> Result<Router, Box<dyn Error>> {
-    let verifier = Verifier::new(key().keyring(), "interop", "plaza", "sso", Clock::system());
+    let verifier = Verifier::new(
+        key().keyring(),
+        Expected { deployment: "interop", audience: "plaza", issuer: "sso" },
+        Clock::system(),
+    );
     let limits = Limits { message_bytes: MESSAGE_BYTES, ..Limits::default() };
     let stack =
         Stack { verifier: Arc::new(verifier), limits, tracer: mesh::Tracer::off(), random: mesh::Random::system() };

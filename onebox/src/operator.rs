@@ -95,7 +95,7 @@ mod tests {
 
     use mesh::{
         Clock, Random, keyfile,
-        token::{Keyring, Kind, MeshKey, Operators, Signer, Verifier},
+        token::{Expected, Keyring, Kind, MeshKey, Operators, Signer, Verifier},
     };
 
     use super::{mint, operators_key};
@@ -108,8 +108,13 @@ mod tests {
             mint(&key.signer(Kind::Operator), "plaza", name, Duration::from_secs(seconds), &clock, &random)
         };
         let token = make("root", 900).expect("made");
-        let claims =
-            Verifier::new(key.keyring(), "here", "plaza", "plaza", clock.clone()).verify(&token).expect("believed");
+        let claims = Verifier::new(
+            key.keyring(),
+            Expected { deployment: "here", audience: "plaza", issuer: "plaza" },
+            clock.clone(),
+        )
+        .verify(&token)
+        .expect("believed");
         assert_eq!(claims.subject, "root");
         assert!(claims.expires_at <= clock.now() + Duration::from_secs(900));
         assert!(claims.expires_at > SystemTime::UNIX_EPOCH);
@@ -127,7 +132,8 @@ mod tests {
         assert_eq!(operators_key(&path, &random).expect("read"), public);
         let keyring = Keyring::new();
         Operators::try_from(vec![public]).expect("a public key").join(&keyring);
-        let verifier = Verifier::new(keyring, "here", "plaza", "plaza", clock.clone());
+        let verifier =
+            Verifier::new(keyring, Expected { deployment: "here", audience: "plaza", issuer: "plaza" }, clock.clone());
 
         let signer = Signer::from_bytes(keyfile::load(&path).expect("a key"), "here");
         let token = |signer: &Signer| mint(signer, "plaza", "root", Duration::from_secs(900), &clock, &random);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mesh::{
     ChannelOptions, ClientMetrics, Local, Router, Shutdown, Stack, Tracer,
-    token::{Keyring, Verifier},
+    token::{Expected, Keyring, Verifier},
 };
 
 use crate::{Config, Edge, Part, StartError, data::Data};
@@ -71,8 +71,11 @@ impl Site<'_> {
     async fn sms(&self, shutdown: Shutdown) -> Result<sms::Service, sms::StartError> {
         let tokens = &self.config.sso.tokens;
         let clock = self.edge.clock.clone();
-        let verifier =
-            Verifier::new(self.keyring(), &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
+        let verifier = Verifier::new(
+            self.keyring(),
+            Expected { deployment: &tokens.deployment, audience: &tokens.audience, issuer: &tokens.issuer },
+            clock.clone(),
+        );
         let deps = sms::Deps {
             clock,
             random: self.edge.random.clone(),

@@ -6,7 +6,7 @@ use db::{Db, Migrations, Options};
 use mesh::{
     Channel, Clock, Deadline, Random, Router, Server, Shutdown, Stack, Threads, Tracer, Workers,
     process::{Process, Settings},
-    token::{Keyring, Kind, Verifier},
+    token::{Expected, Keyring, Kind, Verifier},
 };
 use tokio::time::Instant;
 
@@ -85,8 +85,11 @@ pub async fn start(
 
     let keyring = mesh::keys::follow(deps.keyring, deps.sso.clone());
     let tokens = &config.tokens;
-    let verifier =
-        Verifier::new(keyring.clone(), &tokens.deployment, &tokens.audience, &tokens.issuer, deps.clock.clone());
+    let verifier = Verifier::new(
+        keyring.clone(),
+        Expected { deployment: &tokens.deployment, audience: &tokens.audience, issuer: &tokens.issuer },
+        deps.clock.clone(),
+    );
     let verifier = Arc::new(verifier);
     let stack =
         Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer: deps.tracer, random: deps.random };

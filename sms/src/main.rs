@@ -5,7 +5,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
 use mesh::{
     Stack, Threads, WebConfig,
     process::{self, Process, Settings},
-    token::Verifier,
+    token::{Expected, Verifier},
 };
 use sms::{Config, Deps, NAME};
 
@@ -49,7 +49,11 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
 /// No method of SMS is for persons, so that nobody's access token is believed here: only what the mesh key signs.
 fn stack(config: &Config, process: &Process) -> Stack {
     let keyring = process.keyring();
-    let verifier = Verifier::new(keyring, &config.mesh.deployment, "plaza", "plaza", process.clock.clone());
+    let verifier = Verifier::new(
+        keyring,
+        Expected { deployment: &config.mesh.deployment, audience: "plaza", issuer: "plaza" },
+        process.clock.clone(),
+    );
     Stack {
         verifier: Arc::new(verifier),
         limits: config.server,

@@ -52,7 +52,7 @@ use std::{sync::Arc, time::Duration};
 use db::{Db, work::Tally};
 use mesh::{
     Channel, Clock, Random, Router, Shutdown, Stack, Tracer, Workers, deadline,
-    token::{Keyring, Kind, Verifier},
+    token::{Expected, Keyring, Kind, Verifier},
 };
 use tokio::sync::watch;
 
@@ -146,7 +146,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         let issuer = newer.clone();
         async move { issuer.load().await.ok() }
     });
-    let verifier = Arc::new(Verifier::new(keyring, deployment, audience, issued_by, clock.clone()));
+    let verifier =
+        Arc::new(Verifier::new(keyring, Expected { deployment, audience, issuer: issued_by }, clock.clone()));
     let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer, random: random.clone() };
     let peers = peers::Peers::new(sms, social, blog);
     let provisioner = Arc::new(provision::Provisioner {

@@ -14,7 +14,7 @@ use std::{
 
 use mesh::{
     Channel, ChannelOptions, Clock, Network, PeerIdentity, Random, Router, Shutdown, Stack, Tracer,
-    token::{Kind, MeshKey, Verifier},
+    token::{Expected, Kind, MeshKey, Verifier},
 };
 use onebox::{Config, Part};
 use turmoil::net::{TcpListener, TcpStream};
@@ -96,8 +96,11 @@ impl Life {
             }
             Part::Sms => {
                 let tokens = &config.sso.tokens;
-                let verifier =
-                    Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
+                let verifier = Verifier::new(
+                    keyring,
+                    Expected { deployment: &tokens.deployment, audience: &tokens.audience, issuer: &tokens.issuer },
+                    clock.clone(),
+                );
                 let stack = Stack {
                     verifier: Arc::new(verifier),
                     limits: config.sms.server,

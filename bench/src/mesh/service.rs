@@ -4,7 +4,7 @@ use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use ::mesh::{
     Clock, Limits, Random, Router, Server, Stack, Tracer,
-    token::{Claims, Kind, MeshKey, Signer, Verifier, VerifyingKey},
+    token::{Claims, Expected, Kind, MeshKey, Signer, Verifier, VerifyingKey},
     uuid_v7,
 };
 use proto::social::v1::{
@@ -55,7 +55,8 @@ where
     let keyring = key().keyring();
     let issuer = VerifyingKey { key: issuer().public().clone(), kinds: vec![Kind::Access], not_after: None };
     keyring.insert(issuer);
-    let verifier = Verifier::new(keyring, DEPLOYMENT, "plaza", CALLER, Clock::system());
+    let verifier =
+        Verifier::new(keyring, Expected { deployment: DEPLOYMENT, audience: "plaza", issuer: CALLER }, Clock::system());
     let stack = Stack { verifier: Arc::new(verifier), limits: Limits::default(), tracer, random: Random::system() };
     Ok(Server::new(CALLEE, stack).add(ProfileServiceServer::new(Callee(work))).build()?)
 }

@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, Random},
     policy::{Access, Contracts},
     server::{Limits, Stack},
-    token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
+    token::{Claims, Expected, Keyring, Kind, MESH_ISSUER, MeshKey, Signer, Verifier, VerifyingKey},
     trace::Tracer,
 };
 
@@ -96,7 +96,11 @@ impl Keys {
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
-        Verifier::new(self.keyring(), DEPLOYMENT, AUDIENCE, "sso", self.clock.clone())
+        Verifier::new(
+            self.keyring(),
+            Expected { deployment: DEPLOYMENT, audience: AUDIENCE, issuer: "sso" },
+            self.clock.clone(),
+        )
     }
 
     pub(crate) fn stack(&self) -> Stack {

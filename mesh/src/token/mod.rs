@@ -22,7 +22,7 @@ pub use key::{KeyError, PublicKey, Signer};
 pub use keyring::{Keyring, VerifyingKey};
 pub use mesh_key::MeshKey;
 pub use operators::Operators;
-pub use verifier::{TokenError, Verifier};
+pub use verifier::{Expected, TokenError, Verifier};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN: usize = 1024;

@@ -200,7 +200,11 @@ async fn an_unknown_key_is_asked_for_once_in_a_while() {
         let answer = if count.fetch_add(1, Ordering::SeqCst) == 0 { None } else { Some(vec![key.clone()]) };
         async move { answer }
     });
-    let verifier = Verifier::new(keyring, DEPLOYMENT, AUDIENCE, "sso", keys.clock.clone());
+    let verifier = Verifier::new(
+        keyring,
+        Expected { deployment: DEPLOYMENT, audience: AUDIENCE, issuer: "sso" },
+        keys.clock.clone(),
+    );
     let token = keys.token(Kind::Access);
     assert_eq!(verifier.verify_fresh(&token).await, Err(TokenError::UnknownKey));
     assert_eq!(verifier.verify_fresh(&token).await, Err(TokenError::UnknownKey));
@@ -222,7 +226,11 @@ async fn whoever_gives_up_while_a_key_is_fetched_takes_it_from_nobody() {
             answer
         }
     });
-    let verifier = Verifier::new(keyring, DEPLOYMENT, AUDIENCE, "sso", keys.clock.clone());
+    let verifier = Verifier::new(
+        keyring,
+        Expected { deployment: DEPLOYMENT, audience: AUDIENCE, issuer: "sso" },
+        keys.clock.clone(),
+    );
     let token = keys.token(Kind::Access);
     let hasty = tokio::time::timeout(Duration::from_millis(1), verifier.verify_fresh(&token));
     hasty.await.expect_err("it takes longer");

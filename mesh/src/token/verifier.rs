@@ -59,6 +59,17 @@ pub enum TokenError {
     Revoked,
 }
 
+/// What a token must say.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// What every token asserts.
+    pub deployment: &'a str,
+    /// `aud` of access and operator tokens.
+    pub audience: &'a str,
+    /// `iss` of access tokens. Tokens of peers and operators are issued by [`MESH_ISSUER`].
+    pub issuer: &'a str,
+}
+
 /// Believes tokens of one deployment. Share it in an [`Arc`]: it remembers what it has checked (8,192 tokens at most) and which sessions have ended
 /// (100,000 at most).
 #[derive(Debug)]
@@ -73,9 +84,9 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// `deployment` is what every token asserts; `audience` is `aud` of access and operator tokens; `issuer` is `iss` of
-    /// access tokens. Tokens of peers and operators are issued by [`MESH_ISSUER`].
-    pub fn new(keyring: Keyring, deployment: &str, audience: &str, issuer: &str, clock: Clock) -> Self {
+    /// Believes what a key of `keyring` has signed and says what is `expected`.
+    pub fn new(keyring: Keyring, expected: Expected<'_>, clock: Clock) -> Self {
+        let Expected { deployment, audience, issuer } = expected;
         let (deployment, audience, issuer) = (deployment.to_owned(), audience.to_owned(), issuer.to_owned());
         let (cache, revoked) = (Cache::default(), Revoked::default());
         Self { keyring, deployment, audience, issuer, clock, cache, revoked }

@@ -7,7 +7,7 @@ use std::{
 
 use mesh::{
     Channel, Clock, Random, Shutdown, Stack, server,
-    token::{MeshKey, Verifier},
+    token::{Expected, MeshKey, Verifier},
 };
 use proto::sms::v1::{
     self as pb, Delivery, Message, Notice, Otp, Purpose, Verdict, inbox_service_client::InboxServiceClient,
@@ -96,7 +96,11 @@ impl World {
 
         let clock = if inline { Clock::simulated(start()) } else { Clock::system() };
         let key = MeshKey::new([7; 32], "test");
-        let verifier = Verifier::new(key.keyring(), "test", "plaza", "sso", clock.clone());
+        let verifier = Verifier::new(
+            key.keyring(),
+            Expected { deployment: "test", audience: "plaza", issuer: "sso" },
+            clock.clone(),
+        );
         let shutdown = Shutdown::manual();
         let deps = Deps {
             clock: clock.clone(),

@@ -10,7 +10,7 @@ use std::{
 
 use mesh::{
     Channel, Clock, Limits, Random, Router, Server, Shutdown, Stack,
-    token::{Claims, Keyring, Kind, Signer, Verifier},
+    token::{Claims, Expected, Keyring, Kind, Signer, Verifier},
     uuid_v7,
 };
 use proto::{
@@ -205,7 +205,11 @@ impl Sso {
     fn channel(&self, config: &Config) -> Channel {
         let tokens = &config.tokens;
         let keyring = Keyring::new();
-        let verifier = Verifier::new(keyring, &tokens.deployment, &tokens.audience, &tokens.issuer, self.clock.clone());
+        let verifier = Verifier::new(
+            keyring,
+            Expected { deployment: &tokens.deployment, audience: &tokens.audience, issuer: &tokens.issuer },
+            self.clock.clone(),
+        );
         let stack = Stack {
             verifier: Arc::new(verifier),
             limits: Limits::default(),

@@ -13,7 +13,7 @@ use diesel::{Connection as _, RunQueryDsl as _, connection::SimpleConnection as 
 use mesh::{
     Channel, ChannelOptions, Clock, Local, Random, Shutdown,
     config::Secret,
-    token::{Claims, Keyring, Kind, MESH_ISSUER, MeshKey, Verifier},
+    token::{Claims, Expected, Keyring, Kind, MESH_ISSUER, MeshKey, Verifier},
     uuid_v7,
 };
 use proto::sso::v1::{
@@ -73,7 +73,11 @@ impl World {
     pub(crate) fn follower(&self, replica: usize) -> std::sync::Arc<Verifier> {
         let sso = Channel::memory(self.replicas[replica].router(), "social");
         let keyring = mesh::keys::follow(Keyring::new(), sso.clone());
-        let verifier = std::sync::Arc::new(Verifier::new(keyring, DEPLOYMENT, "plaza", "plaza", Clock::system()));
+        let verifier = std::sync::Arc::new(Verifier::new(
+            keyring,
+            Expected { deployment: DEPLOYMENT, audience: "plaza", issuer: "plaza" },
+            Clock::system(),
+        ));
         tokio::spawn(mesh::revocations::follow(verifier.clone(), sso, self.shutdown.clone()));
         verifier
     }

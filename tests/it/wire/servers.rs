@@ -11,7 +11,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 use mesh::{
     Channel, ChannelOptions, Clock, PeerIdentity, Port, Random, Router, Shutdown, Stack, Telemetry, Tls,
-    token::{Kind, MeshKey, Verifier},
+    token::{Expected, Kind, MeshKey, Verifier},
 };
 use onebox::Config;
 use proto::sms::v1::{ListMessagesRequest, inbox_service_client::InboxServiceClient};
@@ -189,7 +189,11 @@ async fn services(
         shutdown: shutdown.clone(),
     };
     let tokens = &config.sso.tokens;
-    let verifier = Verifier::new(key.keyring(), &tokens.deployment, &tokens.audience, &tokens.issuer, clock.clone());
+    let verifier = Verifier::new(
+        key.keyring(),
+        Expected { deployment: &tokens.deployment, audience: &tokens.audience, issuer: &tokens.issuer },
+        clock.clone(),
+    );
     let sms = sms::Deps {
         clock: clock.clone(),
         random: random.clone(),
