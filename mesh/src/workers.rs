@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{metrics::Gauge, shutdown::Shutdown};
+use crate::{metrics::Sample, shutdown::Shutdown};
 
 /// From the panic of a worker to its next beginning.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -56,11 +56,11 @@ impl<S: Send + Sync + 'static> Workers<S> {
         });
     }
 
-    /// How often a worker panicked so far, for [`Server::gauges`](crate::Server::gauges).
-    pub fn panics(&self) -> impl Fn() -> Ready<Vec<Gauge>> + Send + Sync + use<S> {
+    /// How often a worker panicked so far, for [`Server::samples`](crate::Server::samples).
+    pub fn panics(&self) -> impl Fn() -> Ready<Vec<Sample>> + Send + Sync + use<S> {
         let (service, panics) = (self.service, Arc::clone(&self.panics));
         move || {
-            ready(vec![Gauge {
+            ready(vec![Sample {
                 name: "plaza_worker_panics_total",
                 help: "How often what runs in the background panicked, and began again.",
                 labels: vec![("service", service.to_owned())],

@@ -101,8 +101,8 @@ pub async fn start(
             let db = reached.clone();
             async move { db.reachable().await }
         })
-        .gauges(move || std::future::ready(metrics::gauges(&counted, name)))
-        .gauges(workers.panics())
+        .samples(move || std::future::ready(metrics::samples(&counted, name)))
+        .samples(workers.panics())
         .build();
     let router = built.map_err(|source| StartError::Server { service: name, source })?;
     let refresh = tokens.refresh;

@@ -7,7 +7,7 @@ use db::{
     At, Lease,
     work::{self, By, COUNTED, End, Sample},
 };
-use mesh::{Shutdown, metrics::Gauge, uuid_v7};
+use mesh::{Shutdown, metrics, uuid_v7};
 use tokio::{
     sync::oneshot,
     task::JoinSet,
@@ -222,7 +222,7 @@ async fn again(core: Arc<Core>, lease: Lease) {
 }
 
 /// What is owed to each carrier, what came of the attempts, and what the database does; while it does not answer, the last alone.
-pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
+pub(crate) async fn samples(core: &Core) -> Vec<metrics::Sample> {
     let backlog = core.db.read("deliveries_backlog", |c| {
         Ok::<_, Error>(DELIVERIES.backlogs(c, CARRIERS.map(|(carrier, _)| carrier), COUNTED)?)
     });
@@ -231,7 +231,7 @@ pub(crate) async fn gauges(core: &Core) -> Vec<Gauge> {
     samples
         .into_iter()
         .chain(core.db.samples(crate::NAME))
-        .map(|Sample { name, help, labels, value, buckets }| Gauge { name, help, labels, value, buckets })
+        .map(|Sample { name, help, labels, value, buckets }| metrics::Sample { name, help, labels, value, buckets })
         .collect()
 }
 

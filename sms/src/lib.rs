@@ -145,11 +145,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
             let db = reached.clone();
             async move { db.reachable().await }
         })
-        .gauges(move || {
+        .samples(move || {
             let core = Arc::clone(&counted);
-            async move { delivery::gauges(&core).await }
+            async move { delivery::samples(&core).await }
         })
-        .gauges(workers.panics());
+        .samples(workers.panics());
     if let Some(inbox) = inbox {
         tracing::warn!("the development carrier shows codes to anyone who asks: not for production");
         server = server.add(InboxServiceServer::new(Messages(inbox)));

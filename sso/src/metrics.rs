@@ -1,7 +1,7 @@
 //! What whoever runs SSO sees of what it owes.
 
 use db::work::{COUNTED, Sample};
-use mesh::metrics::Gauge;
+use mesh::metrics;
 
 use crate::{
     error::Error,
@@ -15,7 +15,7 @@ use crate::{
 
 /// What is owed to each target and to users, what came of the attempts, and which target is held to be down, and what the
 /// database does. While it does not answer, the last two alone.
-pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
+pub(crate) async fn samples(sso: &Sso) -> Vec<metrics::Sample> {
     let now = sso.clock.now().into();
     let backlogs = sso.db.read("backlogs", |c| {
         let debts = DEBTS.backlogs(c, Target::ALL.map(|target| target as i16), COUNTED)?;
@@ -25,7 +25,7 @@ pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
         [sso.provisioner.tally.samples(&debts, now), sso.notices.tally.samples(&notices, now)].concat()
     };
     let samples = backlogs.await.map(owed).unwrap_or_default();
-    let down = Target::ALL.map(|target| Gauge {
+    let down = Target::ALL.map(|target| metrics::Sample {
         name: "plaza_provisioning_target_down",
         help: "1 while the target does not answer and is tried once a second, 0 while it does.",
         labels: vec![("target", target.name().to_owned())],
@@ -35,6 +35,6 @@ pub(crate) async fn gauges(sso: &Sso) -> Vec<Gauge> {
     let samples = samples
         .into_iter()
         .chain(sso.db.samples(crate::NAME))
-        .map(|Sample { name, help, labels, value, buckets }| Gauge { name, help, labels, value, buckets });
+        .map(|Sample { name, help, labels, value, buckets }| metrics::Sample { name, help, labels, value, buckets });
     samples.chain(down).collect()
 }

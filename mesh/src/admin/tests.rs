@@ -22,7 +22,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use super::{Admin, AdminConfig, LIFE, SILENCE};
 use crate::{
     channel::{Channel, ChannelOptions},
-    metrics::{ClientMetrics, Gauge},
+    metrics::{ClientMetrics, Sample},
     server::{Router, Server, bind},
     shutdown::Shutdown,
     testing::{Echo, Keys, contracts, say},
@@ -74,9 +74,9 @@ fn router(holds: &Arc<AtomicBool>) -> Router {
             let holds = holds.load(Ordering::SeqCst);
             async move { if holds { Ok(()) } else { Err("the password is wrong") } }
         })
-        .gauges(|| async {
+        .samples(|| async {
             let (labels, buckets) = (vec![("kind", "a".to_owned())], Vec::new());
-            vec![Gauge { name: "plaza_test", help: "A test.", labels, value: 2.0, buckets }]
+            vec![Sample { name: "plaza_test", help: "A test.", labels, value: 2.0, buckets }]
         })
         .build()
         .expect("builds")

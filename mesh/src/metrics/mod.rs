@@ -5,10 +5,10 @@
 
 mod calls;
 mod channels;
-mod gauges;
 mod opentelemetry;
 mod page;
 mod process;
+mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +19,11 @@ use std::{
 
 pub(crate) use calls::{Calls, OTHER, Sent, Side, Timed};
 pub(crate) use channels::{Counts, Seen, SeenPool};
-pub use gauges::Gauge;
-pub(crate) use gauges::Gauges;
 pub(crate) use opentelemetry::Teller;
 pub(crate) use page::Page;
 pub(crate) use process::process;
+pub use samples::Sample;
+pub(crate) use samples::Samples;
 
 use crate::policy::Contracts;
 

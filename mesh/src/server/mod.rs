@@ -39,7 +39,7 @@ pub use serve::Port;
 
 use crate::{
     clock::Random,
-    metrics::{Gauge, Gauges},
+    metrics::{Sample, Samples},
     policy::Contracts,
     proxies::Proxies,
     token::Verifier,
@@ -79,7 +79,7 @@ pub struct Server {
     contracts: Contracts,
     added: Vec<(&'static str, Route)>,
     checks: Vec<Check>,
-    gauges: Vec<Gauges>,
+    samples: Vec<Samples>,
     proxies: Proxies,
 }
 
@@ -92,7 +92,7 @@ impl Server {
             contracts: Contracts::plaza(),
             added: Vec::new(),
             checks: Vec::new(),
-            gauges: Vec::new(),
+            samples: Vec::new(),
             proxies: Proxies::default(),
         }
     }
@@ -135,14 +135,14 @@ impl Server {
         self
     }
 
-    /// Adds gauges that are read when somebody asks for the metrics of the process, within a second; late ones are left out.
+    /// Adds samples that are read when somebody asks for the metrics of the process, within a second; late ones are left out.
     #[must_use]
-    pub fn gauges<F, R>(mut self, read: F) -> Self
+    pub fn samples<F, R>(mut self, read: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Vec<Gauge>> + Send + 'static,
+        R: Future<Output = Vec<Sample>> + Send + 'static,
     {
-        self.gauges.push(Gauges::new(read));
+        self.samples.push(Samples::new(read));
         self
     }
 

@@ -31,7 +31,7 @@ use crate::{
     deadline,
     deadline::Deadline,
     failure::Failure,
-    metrics::{Calls, Gauges, Page, Side},
+    metrics::{Calls, Page, Samples, Side},
     policy::{Access, Contracts},
     proxies::Proxies,
     shutdown::Shutdown,
@@ -64,7 +64,7 @@ struct Inner {
 struct Observed {
     name: &'static str,
     checks: Vec<Check>,
-    gauges: Vec<Gauges>,
+    samples: Vec<Samples>,
     calls: Arc<Calls>,
 }
 
@@ -72,14 +72,14 @@ impl Router {
     /// What `server` gathered, by the names of its `routes`.
     pub(super) fn new(server: Server, routes: HashMap<&'static str, Route>, health: Health) -> Self {
         let Server {
-            name, stack: Stack { verifier, limits, tracer, random }, contracts, checks, gauges, proxies, ..
+            name, stack: Stack { verifier, limits, tracer, random }, contracts, checks, samples, proxies, ..
         } = server;
         let gate = Gate::new(name, verifier);
         let stopping = Shutdown::manual();
         let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
         let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
         let (admission, draws) = (Arc::new(Admission::new(limits.calls, limits.streams)), Draws::new(&random));
-        let observed = Observed { name, checks, gauges, calls };
+        let observed = Observed { name, checks, samples, calls };
         Self(Arc::new(Inner {
             gate,
             limits,
@@ -108,8 +108,8 @@ impl Router {
     /// Writes what was counted, and what the service says of itself.
     pub(crate) async fn observe(&self, page: &mut Page) {
         self.0.observed.calls.write(self.0.observed.name, page);
-        for gauges in &self.0.observed.gauges {
-            gauges.write(page).await;
+        for samples in &self.0.observed.samples {
+            samples.write(page).await;
         }
         if let Some(end) = self.0.tls.get().and_then(|tls| tls.end().duration_since(SystemTime::UNIX_EPOCH).ok()) {
             let help = "When the certificate in use ends, ten years after it was read at the latest.";

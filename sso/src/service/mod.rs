@@ -13,7 +13,7 @@ mod user;
 
 use std::{future::Ready, sync::Arc};
 
-use mesh::{Proxies, Router, Server, Stack, metrics::Gauge, server::BuildError};
+use mesh::{Proxies, Router, Server, Stack, metrics::Sample, server::BuildError};
 use proto::sso::v1::{
     account_service_server::AccountServiceServer, auth_service_server::AuthServiceServer,
     token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
@@ -26,7 +26,7 @@ pub(crate) fn router(
     sso: &Arc<Sso>,
     stack: Stack,
     proxies: Proxies,
-    panics: impl Fn() -> Ready<Vec<Gauge>> + Send + Sync + 'static,
+    panics: impl Fn() -> Ready<Vec<Sample>> + Send + Sync + 'static,
 ) -> Result<Router, BuildError> {
     let (db, counted) = (sso.db.clone(), Arc::clone(sso));
     Server::new(crate::NAME, stack)
@@ -39,10 +39,10 @@ pub(crate) fn router(
             let db = db.clone();
             async move { db.reachable().await }
         })
-        .gauges(move || {
+        .samples(move || {
             let sso = Arc::clone(&counted);
-            async move { crate::metrics::gauges(&sso).await }
+            async move { crate::metrics::samples(&sso).await }
         })
-        .gauges(panics)
+        .samples(panics)
         .build()
 }
