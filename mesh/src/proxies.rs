@@ -3,11 +3,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
 /// The header that each proxy adds the other end of its own socket to, at the end.
-const HEADER: &str = "x-forwarded-for";
+static HEADER: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most that may be listed.
 const MOST: usize = 64;
 /// The fewest bits of a network: with fewer, a good part of the world would be believed.
@@ -23,7 +23,10 @@ impl Proxies {
     /// anybody may have written it.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let lines = headers.get_all(HEADER).into_iter().rev();
+        if self.0.is_empty() {
+            return client;
+        }
+        let lines = headers.get_all(&HEADER).into_iter().rev();
         let mut named = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
         while self.0.iter().any(|network| network.holds(client)) {
             let Some(address) = named.next().and_then(|text| text.trim().parse::<IpAddr>().ok()) else { break };
@@ -87,7 +90,7 @@ mod tests {
         let proxies = listed(&["10.1.0.0/16", "2001:db8:1::/48", "192.0.2.1"]).expect("networks");
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(HEADER, line.parse().expect("a header"));
+            headers.append(&HEADER, line.parse().expect("a header"));
         }
         proxies.client(peer.parse().expect("an address"), &headers).to_string()
     }

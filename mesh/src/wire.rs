@@ -7,12 +7,15 @@ use tonic::{Code, Status};
 
 use crate::failure::{MAX_MESSAGE, cut};
 
-pub(crate) const TIMEOUT: &str = "grpc-timeout";
-pub(crate) const STATUS: &str = "grpc-status";
-pub(crate) const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
-pub(crate) const PUSHBACK: &str = "grpc-retry-pushback-ms";
+// Statics, for a name that is text is parsed at each look.
+pub(crate) static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+pub(crate) static STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(crate) static PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+pub(crate) static PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// Carries the peer token of the caller.
-pub(crate) const PEER: &str = "x-plaza-peer";
+pub(crate) static PEER: HeaderName = HeaderName::from_static("x-plaza-peer");
+static MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+static DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The codes of gRPC, by number.
 pub(crate) const CODES: [&str; 17] = [
@@ -56,7 +59,7 @@ pub(crate) fn is_callees_fault(code: Code) -> bool {
 
 /// `grpc-timeout`, if it is there and well formed. One that is not is treated as absent: the policy bounds the call anyway.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(TIMEOUT)?.to_str().ok()?;
+    let text = headers.get(&TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -90,7 +93,7 @@ pub(crate) fn timeout_value(left: Duration) -> HeaderValue {
 
 /// The code of a `grpc-status` header or trailer.
 pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+    headers.get(&STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 /// A status as trailers. One that does not fit into headers leaves as INTERNAL without text.
@@ -98,25 +101,23 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     if status.add_header(&mut trailers).is_err() {
         trailers.clear();
-        trailers.insert(STATUS, HeaderValue::from_static("13"));
+        trailers.insert(&STATUS, HeaderValue::from_static("13"));
     }
     trailers
 }
 
 /// Keeps a status small enough for headers: its message is cut, details that are too large are left out.
 pub(crate) fn bound(headers: &mut HeaderMap) {
-    const MESSAGE: &str = "grpc-message";
-    const DETAILS: &str = "grpc-status-details-bin";
     const MAX_DETAILS: usize = 6 * 1024;
-    if headers.get(DETAILS).is_some_and(|details| details.len() > MAX_DETAILS) {
-        headers.remove(DETAILS);
+    if headers.get(&DETAILS).is_some_and(|details| details.len() > MAX_DETAILS) {
+        headers.remove(&DETAILS);
     }
-    if headers.get(MESSAGE).is_some_and(|message| message.len() > MAX_MESSAGE) {
+    if headers.get(&MESSAGE).is_some_and(|message| message.len() > MAX_MESSAGE) {
         // The text is percent-encoded: it can be cut between characters only once it is read.
         let text = Status::from_header_map(headers).map(|status| cut(status.message().to_owned(), MAX_MESSAGE));
         let mut shorter = trailers(&Status::unknown(text.unwrap_or_default()));
-        headers.remove(MESSAGE);
-        headers.extend(shorter.remove(MESSAGE).map(|message| (HeaderName::from_static(MESSAGE), message)));
+        headers.remove(&MESSAGE);
+        headers.extend(shorter.remove(&MESSAGE).map(|message| (MESSAGE.clone(), message)));
     }
 }
 
@@ -137,7 +138,7 @@ mod tests {
         ] {
             let value = timeout_value(left);
             assert_eq!(value, wanted);
-            let headers = HeaderMap::from_iter([(HeaderName::from_static(TIMEOUT), value)]);
+            let headers = HeaderMap::from_iter([(TIMEOUT.clone(), value)]);
             assert!(timeout(&headers).expect("well formed") <= left);
         }
     }
@@ -146,7 +147,7 @@ mod tests {
     fn a_malformed_timeout_is_none() {
         for text in ["", "5", "u", "123456789u", "-1u", "+1u", "1.5S", "1s", "1µ", "é"] {
             let value = HeaderValue::from_bytes(text.as_bytes()).expect("a value");
-            assert_eq!(timeout(&HeaderMap::from_iter([(HeaderName::from_static(TIMEOUT), value)])), None, "{text}");
+            assert_eq!(timeout(&HeaderMap::from_iter([(TIMEOUT.clone(), value)])), None, "{text}");
         }
     }
 }

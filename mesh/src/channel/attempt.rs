@@ -54,7 +54,7 @@ impl Journey {
     fn begin(&mut self, headers: &mut HeaderMap) {
         headers.insert(USER_AGENT, AGENT);
         if self.previous > 0 {
-            headers.insert(wire::PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
+            headers.insert(&wire::PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
         }
         self.record.sent(self.why, self.previous, headers);
     }
@@ -130,7 +130,7 @@ impl Transport {
         journey.begin(request.headers_mut());
         let outcome = match self {
             Self::Memory(memory) => {
-                request.headers_mut().insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
+                request.headers_mut().insert(&wire::TIMEOUT, wire::timeout_value(deadline.left()));
                 memory.send(request).await.map_err(Loss::from)
             }
             Self::Socket(pool, minter) => send(pool, minter, request, deadline, journey).await,
@@ -154,12 +154,12 @@ async fn send(
     }
     journey.goes_to(ticket.address());
     let headers = request.headers_mut();
-    headers.insert(wire::TIMEOUT, wire::timeout_value(deadline.left()));
+    headers.insert(&wire::TIMEOUT, wire::timeout_value(deadline.left()));
     // A certificate says it better.
     if !pool.is_secure()
         && let Some(token) = minter.token()
     {
-        headers.insert(wire::PEER, token);
+        headers.insert(&wire::PEER, token);
     }
     ticket.send(request, Patience { due: journey.due.unwrap_or(deadline.instant()), fair: journey.fair }).await
 }

@@ -70,7 +70,7 @@ pub(super) fn normalise(callee: &str, error: &(dyn Error + 'static)) -> Status {
 pub(super) fn answered<B>(callee: &str, response: http::Response<B>) -> Result<http::Response<B>, Status> {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_grpc = response.status() == StatusCode::OK && kind.starts_with(b"application/grpc");
-    if is_grpc || response.headers().contains_key(wire::STATUS) {
+    if is_grpc || response.headers().contains_key(&wire::STATUS) {
         return Ok(response);
     }
     let code = match response.status().as_u16() {

@@ -189,7 +189,7 @@ enum Pushback {
 
 impl Pushback {
     fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(wire::PUSHBACK).iter();
+        let mut values = headers.get_all(&wire::PUSHBACK).iter();
         let Some(value) = values.next() else { return Self::Unsaid };
         let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
         millis.map_or(Self::Never, |millis| Self::After(Duration::from_millis(millis)))

@@ -45,9 +45,9 @@ type Seen = Arc<Mutex<Vec<Option<String>>>>;
 
 fn headers(code: Option<Code>, pushback: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.extend(code.map(|code| (http::HeaderName::from_static(wire::STATUS), (code as i32).into())));
+    headers.extend(code.map(|code| (wire::STATUS.clone(), (code as i32).into())));
     for value in pushback {
-        headers.append(wire::PUSHBACK, value.parse().expect("ascii"));
+        headers.append(&wire::PUSHBACK, value.parse().expect("ascii"));
     }
     headers
 }
@@ -83,7 +83,7 @@ fn callee(answers: Vec<Answer>) -> (Channel, Seen) {
     let seen = Seen::default();
     let note = Arc::clone(&seen);
     let script = move |at: usize, request: &http::Request<h2::RecvStream>, respond| {
-        let previous = request.headers().get(wire::PREVIOUS_ATTEMPTS);
+        let previous = request.headers().get(&wire::PREVIOUS_ATTEMPTS);
         let previous = previous.map(|value| value.to_str().expect("ascii").to_owned());
         note.lock().expect("unpoisoned").push(previous);
         answer(*answers.get(at).or(answers.last()).expect("an answer"), respond).expect("sent");

@@ -60,8 +60,10 @@ const REPEATS: [&str; 5] = ["1", "2", "3", "4", "5"];
 /// The calls of one service, on one side.
 pub(crate) struct Calls {
     side: Side,
-    methods: HashMap<&'static str, Method>,
-    other: Method,
+    /// By path, where it stands in `methods`.
+    places: HashMap<&'static str, usize>,
+    /// By path; the last is for what no contract names.
+    methods: Vec<(&'static str, Method)>,
 }
 
 #[derive(Default)]
@@ -119,7 +121,8 @@ impl Histogram {
 /// A call under way. It is counted when it is dropped, so that none is missed: one that nobody waited for is CANCELLED.
 pub(crate) struct Timed {
     calls: Arc<Calls>,
-    path: &'static str,
+    /// Where its method stands.
+    place: usize,
     began: Instant,
     code: Option<Code>,
     retries: u32,
@@ -129,7 +132,7 @@ pub(crate) struct Timed {
 impl Timed {
     /// A request is sent.
     pub(crate) fn sent(&mut self, why: Sent) {
-        self.calls.find(self.path).attempts.fetch_add(1, Relaxed);
+        self.method().attempts.fetch_add(1, Relaxed);
         match why {
             Sent::First => {}
             Sent::Retry => self.retries += 1,
@@ -141,43 +144,49 @@ impl Timed {
     pub(crate) fn end(&mut self, code: Code) {
         self.code.get_or_insert(code);
     }
+
+    /// How long it has taken up to now.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn method(&self) -> &Method {
+        &self.calls.methods[self.place].1
+    }
 }
 
 impl Drop for Timed {
     fn drop(&mut self) {
-        let method = self.calls.find(self.path);
+        let method = self.method();
         method.ended.fetch_add(1, Relaxed);
         method.retries.add(self.retries);
         method.transparent.add(self.transparent);
         let code = self.code.unwrap_or(Code::Cancelled) as usize;
-        method.by_code[code].get_or_init(Box::default).add(self.began.elapsed());
+        method.by_code[code].get_or_init(Box::default).add(self.elapsed());
     }
 }
 
 impl Calls {
     /// None yet, of the methods at `paths` (`/package.Service/Method`); any other method is `_OTHER`.
     pub(crate) fn new(side: Side, paths: impl Iterator<Item = &'static str>) -> Self {
-        Self { side, methods: paths.map(|path| (path, Method::default())).collect(), other: Method::default() }
+        let mut paths: Vec<_> = paths.collect();
+        paths.sort_unstable();
+        let places = paths.iter().zip(0..).map(|(path, place)| (*path, place)).collect();
+        let methods = paths.into_iter().chain([OTHER]).map(|path| (path, Method::default())).collect();
+        Self { side, places, methods }
     }
 
     /// A call begins.
     pub(crate) fn begin(self: &Arc<Self>, path: &str) -> Timed {
-        let path = self.methods.get_key_value(path).map_or(OTHER, |(path, _)| *path);
-        self.find(path).began.fetch_add(1, Relaxed);
-        Timed { calls: Arc::clone(self), path, began: Instant::now(), code: None, retries: 0, transparent: 0 }
-    }
-
-    fn find(&self, path: &str) -> &Method {
-        self.methods.get(path).unwrap_or(&self.other)
+        let place = self.places.get(path).copied().unwrap_or(self.places.len());
+        self.methods[place].1.began.fetch_add(1, Relaxed);
+        Timed { calls: Arc::clone(self), place, began: Instant::now(), code: None, retries: 0, transparent: 0 }
     }
 
     /// Writes all of it, as the calls of `service`.
     pub(crate) fn write(&self, service: &str, page: &mut Page) {
-        let mut methods: Vec<_> = self.methods.iter().map(|(path, method)| (*path, method)).collect();
-        methods.push((OTHER, &self.other));
-        methods.sort_unstable_by_key(|(path, _)| *path);
         let mut in_flight = 0;
-        for (path, method) in methods {
+        for (path, method) in &self.methods {
             // Ended first: a call that ends between the two reads must not make it negative.
             let ended = method.ended.load(Relaxed);
             let began = method.began.load(Relaxed);

@@ -116,7 +116,7 @@ impl Admission {
         // A stride without a common factor visits all of the spread.
         let millis = SOONEST + self.refused.fetch_add(1, Relaxed).wrapping_mul(71) % SPREAD;
         let mut status = Status::from(Failure::overloaded(Duration::from_millis(millis.into())));
-        status.metadata_mut().insert(wire::PUSHBACK, MetadataValue::from(millis));
+        status.metadata_mut().insert(wire::PUSHBACK.as_str(), MetadataValue::from(millis));
         status
     }
 

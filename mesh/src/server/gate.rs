@@ -50,14 +50,17 @@ impl Gate {
 
     /// Whether another service calls.
     pub(super) fn is_peer(&self, headers: &HeaderMap, known: Option<&Known>) -> bool {
-        matches!(self.named_peer(headers, known), Ok(Some(_)))
+        match known {
+            Some(known) => matches!(known, Known::Peer(_)),
+            None => matches!(self.named_peer(headers, known), Ok(Some(_))),
+        }
     }
 
     /// Nothing is wanted here, so a token that does not hold is no reason to refuse: it may just have expired on a caller
     /// that is about to refresh it.
     async fn anyone(&self, headers: &HeaderMap, known: Option<&Known>) -> Caller {
         if let Some(Ok(token)) = bearer(headers)
-            && let Some(caller) = self.verifier.verify_fresh(token).await.ok().and_then(of_token)
+            && let Some(caller) = self.verifier.verify_fresh(token).await.ok().and_then(|claims| of_token(&claims))
         {
             return caller;
         }
@@ -68,7 +71,7 @@ impl Gate {
         let token = bearer(headers).ok_or_else(|| Failure::token_invalid("an access token is wanted"))??;
         let claims = self.verifier.verify_fresh(token).await.map_err(refused)?;
         match claims.kind {
-            Kind::Access => of_token(claims).ok_or_else(|| refused(TokenError::Claims)),
+            Kind::Access => of_token(&claims).ok_or_else(|| refused(TokenError::Claims)),
             Kind::Peer | Kind::Operator => Err(refused(TokenError::Kind)),
         }
     }
@@ -76,7 +79,7 @@ impl Gate {
     async fn operator(&self, headers: &HeaderMap) -> Result<Caller, Failure> {
         let token = bearer(headers).ok_or_else(Failure::access_denied)??;
         let claims = self.verifier.verify_fresh(token).await.map_err(refused)?;
-        match of_token(claims) {
+        match of_token(&claims) {
             Some(caller @ Caller::Operator(_)) => Ok(caller),
             _ => Err(Failure::access_denied()),
         }
@@ -110,10 +113,10 @@ impl Gate {
             Some(Known::Nobody) => return Ok(None),
             None => {}
         }
-        let Some(value) = headers.get(wire::PEER) else { return Ok(None) };
+        let Some(value) = headers.get(&wire::PEER) else { return Ok(None) };
         let token = value.to_str().map_err(|_| TokenError::Malformed)?;
         let claims = self.verifier.verify_peer(token, self.service)?;
-        Ok(Some(Caller::Peer(claims.subject)))
+        Ok(Some(Caller::Peer(claims.subject.clone())))
     }
 }
 
@@ -128,10 +131,10 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Failure>> {
     Some(token.map(|(_, token)| token.trim_start()).ok_or_else(|| refused(TokenError::Malformed)))
 }
 
-fn of_token(claims: Claims) -> Option<Caller> {
+fn of_token(claims: &Claims) -> Option<Caller> {
     match claims.kind {
         Kind::Access => Some(Caller::Person { user_id: claims.user_id()?, session_id: claims.session? }),
-        Kind::Operator => Some(Caller::Operator(claims.subject)),
+        Kind::Operator => Some(Caller::Operator(claims.subject.clone())),
         Kind::Peer => None,
     }
 }

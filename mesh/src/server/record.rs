@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
 /// One call. Writes its line when it is dropped, so that none is missed: a call whose caller went away is CANCELLED.
 pub(super) struct Record {
     method: &'static str,
-    began: Instant,
     code: Option<Code>,
     timed: Timed,
     traced: Option<Traced>,
@@ -22,7 +20,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn begin(method: &'static str, calls: &Arc<Calls>) -> Self {
-        Self { method, began: Instant::now(), code: None, timed: calls.begin(method), traced: None }
+        Self { method, code: None, timed: calls.begin(method), traced: None }
     }
 
     /// The same, with its outcome.
@@ -54,7 +52,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let (method, code) = (self.method, self.code.unwrap_or(Code::Cancelled));
-        let ms = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
+        let ms = u64::try_from(self.timed.elapsed().as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
         trace::at(self.traced.as_ref(), || {
             // Probes come every few seconds and say nothing.
             if method.starts_with("/grpc.") {

@@ -48,7 +48,7 @@ struct Inner {
     gate: Gate,
     limits: Limits,
     contracts: Contracts,
-    routes: HashMap<&'static str, Route>,
+    methods: HashMap<&'static str, (&'static MethodPolicy, Route)>,
     health: Health,
     stopping: Shutdown,
     admission: Arc<Admission>,
@@ -76,15 +76,19 @@ impl Router {
         } = server;
         let gate = Gate::new(name, verifier);
         let stopping = Shutdown::manual();
-        let served = |path: &&str| service(path).is_some_and(|name| routes.contains_key(name));
-        let calls = Arc::new(Calls::new(Side::Server, contracts.paths().filter(served)));
+        let served = |path| {
+            let (policy, route) = (contracts.find(path)?, routes.get(service(path)?)?);
+            Some((path, (policy, route.clone())))
+        };
+        let methods: HashMap<_, _> = contracts.paths().filter_map(served).collect();
+        let calls = Arc::new(Calls::new(Side::Server, methods.keys().copied()));
         let (admission, draws) = (Arc::new(Admission::new(limits.calls, limits.streams)), Draws::new(&random));
         let observed = Observed { name, checks, samples, calls };
         Self(Arc::new(Inner {
             gate,
             limits,
             contracts,
-            routes,
+            methods,
             health,
             stopping,
             admission,
@@ -126,7 +130,7 @@ impl Router {
     /// Whether the method at `path` is this server's, and for anyone or for persons: no peer's, no operator's, not health or reflection.
     pub(crate) fn is_for_persons(&self, path: &str) -> bool {
         let open = |policy: &MethodPolicy| matches!(policy.access, Access::Public | Access::Bearer);
-        !path.starts_with("/grpc.") && self.0.find(path).is_some_and(|(policy, _)| open(policy))
+        !path.starts_with("/grpc.") && self.0.methods.get(path).is_some_and(|(policy, _)| open(policy))
     }
 
     /// What probes of this server are told.
@@ -156,7 +160,7 @@ impl Router {
 
     /// Answers one call. Never fails: whatever goes wrong is in the answer.
     pub(crate) async fn handle(&self, mut request: http::Request<Body>) -> http::Response<Body> {
-        let Some((policy, route)) = self.0.find(request.uri().path()) else {
+        let Some((policy, route)) = self.0.methods.get(request.uri().path()) else {
             let _record = Record::begin("unknown", &self.0.observed.calls).ended(Code::Unimplemented);
             return Status::unimplemented("no such method").into_http();
         };
@@ -179,7 +183,7 @@ impl Router {
         let (answering, over) = policy.client_streaming.then(oneshot::channel).unzip();
         let request = request.map(|body| Body::new(Limited::new(body, over, self.0.limits.message_bytes)));
         let place = record.traced().map(|traced| traced.current().clone());
-        let answer = trace::within(place, self.0.answer(policy, route, deadline, ending.clone(), request));
+        let answer = trace::within(place, self.0.answer(policy, route.clone(), deadline, ending.clone(), request));
         let (answered, admitted) = admitted.answering(answer).await;
         let response = match answered {
             Ok(response) => response,
@@ -198,11 +202,6 @@ impl Router {
 }
 
 impl Inner {
-    fn find(&self, path: &str) -> Option<(&'static MethodPolicy, Route)> {
-        let policy = self.contracts.find(path)?;
-        Some((policy, self.routes.get(service(policy.path)?)?.clone()))
-    }
-
     /// The call in its trace: its caller's, if the caller is to be believed. Probes are in none.
     fn traced(&self, policy: &MethodPolicy, request: &http::Request<Body>) -> Option<Traced> {
         if !self.tracer.is_on() || policy.path.starts_with("/grpc.") {

@@ -17,7 +17,7 @@ const CAPACITY: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) kid: String,
-    pub(super) claims: Claims,
+    pub(super) claims: Arc<Claims>,
 }
 
 pub(super) type TokenDigest = [u8; SHA256_OUTPUT_LEN];
@@ -64,7 +64,7 @@ mod tests {
         let now = claims.expires_at;
         for n in 0..=CAPACITY {
             let expires_at = if n < expired { now } else { now + Duration::from_secs(1) };
-            let verified = Verified { kid: String::new(), claims: Claims { expires_at, ..claims.clone() } };
+            let verified = Verified { kid: String::new(), claims: Arc::new(Claims { expires_at, ..claims.clone() }) };
             cache.put(Cache::digest(&n.to_string()), Arc::new(verified), now);
         }
         cache.0.into_inner().expect("whole").len()

@@ -107,7 +107,7 @@ impl Verifier {
     ///
     /// # Errors
     /// Whatever [`TokenError`] names; a peer token is of the wrong kind here.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         let claims = self.checked(token)?;
         match claims.kind {
             Kind::Access => self.expect(&claims, &self.issuer, &self.audience)?,
@@ -121,7 +121,7 @@ impl Verifier {
     ///
     /// # Errors
     /// Whatever [`TokenError`] names; any other kind of token is of the wrong kind here.
-    pub fn verify_peer(&self, token: &str, callee: &str) -> Result<Claims, TokenError> {
+    pub fn verify_peer(&self, token: &str, callee: &str) -> Result<Arc<Claims>, TokenError> {
         let claims = self.checked(token)?;
         if claims.kind != Kind::Peer {
             return Err(TokenError::Kind);
@@ -134,7 +134,7 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::verify`].
-    pub async fn verify_fresh(&self, token: &str) -> Result<Claims, TokenError> {
+    pub async fn verify_fresh(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         match self.verify(token) {
             Err(TokenError::UnknownKey) => {
                 let kid = Envelope::open(token)?.kid;
@@ -145,7 +145,7 @@ impl Verifier {
     }
 
     /// Signature, form, key and time: all but issuer and audience.
-    fn checked(&self, token: &str) -> Result<Claims, TokenError> {
+    fn checked(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         let verified = self.verified(token)?;
         let now = self.clock.now();
         // Asked for each time, so that a key that is taken away takes its remembered tokens with it.
@@ -167,7 +167,7 @@ impl Verifier {
         if claims.session.is_some_and(|session| self.revoked.covers(session, claims.expires_at)) {
             return Err(TokenError::Revoked);
         }
-        Ok(claims.clone())
+        Ok(Arc::clone(claims))
     }
 
     fn verified(&self, token: &str) -> Result<Arc<Verified>, TokenError> {
@@ -182,7 +182,7 @@ impl Verifier {
         let key = self.keyring.get(&envelope.kid).ok_or(TokenError::UnknownKey)?;
         let payload = envelope.verify(key.key.key(), self.deployment.as_bytes())?;
         let claims = Claims::from_json(&payload).ok_or(TokenError::Claims)?;
-        let verified = Arc::new(Verified { kid: envelope.kid, claims });
+        let verified = Arc::new(Verified { kid: envelope.kid, claims: Arc::new(claims) });
         self.cache.put(digest, Arc::clone(&verified), self.clock.now());
         Ok(verified)
     }

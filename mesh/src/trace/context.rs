@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const PARENT: &str = "traceparent";
-const STATE: &str = "tracestate";
+static PARENT: HeaderName = HeaderName::from_static("traceparent");
+static STATE: HeaderName = HeaderName::from_static("tracestate");
 /// The most bytes of `tracestate` that are passed on; longer ones are left out (section 3.3.1.5 asks for no more).
 const MAX_STATE: usize = 512;
 /// `00-<32 digits>-<16 digits>-<2 digits>`; later versions may say more.
@@ -20,7 +20,7 @@ pub(crate) struct Context {
     /// Whether the trace's spans are made.
     pub(crate) sampled: bool,
     /// What other tracers along the way wrote for themselves.
-    pub(crate) state: Option<HeaderValue>,
+    pub(crate) state: Option<Box<HeaderValue>>,
 }
 
 /// What all spans of a trace have in common. Not all zero.
@@ -34,7 +34,7 @@ pub(crate) struct SpanId(pub(crate) [u8; 8]);
 impl Context {
     /// The context that a caller sent. One that is not well formed, or there twice, is none (section 4.3).
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(PARENT).iter();
+        let mut values = headers.get_all(&PARENT).iter();
         let value = values.next().filter(|_| values.next().is_none())?.as_bytes();
         let (trace, span, flags) = parse(value)?;
         Some(Self { trace, span, sampled: flags & SAMPLED != 0, state: state(headers) })
@@ -47,11 +47,11 @@ impl Context {
         if let Ok(mut value) = HeaderValue::from_str(&text) {
             // No secret, but never the same twice: HPACK is not to keep it in place of what is.
             value.set_sensitive(true);
-            headers.insert(PARENT, value);
+            headers.insert(&PARENT, value);
         }
-        match self.state.clone() {
-            Some(state) => headers.insert(STATE, state),
-            None => headers.remove(STATE),
+        match &self.state {
+            Some(state) => headers.insert(&STATE, HeaderValue::clone(state)),
+            None => headers.remove(&STATE),
         };
     }
 
@@ -89,11 +89,11 @@ fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 /// All of `tracestate`; several headers are one list (section 3.3).
-fn state(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut values = headers.get_all(STATE).iter();
+fn state(headers: &HeaderMap) -> Option<Box<HeaderValue>> {
+    let mut values = headers.get_all(&STATE).iter();
     let first = values.next()?;
     let whole = values.fold(first.as_bytes().to_vec(), |whole, next| [&whole, &b","[..], next.as_bytes()].concat());
-    HeaderValue::from_bytes(&whole).ok().filter(|whole| !whole.is_empty() && whole.len() <= MAX_STATE)
+    HeaderValue::from_bytes(&whole).ok().filter(|whole| !whole.is_empty() && whole.len() <= MAX_STATE).map(Box::new)
 }
 
 impl fmt::Display for TraceId {
@@ -126,7 +126,7 @@ mod tests {
 
     const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn read(headers: &[(&'static str, &str)]) -> Option<Context> {
+    fn read(headers: &[(&HeaderName, &str)]) -> Option<Context> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a value"));
@@ -137,13 +137,13 @@ mod tests {
     #[test]
     fn what_is_read_is_written_again() {
         for given in [GIVEN, &GIVEN.replace("-01", "-00")] {
-            let context = read(&[(PARENT, given), (STATE, "a=1"), (STATE, "b=2")]).expect("well formed");
+            let context = read(&[(&PARENT, given), (&STATE, "a=1"), (&STATE, "b=2")]).expect("well formed");
             assert_eq!(context.sampled, given.ends_with('1'));
             let mut headers = HeaderMap::new();
-            headers.insert(PARENT, HeaderValue::from_static("another"));
+            headers.insert(&PARENT, HeaderValue::from_static("another"));
             context.write(&mut headers);
             assert_eq!(
-                (&headers[PARENT], &headers[STATE]),
+                (&headers[&PARENT], &headers[&STATE]),
                 (&given.parse().expect("a value"), &HeaderValue::from_static("a=1,b=2"))
             );
         }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn later_versions_may_say_more_and_unknown_flags_say_nothing() {
         for given in ["01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03", &format!("cc{}-more", &GIVEN[2..])] {
-            assert!(read(&[(PARENT, given)]).is_some_and(|context| context.sampled), "{given}");
+            assert!(read(&[(&PARENT, given)]).is_some_and(|context| context.sampled), "{given}");
         }
     }
 
@@ -170,10 +170,10 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             &format!("cc{}.more", &GIVEN[2..]),
         ] {
-            assert_eq!(read(&[(PARENT, given)]), None, "{given}");
+            assert_eq!(read(&[(&PARENT, given)]), None, "{given}");
         }
-        assert_eq!(read(&[(PARENT, GIVEN), (PARENT, GIVEN)]), None, "twice");
+        assert_eq!(read(&[(&PARENT, GIVEN), (&PARENT, GIVEN)]), None, "twice");
         let long = "a=1,".repeat(129);
-        assert_eq!(read(&[(PARENT, GIVEN), (STATE, &long)]).expect("a context").state, None);
+        assert_eq!(read(&[(&PARENT, GIVEN), (&STATE, &long)]).expect("a context").state, None);
     }
 }

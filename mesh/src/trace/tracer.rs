@@ -34,7 +34,8 @@ pub(crate) struct Source {
 /// A call that belongs to a trace, on either side of it, until its end.
 pub(crate) struct Traced {
     current: Current,
-    span: Option<RpcSpan>,
+    /// In a box, for most calls have none and each is moved about.
+    span: Option<Box<RpcSpan>>,
 }
 
 impl Tracer {
@@ -76,7 +77,7 @@ impl Tracer {
         let method = path.trim_start_matches('/');
         let span = context.sampled.then(|| {
             let span = Span::new(Arc::clone(source), method, kind, &context, parent.map(|parent| parent.span));
-            RpcSpan::new(span, kind, method)
+            Box::new(RpcSpan::new(span, kind, method))
         });
         Some(Traced { current: Current { tracer: self.clone(), context }, span })
     }

@@ -169,10 +169,10 @@ pub(super) fn revocations(news: News) -> pb::WatchRevocationsResponse {
 }
 
 /// A token that holds.
-pub(super) fn introspected(claims: Claims) -> pb::IntrospectTokenResponse {
+pub(super) fn introspected(claims: &Claims) -> pb::IntrospectTokenResponse {
     pb::IntrospectTokenResponse {
         active: true,
-        user_id: claims.subject,
+        user_id: claims.subject.clone(),
         session_id: claims.session.map(|id| id.to_string()).unwrap_or_default(),
         issue_time: stamp(claims.issued_at),
         expire_time: stamp(claims.expires_at),

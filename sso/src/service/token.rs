@@ -44,7 +44,7 @@ impl TokenService for Keys {
     ) -> Result<Response<IntrospectTokenResponse>, Status> {
         let token = request.into_inner().access_token;
         let found = introspect::introspect(&self.0, parse::access_token(&token)?).await?;
-        Ok(Response::new(found.map(render::introspected).unwrap_or_default()))
+        Ok(Response::new(found.as_deref().map(render::introspected).unwrap_or_default()))
     }
 
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Ping, Reason, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy, duplex, sink},
     time::sleep,
@@ -196,8 +196,7 @@ async fn answer(deed: Deed, mut respond: SendResponse<Bytes>, mut probe: Probe) 
         Deed::ResetAfterHeaders | Deed::ResetInData | Deed::ResetAfterData => body.send_reset(Reason::NO_ERROR),
         _ => {
             let status = if let Deed::Status(status) = deed { status } else { "0" };
-            let mut trailers =
-                HeaderMap::from_iter([(HeaderName::from_static(wire::STATUS), HeaderValue::from_static(status))]);
+            let mut trailers = HeaderMap::from_iter([(wire::STATUS.clone(), HeaderValue::from_static(status))]);
             if deed == Deed::HugeTrailers {
                 trailers.extend(huge());
             }
