@@ -4,13 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use db::{
-    At, Lease,
-    work::{self, By, COUNTED, End, Sample},
+    At, Conn, Lease,
+    work::{self, By, COUNTED, Duty, End, Sample},
 };
-use mesh::{Shutdown, metrics, uuid_v7};
+use mesh::{metrics, uuid_v7};
 use tokio::{
     sync::oneshot,
-    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
@@ -30,8 +29,6 @@ use crate::{
 
 /// How long whoever took a message may keep it: longer than any carrier may take, with two commits and room to spare.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// Messages that the worker of a carrier has under way.
-const BATCH: i64 = 16;
 /// How much longer than the carrier may take a repeated request waits for what became of the first.
 const GRACE: Duration = Duration::from_millis(200);
 /// How often it looks.
@@ -146,78 +143,50 @@ async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
 
 async fn note_once(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, pause: Duration) -> Result<End, Error> {
     let noted = core.write("record_outcome", move |c, now| {
-        let (held, end) = if outcome.may_pass() {
-            (DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?, End::Postponed)
+        let end = if outcome.may_pass() {
+            DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?
         } else {
-            (DELIVERIES.finish(c, &lease)?, End::Done)
+            DELIVERIES.finish(c, &lease)?
         };
-        if held == 0 {
-            // Whoever holds it by now will say what became of it.
-            return Ok(End::Fenced);
+        // Whoever holds it by now will say what became of it.
+        if end != End::Fenced {
+            store::record_outcome(c, id, outcome)?;
         }
-        store::record_outcome(c, id, outcome)?;
         Ok(end)
     });
     noted.await
 }
 
-/// Delivers what is due of one carrier and held by nobody, until `shutdown`, and ends with nothing under way.
-pub(crate) fn work(core: Arc<Core>, carrier: i16, shutdown: Shutdown) -> impl Future<Output = ()> + std::marker::Send {
-    // Drawn before anything else is: one seed is to give one history.
-    let first = pause(&core);
-    look_again_and_again(core, carrier, first, shutdown)
-}
-
-/// Between two looks: replicas do not all look at once.
-fn pause(core: &Core) -> Duration {
-    core.random.between(Duration::from_millis(500)..Duration::from_millis(1500))
-}
-
-async fn look_again_and_again(core: Arc<Core>, carrier: i16, first: Duration, shutdown: Shutdown) {
-    let (mut underway, mut until_next) = (JoinSet::new(), first);
-    while !shutdown.is_begun() {
-        tokio::select! {
-            () = sleep(until_next) => {}
-            () = shutdown.begun() => return,
-        }
-        let leases = claim(&core, carrier).await;
-        let more_may_be_due = i64::try_from(leases.len()) == Ok(BATCH);
-        for lease in leases {
-            underway.spawn(again(Arc::clone(&core), lease));
-        }
-        while underway.join_next().await.is_some() {}
-        until_next = if more_may_be_due { Duration::ZERO } else { pause(&core) };
+/// Delivers what is due of each carrier and held by nobody.
+impl Duty for Core {
+    async fn claim(&self, carrier: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
+        let (token, now) = (uuid_v7(&self.clock, &self.random), At(self.clock.micros()));
+        let claim = move |c: &mut Conn| Ok(DELIVERIES.claim(c, carrier, most, token, now.plus(LEASE), now)?);
+        self.db.write("claim_deliveries", claim).await
     }
-}
 
-async fn claim(core: &Core, carrier: i16) -> Vec<Lease> {
-    let token = uuid_v7(&core.clock, &core.random);
-    let claimed = core.write("claim_deliveries", move |c, now| {
-        Ok(DELIVERIES.claim(c, carrier, BATCH, token, At(after(now, LEASE)), At(now))?)
-    });
-    claimed.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "what is to be delivered cannot be read");
-        Vec::new()
-    })
-}
+    /// A message that is of no use any more is not worth another attempt.
+    async fn attempt(self: Arc<Self>, lease: Lease) {
+        let found = self.write("find_delivery", move |c, now| {
+            let found = store::deliverable(c, lease.subject, now)?;
+            if found.is_none() && DELIVERIES.finish(c, &lease)? == End::Done {
+                store::give_up(c, lease.subject)?;
+            }
+            Ok(found)
+        });
+        match found.await {
+            Ok(Some(owed)) => {
+                let message = written(&self, &owed);
+                let outcome = carry(&self, &message).await;
+                note(&self, message.id, lease, outcome, By::Worker).await;
+            }
+            Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
+            Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),
+        }
+    }
 
-/// One more attempt. A message that is of no use any more is not worth one.
-async fn again(core: Arc<Core>, lease: Lease) {
-    let found = core.write("find_delivery", move |c, now| {
-        let found = store::deliverable(c, lease.subject, now)?;
-        if found.is_none() && DELIVERIES.finish(c, &lease)? == 1 {
-            store::give_up(c, lease.subject)?;
-        }
-        Ok(found)
-    });
-    match found.await {
-        Ok(Some(owed)) => {
-            let message = written(&core, &owed);
-            let outcome = carry(&core, &message).await;
-            note(&core, message.id, lease, outcome, By::Worker).await;
-        }
-        Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
-        Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),
+    async fn rest(&self, _carrier: i16) {
+        sleep(self.random.between(Duration::from_millis(500)..Duration::from_millis(1500))).await;
     }
 }
 

@@ -158,7 +158,9 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
     let every = config.sweep.every;
     workers.spawn("sweep", move |core, shutdown| sweep::run(core, every, shutdown));
     for (carrier, _) in delivery::CARRIERS {
-        workers.spawn("deliver", move |core, shutdown| delivery::work(core, carrier, shutdown));
+        workers.spawn("deliver", move |core, shutdown| {
+            db::work::attend(core, carrier, async move { shutdown.begun().await })
+        });
     }
     Ok(Service { router, db, workers })
 }

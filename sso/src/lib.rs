@@ -217,10 +217,14 @@ async fn hasher(config: &Config, deps: &Deps, db: &Db) -> Result<hashing::Hasher
 /// What SSO does without being asked.
 fn begin(workers: &mut Workers<sso::Sso>) {
     for target in model::Target::ALL {
-        workers.spawn("provision", move |sso, shutdown| Arc::clone(&sso.provisioner).work(target, shutdown));
+        workers.spawn("provision", move |sso, shutdown| {
+            db::work::attend(Arc::clone(&sso.provisioner), target as i16, async move { shutdown.begun().await })
+        });
         workers.spawn("reconcile", move |sso, shutdown| reconcile::work(sso, target, shutdown));
     }
-    workers.spawn("tell", |sso, shutdown| Arc::clone(&sso.notices).work(shutdown));
+    workers.spawn("tell", |sso, shutdown| {
+        db::work::attend(Arc::clone(&sso.notices), store::notices::SMS, async move { shutdown.begun().await })
+    });
     workers.spawn("reap", delete::reap);
     workers.spawn("rotate_keys", |sso, shutdown| sso.issuer.clone().work(shutdown));
     workers.spawn("write_audit", audit::work);

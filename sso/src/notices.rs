@@ -8,10 +8,10 @@ use std::{
 
 use db::{
     Conn, Db, Lease,
-    work::{self, By, End, Tally},
+    work::{self, By, Duty, Tally},
 };
-use mesh::{Clock, Deadline, Random, Shutdown, deadline, failure, uuid_v7};
-use tokio::{sync::Notify, task::JoinSet, time};
+use mesh::{Clock, Deadline, Random, deadline, failure, uuid_v7};
+use tokio::{sync::Notify, time};
 use uuid::Uuid;
 
 use crate::{
@@ -27,8 +27,6 @@ use crate::{
 
 /// How long the worker may keep a row: a call of 2 s with its retries, two commits, and room to spare.
 const LEASE: Duration = Duration::from_secs(10);
-/// Rows that it has under way.
-const BATCH: i64 = 16;
 /// The longest pause that SMS may ask for: the window of its limits.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -63,42 +61,8 @@ impl Notices {
         self.stirred.notify_one();
     }
 
-    /// Hands SMS what falls due, until `shutdown`, and ends with nothing under way.
-    pub(crate) async fn work(self: Arc<Self>, shutdown: Shutdown) {
-        while !shutdown.is_begun() {
-            let claimed = self.claim().await;
-            let more_may_be_due = i64::try_from(claimed.len()) == Ok(BATCH);
-            let mut underway = JoinSet::new();
-            for lease in claimed {
-                let this = Arc::clone(&self);
-                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.attempt(lease).await }));
-            }
-            while underway.join_next().await.is_some() {}
-            if more_may_be_due {
-                continue;
-            }
-            let pause = self.random.between(Duration::from_millis(500)..Duration::from_millis(1500));
-            tokio::select! {
-                () = time::sleep(pause) => {}
-                () = self.stirred.notified() => {}
-                () = shutdown.begun() => {}
-            }
-        }
-    }
-
-    async fn claim(&self) -> Vec<Lease> {
-        let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
-        let claimed = self.db.write("claim_notices", move |c| {
-            Ok::<_, Error>(NOTICES.claim(c, SMS, BATCH, token, (now + LEASE).into(), now.into())?)
-        });
-        claimed.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what users are to be told cannot be read");
-            Vec::new()
-        })
-    }
-
     /// Asks SMS once. Nothing is given up: what SMS does not know yet it may know after an upgrade.
-    async fn attempt(&self, lease: Lease) {
+    async fn tell(&self, lease: Lease) {
         let (id, attempts) = (lease.subject, lease.attempts);
         let (notice, identifier) =
             match self.db.read("notice", move |c| Ok::<_, Error>(store::notices::find(c, id)?)).await {
@@ -118,14 +82,32 @@ impl Notices {
         let due_at = pause.map(|pause| self.clock.now() + pause);
         let settled = self.db.write("settle_notice", move |c| {
             Ok::<_, Error>(match due_at {
-                None => (NOTICES.finish(c, &lease)?, End::Done),
-                Some(due_at) => (NOTICES.postpone(c, &lease, Some(due_at.into()), &refusal)?, End::Postponed),
+                None => NOTICES.finish(c, &lease)?,
+                Some(due_at) => NOTICES.postpone(c, &lease, Some(due_at.into()), &refusal)?,
             })
         });
         match settled.await {
-            Ok((0, _)) => self.tally.count(SMS, By::Worker, End::Fenced),
-            Ok((_, end)) => self.tally.count(SMS, By::Worker, end),
+            Ok(end) => self.tally.count(SMS, By::Worker, end),
             Err(error) => tracing::warn!(%id, %error, "not recorded; the lease runs out"),
         }
+    }
+}
+
+/// Hands SMS what falls due.
+impl Duty for Notices {
+    async fn claim(&self, target: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
+        let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
+        let claim = move |c: &mut Conn| Ok(NOTICES.claim(c, target, most, token, (now + LEASE).into(), now.into())?);
+        self.db.write("claim_notices", claim).await
+    }
+
+    async fn attempt(self: Arc<Self>, lease: Lease) {
+        deadline::within(Deadline::after(LEASE / 2), self.tell(lease)).await;
+    }
+
+    async fn rest(&self, _target: i16) {
+        let pause = self.random.between(Duration::from_millis(500)..Duration::from_millis(1500));
+        // Stirred or not, it looks again.
+        let _ = time::timeout(pause, self.stirred.notified()).await;
     }
 }

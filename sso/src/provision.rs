@@ -11,11 +11,11 @@ use std::{
 };
 
 use db::{
-    Db, Lease,
-    work::{By, End, Tally},
+    Conn, Db, Lease,
+    work::{By, Duty, End, Tally},
 };
-use mesh::{Clock, Deadline, Random, Shutdown, deadline, trace, uuid_v7};
-use tokio::{sync::oneshot, task::JoinSet, time};
+use mesh::{Clock, Deadline, Random, deadline, trace, uuid_v7};
+use tokio::{sync::oneshot, time};
 use uuid::Uuid;
 
 use crate::{
@@ -33,11 +33,6 @@ use crate::{
 
 /// How long whoever took a row may keep it: a call of 1 s with its retries, two commits, and room to spare.
 const LEASE: Duration = Duration::from_secs(10);
-/// Rows of one target that one worker has under way.
-const BATCH: usize = 16;
-/// The least time that each row of a backlog takes: 500 of them a second, a target and a process, so that catching up leaves room to those who sign up
-/// meanwhile.
-const PACE: Duration = Duration::from_millis(2);
 /// Rows that are brought forward at once when a target answers again, and nothing else is due.
 const FORWARD: i64 = 64;
 /// The pause of a row that found its target down.
@@ -128,65 +123,6 @@ impl Provisioner {
         }
     }
 
-    /// Settles the rows of `target` as they fall due, until `shutdown`; then waits for what is under way.
-    pub(crate) async fn work(self: Arc<Self>, target: Target, shutdown: Shutdown) {
-        let gate = self.gates.of(target);
-        let mut underway = JoinSet::new();
-        while !shutdown.is_begun() {
-            while underway.try_join_next().is_some() {}
-            let begun = time::Instant::now();
-            let most = gate.may_claim(i64::try_from(BATCH - underway.len()).unwrap_or(0));
-            let claimed = if most > 0 { self.claim(target, most).await } else { Vec::new() };
-            let rows = claimed.len();
-            let more_may_be_due = most > 1 && usize::try_from(most) == Ok(rows);
-            for lease in claimed {
-                let this = Arc::clone(&self);
-                underway.spawn(deadline::within(Deadline::after(LEASE / 2), async move { this.later(lease).await }));
-            }
-            if more_may_be_due {
-                // Half a batch at a time: a claim is a commit.
-                while underway.len() > BATCH / 2 && underway.join_next().await.is_some() {}
-                time::sleep_until(begun + PACE * u32::try_from(rows).unwrap_or(0)).await;
-                continue;
-            }
-            if gate.is_recovering() && self.bring_forward(target, gate).await {
-                continue;
-            }
-            let pause = self.random.between(Duration::from_millis(200)..Duration::from_millis(1000));
-            tokio::select! {
-                () = time::sleep(pause) => {}
-                () = gate.stirred() => {}
-                () = shutdown.begun() => {}
-            }
-        }
-        while underway.join_next().await.is_some() {}
-    }
-
-    async fn claim(&self, target: Target, most: i64) -> Vec<Lease> {
-        let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
-        let claimed = self.db.write("claim_provisioning", move |c| {
-            Ok::<_, Error>(DEBTS.claim(c, target as i16, most, token, (now + LEASE).into(), now.into())?)
-        });
-        claimed.await.unwrap_or_else(|error| {
-            tracing::warn!(%target, %error, "what is owed cannot be read");
-            Vec::new()
-        })
-    }
-
-    /// The target answers again: what was put off need not wait. A little at a time, and only once nothing else is due.
-    async fn bring_forward(&self, target: Target, gate: &Gate) -> bool {
-        let now = self.clock.now();
-        let moved = self.db.write("bring_provisioning_forward", move |c| {
-            Ok::<_, Error>(DEBTS.bring_forward(c, target as i16, FORWARD, now.into())?)
-        });
-        match moved.await {
-            Ok(0) => gate.caught_up(),
-            Ok(rows) => tracing::info!(%target, rows, "brought forward"),
-            Err(error) => tracing::warn!(%target, %error, "nothing can be brought forward"),
-        }
-        gate.is_recovering()
-    }
-
     /// What a worker does with a row: it may be a while since it was owed.
     async fn later(&self, lease: Lease) {
         let user_id = lease.subject;
@@ -207,6 +143,50 @@ impl Provisioner {
 
     async fn truth(&self, id: Uuid) -> Result<Option<Truth>, Error> {
         self.db.read("truth", move |c| Ok(store::deletion::truth(c, id)?)).await
+    }
+
+    /// The target answers again: what was put off need not wait. A little at a time, and only once nothing else is due. Returns whether there may be more.
+    async fn bring_forward(&self, target: Target, gate: &Gate) -> bool {
+        let now = self.clock.now();
+        let moved = self.db.write("bring_provisioning_forward", move |c| {
+            Ok::<_, Error>(DEBTS.bring_forward(c, target as i16, FORWARD, now.into())?)
+        });
+        match moved.await {
+            Ok(0) => gate.caught_up(),
+            Ok(rows) => tracing::info!(%target, rows, "brought forward"),
+            Err(error) => tracing::warn!(%target, %error, "nothing can be brought forward"),
+        }
+        gate.is_recovering()
+    }
+}
+
+/// Settles the rows of each target as they fall due.
+impl Duty for Provisioner {
+    /// 500 rows a second, a target and a process, so that catching up leaves room to those who sign up meanwhile.
+    const PACE: Duration = Duration::from_millis(2);
+
+    async fn claim(&self, target: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
+        let most = self.gates.of(Target::from_stored(target)).may_claim(most);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
+        let claim = move |c: &mut Conn| Ok(DEBTS.claim(c, target, most, token, (now + LEASE).into(), now.into())?);
+        self.db.write("claim_provisioning", claim).await
+    }
+
+    async fn attempt(self: Arc<Self>, lease: Lease) {
+        deadline::within(Deadline::after(LEASE / 2), self.later(lease)).await;
+    }
+
+    async fn rest(&self, target: i16) {
+        let target = Target::from_stored(target);
+        let gate = self.gates.of(target);
+        if !gate.is_recovering() || !self.bring_forward(target, gate).await {
+            let pause = self.random.between(Duration::from_millis(200)..Duration::from_millis(1000));
+            // Stirred or not, it looks again.
+            let _ = time::timeout(pause, gate.stirred()).await;
+        }
     }
 }
 

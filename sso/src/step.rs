@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use db::work::End;
 use mesh::failure;
 use tonic::{Code, Status};
 
@@ -24,16 +23,6 @@ pub(crate) enum Step {
     Outdo { version: i64, debts: Debts, now: SystemTime },
     /// It is still owed: due at `due_at`, or parked.
     Postpone { due_at: Option<SystemTime>, error: String },
-}
-
-impl Step {
-    pub(crate) fn end(&self) -> End {
-        match self {
-            Self::Finish | Self::Bury | Self::Believe { .. } | Self::Outdo { .. } => End::Done,
-            Self::Postpone { due_at: Some(_), .. } => End::Postponed,
-            Self::Postpone { due_at: None, .. } => End::Parked,
-        }
-    }
 }
 
 /// The version at which a target that was told the truth knows the user otherwise: it keeps the higher of two, and this one SSO has not come to, as after a backup was

@@ -13,6 +13,7 @@
 //! they die, the lease runs out and a worker claims the row. A claim gives it a fresh token, and whoever lost the token ends or postpones
 //! nothing any more: 0 rows. So no state has to be swept, and nobody has to be watched.
 
+mod duty;
 mod tally;
 
 use std::{ops::Range, time::Duration};
@@ -25,6 +26,7 @@ use crate::{
     statement::{Statement, Value},
 };
 
+pub use duty::{Duty, attend};
 pub use tally::{By, End, Sample, Tally};
 
 /// Rows that a backlog counts of each kind: whoever looks at more wants to know that there are many, and the look is not to cost more the more there are.
@@ -131,15 +133,15 @@ impl Work {
         Ok(rows.into_iter().map(|(subject, attempts)| Lease { subject: subject.0, target, token, attempts }).collect())
     }
 
-    /// It is done: the row goes. 0 if somebody else holds it by now.
-    pub fn finish(self, c: &mut Conn, lease: &Lease) -> QueryResult<usize> {
+    /// It is done: the row goes, unless it is [`End::Fenced`].
+    pub fn finish(self, c: &mut Conn, lease: &Lease) -> QueryResult<End> {
         let sql = format!("DELETE FROM {} WHERE {} = ? AND target = ? AND token = ?", self.table, self.subject);
-        execute(c, &sql, &[lease.subject.into(), lease.target.into(), lease.token.into()])
+        let rows = execute(c, &sql, &[lease.subject.into(), lease.target.into(), lease.token.into()])?;
+        Ok(if rows == 0 { End::Fenced } else { End::Done })
     }
 
-    /// It failed: due again at `due_at`, or parked without one; held by nobody, with the attempts that `lease` says. 0 if somebody else
-    /// holds it by now.
-    pub fn postpone(self, c: &mut Conn, lease: &Lease, due_at: Option<At>, error: &str) -> QueryResult<usize> {
+    /// It failed: due again at `due_at`, or parked without one; held by nobody, with the attempts that `lease` says, unless it is [`End::Fenced`].
+    pub fn postpone(self, c: &mut Conn, lease: &Lease, due_at: Option<At>, error: &str) -> QueryResult<End> {
         let Self { table, subject } = self;
         let sql = format!(
             "UPDATE {table} SET due_at = ?, token = ?, attempts = ?, last_error = ?
@@ -156,7 +158,11 @@ impl Work {
             target.into(),
             token.into(),
         ];
-        execute(c, &sql, &values)
+        Ok(match (execute(c, &sql, &values)?, due_at) {
+            (0, _) => End::Fenced,
+            (_, Some(_)) => End::Postponed,
+            (_, None) => End::Parked,
+        })
     }
 
     /// Makes up to `limit` rows of a target due now that wait for a later attempt and are held by nobody.

@@ -6,6 +6,7 @@
 mod both;
 mod checkpoints;
 mod deadlines;
+mod duty;
 mod failing;
 mod groups;
 mod inline;

@@ -14,7 +14,10 @@ everywhere!(
 mod stories {
     use std::collections::HashSet;
 
-    use db::{At, Conn, Db, Error, Lease, Work, work::Backlog};
+    use db::{
+        At, Conn, Db, Error, Lease, Work,
+        work::{Backlog, End},
+    };
     use tokio::task::JoinSet;
     use uuid::Uuid;
 
@@ -60,13 +63,13 @@ mod stories {
         let late = Lease::held(id(1), 1, id(70));
         owe(&db, late, At(50)).await;
         let taken = claim(&db, 71, 50).await[0];
-        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &late)).await, 0);
-        assert_eq!(run(&db, move |c| ERRANDS.postpone(c, &late, None, "LATE")).await, 0);
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &late)).await, End::Fenced);
+        assert_eq!(run(&db, move |c| ERRANDS.postpone(c, &late, None, "LATE")).await, End::Fenced);
         assert_eq!(backlog(&db, 9).await, Backlog { target: 1, pending: 1, parked: 0, oldest: Some(At(0)) });
-        assert_eq!(run(&db, move |c| ERRANDS.postpone(c, &taken, Some(At(90)), "AGAIN")).await, 1);
-        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &taken)).await, 0, "postponed is let go");
+        assert_eq!(run(&db, move |c| ERRANDS.postpone(c, &taken, Some(At(90)), "AGAIN")).await, End::Postponed);
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &taken)).await, End::Fenced, "postponed is let go");
         let again = claim(&db, 72, 90).await[0];
-        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &again)).await, 1);
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &again)).await, End::Done);
         assert_eq!(backlog(&db, 9).await, Backlog { target: 1, pending: 0, parked: 0, oldest: None });
     }
 
@@ -75,20 +78,20 @@ mod stories {
         owe(&db, first, At(50)).await;
         let second = Lease::held(id(1), 1, id(80));
         run(&db, move |c| ERRANDS.owe(c, id(2), &second, At(60), At(9))).await;
-        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &first)).await, 0, "what it did may be too little");
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &first)).await, End::Fenced, "what it did may be too little");
         assert_eq!(
             backlog(&db, 9).await,
             Backlog { target: 1, pending: 1, parked: 0, oldest: Some(At(0)) },
             "one row, as old"
         );
-        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &second)).await, 1);
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &second)).await, End::Done);
     }
 
     pub async fn what_is_parked_waits_for_somebody(db: Db) {
         for number in 1..=5 {
             let lease = Lease::held(id(number), 1, id(70));
             owe(&db, lease, At(50)).await;
-            run(&db, move |c| ERRANDS.postpone(c, &lease, None, "REFUSED")).await;
+            assert_eq!(run(&db, move |c| ERRANDS.postpone(c, &lease, None, "REFUSED")).await, End::Parked);
         }
         assert_eq!(claim(&db, 71, i64::MAX / 2).await, []);
         assert_eq!(backlog(&db, 9).await, Backlog { target: 1, pending: 0, parked: 5, oldest: Some(At(0)) });

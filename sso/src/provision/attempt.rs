@@ -78,30 +78,34 @@ impl Provisioner {
         let target = Target::from_stored(lease.target);
         let (ended, audit) = (step.clone(), self.audit.clone());
         let kept = self.db.write("settle_provisioning", move |c| {
-            let rows = match &ended {
+            let end = match &ended {
                 Step::Finish => DEBTS.finish(c, &lease)?,
                 Step::Bury => store::deletion::finish(c, &lease)?,
                 Step::Believe { debts, now } => {
-                    let (held, deleted) = store::deletion::believe(c, &lease, debts, *now)?;
+                    let (end, deleted) = store::deletion::believe(c, &lease, debts, *now)?;
                     if deleted {
                         audit.record(c, Event::new(Kind::UserDeleted).because(target.reason()).of(user_id))?;
                     }
-                    held
+                    end
                 }
                 Step::Outdo { version, debts, now } => {
-                    let held = store::reconcile::outdo(c, &lease, *version, debts, *now)?;
-                    if held > 0 {
+                    let end = store::reconcile::outdo(c, &lease, *version, debts, *now)?;
+                    if end != End::Fenced {
                         audit
                             .record(c, Event::new(Kind::ProvisioningReconciled).because(target.reason()).of(user_id))?;
                     }
-                    held
+                    end
                 }
                 Step::Postpone { due_at, error } => DEBTS.postpone(c, &lease, due_at.map(Into::into), error)?,
             };
-            Ok::<_, Error>(rows)
+            Ok::<_, Error>(end)
         });
         match kept.await {
-            Ok(1) => {
+            Ok(End::Fenced) => {
+                tracing::info!(%user_id, %target, "somebody else holds the row by now");
+                Some(End::Fenced)
+            }
+            Ok(end) => {
                 tracing::debug!(%user_id, %target, attempts, ?step, "settled");
                 if let Step::Outdo { version, .. } = step {
                     tracing::error!(%user_id, %target, version, "the target knew a version that SSO does not, as after a backup was restored: told anew");
@@ -109,11 +113,7 @@ impl Provisioner {
                 if matches!(step, Step::Believe { .. } | Step::Outdo { .. }) {
                     self.stir();
                 }
-                Some(step.end())
-            }
-            Ok(_) => {
-                tracing::info!(%user_id, %target, "somebody else holds the row by now");
-                Some(End::Fenced)
+                Some(end)
             }
             Err(error) => {
                 tracing::warn!(%user_id, %target, %error, "not recorded; the lease runs out");

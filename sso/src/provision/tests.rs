@@ -24,7 +24,7 @@ async fn a_debt_about_nobody_goes() {
     };
     let debts = provisioner.free(Uuid::from_u128(1), &[Target::Blog], UNIX_EPOCH);
     db.write("owe", move |c| Ok::<_, Error>(debts.owe(c, UNIX_EPOCH)?)).await.expect("owed");
-    let mut claimed = provisioner.claim(Target::Blog, 9).await;
+    let mut claimed = provisioner.claim(Target::Blog as i16, 9).await.expect("claimed");
     provisioner.later(claimed.pop().expect("it is due")).await;
     let left = |c: &mut db::Conn| Ok::<_, Error>(store::reconcile::is_owed(c, Uuid::from_u128(1), Target::Blog)?);
     assert!(!db.read("left", left).await.expect("a look"));

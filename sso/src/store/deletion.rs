@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, Lease, on};
+use db::{At, Conn, Id, Lease, on, work::End};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
@@ -83,19 +83,19 @@ pub(crate) fn truth(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Truth>> {
     Ok(version.map(|version| Truth::Deleted { version }))
 }
 
-/// A target knows of a deletion that SSO has forgotten: the user goes here too, and every target is told. 0 if somebody else holds the debt by
+/// A target knows of a deletion that SSO has forgotten: the user goes here too, and every target is told, unless somebody else holds the debt by
 /// now, and so may know better. And whether the user was still here.
-pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<(usize, bool)> {
-    let held = DEBTS.finish(c, lease)?;
-    let deleted = held > 0 && delete(c, lease.subject, None, now)?.is_some();
+pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<(End, bool)> {
+    let end = DEBTS.finish(c, lease)?;
+    let deleted = end == End::Done && delete(c, lease.subject, None, now)?.is_some();
     if deleted {
         debts.owe(c, now)?;
     }
-    Ok((held, deleted))
+    Ok((end, deleted))
 }
 
-/// A target knows that the user is deleted: the debt goes, and with the last one the tombstone. 0 if somebody else holds the debt by now.
-pub(crate) fn finish(c: &mut Conn, lease: &Lease) -> QueryResult<usize> {
+/// A target knows that the user is deleted: the debt goes, and with the last one the tombstone, unless somebody else holds the debt by now.
+pub(crate) fn finish(c: &mut Conn, lease: &Lease) -> QueryResult<End> {
     let id = Id(lease.subject);
     // Two targets that answer at once would each see the other's debt, and leave the tombstone for ever. So the second waits here for the first.
     on!(c => diesel::update(tombstones::table.find(id)).set(tombstones::version.eq(tombstones::version)).execute(c))?;

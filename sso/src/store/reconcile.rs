@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use db::{At, Conn, Id, Lease, on};
+use db::{At, Conn, Id, Lease, on, work::End};
 use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
@@ -72,16 +72,16 @@ pub(crate) fn mend(
     Ok(true)
 }
 
-/// A target knows the user at a version that SSO has not come to: what SSO has becomes later than it, and is owed to `all`. 0 if somebody else holds the debt by now:
+/// A target knows the user at a version that SSO has not come to: what SSO has becomes later than it, and is owed to `all`, unless somebody else holds the debt by now:
 /// then the user has changed since, and whoever tells of that finds out.
-pub(crate) fn outdo(c: &mut Conn, lease: &Lease, theirs: i64, all: &Debts, now: SystemTime) -> QueryResult<usize> {
+pub(crate) fn outdo(c: &mut Conn, lease: &Lease, theirs: i64, all: &Debts, now: SystemTime) -> QueryResult<End> {
     // The user before the debt, as in a change.
     users::lock(c, lease.subject)?;
-    let held = DEBTS.finish(c, lease)?;
-    if held > 0 {
+    let end = DEBTS.finish(c, lease)?;
+    if end == End::Done {
         mend(c, lease.subject, Difference::Ahead(theirs), all, all, now)?;
     }
-    Ok(held)
+    Ok(end)
 }
 
 /// Whether a user has changed since `since`: then somebody is at it.
