@@ -2,7 +2,7 @@
 
 pub(crate) mod notices;
 
-use db::{At, Conn, Id, Work, on};
+use db::{At, Conn, Id, Old, Work, on};
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -15,6 +15,15 @@ use crate::{
 
 /// Messages that no carrier has taken yet, by the request of the send or the id of the notice.
 pub(crate) const DELIVERIES: Work = Work::new("deliveries", "send_id");
+
+/// What nobody needs any more.
+pub(crate) const OLD: [Old; 5] = [
+    Old::new("verifications", "id", "kept_until"),
+    Old::new("sends", "request_id", "kept_until"),
+    Old::new("notices", "id", "kept_until"),
+    Old::new("guesses", "verification_id, request_id", "kept_until"),
+    Old::new("destinations", "destination", "kept_until"),
+];
 
 /// `verifications.state` of a verification whose code was not given yet.
 pub(crate) const PENDING: i16 = 1;
@@ -227,47 +236,4 @@ pub(crate) fn past_guesses(c: &mut Conn, destination: &str, since: i64, most: u1
         .select(guesses::guessed_at);
     let rows: Vec<At> = on!(c => query.load(c))?;
     Ok(rows.into_iter().map(|at| at.0).collect())
-}
-
-diesel::alias! {
-    const OLD_VERIFICATIONS: Alias<OldVerifications> = verifications as old_verifications;
-    const OLD_SENDS: Alias<OldSends> = sends as old_sends;
-    const OLD_GUESSES: Alias<OldGuesses> = guesses as old_guesses;
-    const OLD_DESTINATIONS: Alias<OldDestinations> = destinations as old_destinations;
-}
-
-/// Deletes rows that nobody needs at `now`, about `most` of each table, so that no job is long. Returns how many.
-pub(crate) fn sweep(c: &mut Conn, now: i64, most: i64) -> QueryResult<usize> {
-    let gone = sweep_verifications(c, At(now), most)? + sweep_sends(c, At(now), most)?;
-    let gone = gone + notices::sweep(c, At(now), most)?;
-    Ok(gone + sweep_guesses(c, At(now), most)? + sweep_destinations(c, At(now), most)?)
-}
-
-fn sweep_verifications(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
-    let old = OLD_VERIFICATIONS.filter(OLD_VERIFICATIONS.field(verifications::kept_until).lt(now));
-    let ids = old.select(OLD_VERIFICATIONS.field(verifications::id)).limit(most);
-    on!(c => diesel::delete(verifications::table.filter(verifications::id.eq_any(ids))).execute(c))
-}
-
-fn sweep_sends(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
-    let old = OLD_SENDS.filter(OLD_SENDS.field(sends::kept_until).lt(now));
-    let ids = old.select(OLD_SENDS.field(sends::request_id)).limit(most);
-    on!(c => diesel::delete(sends::table.filter(sends::request_id.eq_any(ids))).execute(c))
-}
-
-fn sweep_guesses(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
-    let old = OLD_GUESSES.filter(OLD_GUESSES.field(guesses::kept_until).lt(now));
-    let ids = old.select(OLD_GUESSES.field(guesses::verification_id)).limit(most);
-    // A verification's guesses are not all over at once.
-    let target = guesses::table.filter(guesses::verification_id.eq_any(ids).and(guesses::kept_until.lt(now)));
-    on!(c => diesel::delete(target).execute(c))
-}
-
-fn sweep_destinations(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
-    let old = OLD_DESTINATIONS.filter(OLD_DESTINATIONS.field(destinations::kept_until).lt(now));
-    let names = old.select(OLD_DESTINATIONS.field(destinations::destination)).limit(most);
-    // Once more, for a destination that was locked, and thus put to use again, while this waited for it.
-    let target =
-        destinations::table.filter(destinations::destination.eq_any(names).and(destinations::kept_until.lt(now)));
-    on!(c => diesel::delete(target).execute(c))
 }

@@ -3,12 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use db::At;
 use mesh::Shutdown;
 
-use crate::{core::Core, error::Error, store};
-
-/// How many rows of a table one job deletes: what waits behind it must not notice.
-const PAGE: i64 = 500;
+use crate::{core::Core, store};
 
 /// Sweeps every `every`, until the shutdown begins: first after some part of it, so that replicas do not all sweep at once.
 pub(crate) fn run(core: Arc<Core>, every: Duration, shutdown: Shutdown) -> impl Future<Output = ()> + Send {
@@ -33,14 +31,10 @@ async fn keep(core: Arc<Core>, first: Duration, every: Duration, shutdown: Shutd
     }
 }
 
-async fn all(core: &Core, shutdown: &Shutdown) -> Result<usize, Error> {
-    let mut gone = 0;
-    while !shutdown.is_begun() {
-        let page = core.write("sweep", move |c, now| Ok(store::sweep(c, now, PAGE)?)).await?;
-        gone += page;
-        if page == 0 {
-            break;
-        }
+async fn all(core: &Core, shutdown: &Shutdown) -> Result<usize, db::Error> {
+    let (mut gone, now) = (0, At(core.clock.micros()));
+    for old in store::OLD {
+        gone += old.forget_all(&core.db, now, || shutdown.is_begun()).await?;
     }
     Ok(gone)
 }
@@ -111,7 +105,7 @@ mod tests {
         approved(&core, &keeper, 20, "bert@example.com").await;
         crate::acknowledge::acknowledge(&core, Uuid::from_u128(21)).await.expect("acknowledged");
 
-        advance(Duration::from_secs(24 * 3600)).await;
+        advance(Duration::from_secs(24 * 3600) - Duration::from_micros(1)).await;
         assert_eq!(all(&core, &shutdown).await.expect("swept"), 0, "to the last microsecond");
         advance(Duration::from_secs(1)).await;
         // One verification; two sends, two destinations. The guesses stay, for both are approvals.

@@ -5,20 +5,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use db::{Db, Old};
+use db::Old;
 use mesh::Shutdown;
 use tokio::time;
 
 use crate::{
-    error::Error,
     sso::{DAY, Sso},
     store::{self, at},
 };
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(600);
-/// Rows that it deletes in one transaction: what waits behind it must not notice, and a backlog must not be too much for one.
-const PAGE: i64 = 500;
 
 /// Deletes request ids, verifications and challenges that are older than a day, sessions that have ended, revocations that hold for nobody, tries that no rule looks at
 /// any more and decisions that were kept for long enough, every ten minutes, until `shutdown`.
@@ -29,7 +26,7 @@ pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
             () = shutdown.begun() => return,
         }
         for (old, until) in over(&sso) {
-            match forget(&sso.db, old, until, &shutdown).await {
+            match old.forget_all(&sso.db, at(until), || shutdown.is_begun()).await {
                 Ok(rows) => tracing::debug!(?old, rows, "forgotten"),
                 Err(error) => tracing::warn!(?old, %error, "what is old could not be forgotten"),
             }
@@ -52,18 +49,6 @@ fn over(sso: &Sso) -> [(Old, SystemTime); 8] {
     ]
 }
 
-async fn forget(db: &Db, old: Old, until: SystemTime, shutdown: &Shutdown) -> Result<usize, Error> {
-    let mut rows = 0;
-    while !shutdown.is_begun() {
-        let page = db.write("forget", move |c| Ok::<_, Error>(old.forget(c, at(until), PAGE)?)).await?;
-        rows += page;
-        if i64::try_from(page) != Ok(PAGE) {
-            break;
-        }
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -71,11 +56,12 @@ mod tests {
         time::UNIX_EPOCH,
     };
 
-    use db::{Fate, Faults, Options};
+    use db::{Db, Fate, Faults, Options};
     use uuid::Uuid;
 
     use super::*;
     use crate::{
+        error::Error,
         model::Outcome,
         store::{MIGRATIONS, fixture::postgres},
     };
@@ -107,24 +93,25 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("sso.db").display());
         let options = Options { faults: Faults::new(third_fails), ..Options::new(url) };
         let db = Db::open(options, MIGRATIONS).await.expect("a database");
-        let (until, shutdown) = (backlog(&db, 1700).await, Shutdown::manual());
-        forget(&db, store::requests::OLD, until, &shutdown).await.expect_err("the third page fails");
-        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 700);
-        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 0);
+        let until = at(backlog(&db, 1700).await);
+        let forget = |until| store::requests::OLD.forget_all(&db, until, || false);
+        forget(until).await.expect_err("the third page fails");
+        assert_eq!(forget(until).await.expect("forgotten"), 700);
+        assert_eq!(forget(until).await.expect("forgotten"), 0);
         let young = UNIX_EPOCH + Duration::from_secs(1);
-        assert_eq!(forget(&db, store::requests::OLD, young, &shutdown).await.expect("forgotten"), 1);
+        assert_eq!(forget(at(young)).await.expect("forgotten"), 1);
     }
 
     /// The SKIP LOCKED of [`Old::forget`]: a janitor that waited for a row would hold those that it has deleted meanwhile, against whoever has the row.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_row_that_somebody_holds_is_left_for_the_next_time() {
         let Some(db) = postgres().await else { return };
-        let until = backlog(&db, 2).await;
+        let until = at(backlog(&db, 2).await);
         let ((arrived, has_arrived), (go, may_go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
         let other = db.clone();
         let holds = tokio::spawn(async move {
             let hold = move |c: &mut db::Conn| {
-                store::requests::OLD.forget(c, at(UNIX_EPOCH + Duration::from_micros(1)), PAGE)?;
+                store::requests::OLD.forget(c, at(UNIX_EPOCH + Duration::from_micros(1)), 9)?;
                 let _ = arrived.send(());
                 let _ = may_go.recv();
                 // It comes to nothing, so that the row is there still.
@@ -133,11 +120,11 @@ mod tests {
             other.write("hold", hold).await
         });
         tokio::task::spawn_blocking(move || has_arrived.recv()).await.expect("no panic").expect("it arrives");
-        let shutdown = Shutdown::manual();
-        let forgotten = time::timeout(Duration::from_secs(3), forget(&db, store::requests::OLD, until, &shutdown));
+        let forget = || store::requests::OLD.forget_all(&db, until, || false);
+        let forgotten = time::timeout(Duration::from_secs(3), forget());
         assert_eq!(forgotten.await.expect("it does not wait").expect("forgotten"), 1);
         drop(go);
         holds.await.expect("no panic").expect_err("undone");
-        assert_eq!(forget(&db, store::requests::OLD, until, &shutdown).await.expect("forgotten"), 1);
+        assert_eq!(forget().await.expect("forgotten"), 1);
     }
 }

@@ -58,7 +58,7 @@ fn by_phone(person: &Person) -> Person {
 }
 
 /// What runs by itself now and then, whatever else is done.
-const BACKGROUND: [&str; 20] = [
+const BACKGROUND: [&str; 19] = [
     "audit",
     "claim_deliveries",
     "claim_notices",
@@ -73,7 +73,6 @@ const BACKGROUND: [&str; 20] = [
     "revocations",
     "rotate_key",
     "signing_keys",
-    "sweep",
     "take_comparison",
     "/blog.v1.UserService/ListUsers",
     "/social.v1.UserService/ListUsers",

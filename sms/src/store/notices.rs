@@ -45,13 +45,3 @@ pub(crate) fn past(c: &mut Conn, destination: &str, notice: i16, since: i64, mos
     let rows: Vec<At> = on!(c => query.load(c))?;
     Ok(rows.into_iter().map(|at| at.0).collect())
 }
-
-diesel::alias! {
-    const OLD: Alias<Old> = notices as old_notices;
-}
-
-/// Deletes about `most` of those that nobody needs at `now`.
-pub(super) fn sweep(c: &mut Conn, now: At, most: i64) -> QueryResult<usize> {
-    let ids = OLD.filter(OLD.field(notices::kept_until).lt(now)).select(OLD.field(notices::id)).limit(most);
-    on!(c => diesel::delete(notices::table.filter(notices::id.eq_any(ids))).execute(c))
-}
