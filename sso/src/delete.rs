@@ -1,35 +1,21 @@
 //! Deleting a user: all that SSO holds of the person goes, and that the others are to be told is owed, in one commit.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::IpAddr, sync::Arc};
 
-use mesh::{Person, Shutdown};
-use tokio::time;
+use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
     audit::{Event, Kind, Reason},
     error::Error,
     fresh,
-    model::{Outcome, Provisioning, Target, Truth},
+    model::{Outcome, Provisioning, Truth},
     password::Password,
     session,
-    sso::{DAY, Sso},
-    store::{self, jobs::Job, provisioning::Debts},
+    sso::Sso,
+    store,
     throttle::Ticket,
 };
-
-/// How often the reaper looks.
-const PERIOD: Duration = Duration::from_secs(60);
-/// How long it may not have looked before that was an outage, and not a restart.
-const OUTAGE: Duration = Duration::from_secs(3600);
-/// Its row among the jobs, which count from the end of the last outage.
-const REAPER: &str = "reap";
-/// Sign-ups that it reaps in one transaction.
-const PAGE: i64 = 50;
 
 /// Deletes a user for an operator.
 ///
@@ -105,66 +91,4 @@ async fn delete(
         return Ok(Provisioning::everywhere());
     }
     sso.db.read("provisioning", move |c| Ok(store::provisioning::of_user(c, user_id)?)).await
-}
-
-/// Deletes sign-ups that were not verified for a day, here and in the targets, every minute, until `shutdown`. After an outage nobody is deleted for a day: meanwhile
-/// nobody could verify anything, and if it ended with a backup, who had verified since may not have in there.
-pub(crate) async fn reap(sso: Arc<Sso>, shutdown: Shutdown) {
-    while !shutdown.is_begun() {
-        match reap_page(&sso).await {
-            Ok(0) => {}
-            Ok(users) => {
-                tracing::info!(users, "never verified, and deleted");
-                continue;
-            }
-            Err(error) => tracing::warn!(%error, "sign-ups that were never verified could not be deleted"),
-        }
-        tokio::select! {
-            () = time::sleep(PERIOD) => {}
-            () = shutdown.begun() => {}
-        }
-    }
-}
-
-/// The reaper's row once it has looked.
-fn looked(job: Job, now: SystemTime) -> Job {
-    let since = if job.ran_at + OUTAGE < now { now } else { job.since };
-    Job { since, ran_at: now, ..job }
-}
-
-async fn reap_page(sso: &Sso) -> Result<usize, Error> {
-    let now = sso.clock.now();
-    let until = now - DAY;
-    let ids = sso.db.write("never_verified", move |c| {
-        let job = looked(store::jobs::lock(c, REAPER, now)?, now);
-        store::jobs::keep(c, REAPER, &job)?;
-        if job.since > until {
-            return Ok(Vec::new());
-        }
-        Ok::<_, Error>(store::deletion::never_verified(c, until, PAGE)?)
-    });
-    let ids = ids.await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let doomed: Vec<(Uuid, Debts)> =
-        ids.into_iter().map(|id| (id, sso.provisioner.free(id, &Target::ALL, now))).collect();
-    let audit = sso.audit.clone();
-    let reaped = sso.db.write("reap", move |c| {
-        let mut reaped = 0;
-        for (user_id, debts) in &doomed {
-            // Looked at again here: it may have been verified since it was read.
-            if store::deletion::delete(c, *user_id, Some(until), now)?.is_some() {
-                debts.owe(c, now)?;
-                audit.record(c, Event::new(Kind::UserDeleted).because(Reason::NeverVerified).of(*user_id))?;
-                reaped += 1;
-            }
-        }
-        Ok::<_, Error>(reaped)
-    });
-    let reaped = reaped.await?;
-    if reaped > 0 {
-        sso.provisioner.stir();
-    }
-    Ok(reaped)
 }

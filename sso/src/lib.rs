@@ -29,6 +29,7 @@ mod password;
 mod passwordless;
 mod peers;
 mod provision;
+mod reaper;
 mod reconcile;
 mod recovery;
 mod refresh;
@@ -225,7 +226,7 @@ fn begin(workers: &mut Workers<sso::Sso>) {
     workers.spawn("tell", |sso, shutdown| {
         db::work::attend(Arc::clone(&sso.notices), store::notices::SMS, async move { shutdown.begun().await })
     });
-    workers.spawn("reap", delete::reap);
+    workers.spawn("reap", reaper::work);
     workers.spawn("rotate_keys", |sso, shutdown| sso.issuer.clone().work(shutdown));
     workers.spawn("write_audit", audit::work);
     workers.spawn("forget", janitor::work);

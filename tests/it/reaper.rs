@@ -17,7 +17,7 @@ impl World {
         while let Ok(left) = end.duration_since(self.now())
             && !left.is_zero()
         {
-            self.leap(left.min(59 * MINUTE)).await;
+            self.leap(left.min(14 * MINUTE)).await;
             self.pass(Duration::from_millis(1)).await;
         }
     }
@@ -51,5 +51,22 @@ async fn who_verified_after_the_backup_that_was_restored_has_another_day() {
     assert!(world.sso_knows(&user.id).await.is_some());
     world.agree(&user.id, "after the restore").await;
     assert_eq!(world.sso_knows(&ghost_id).await, None, "who did nothing with the day goes");
+    world.agree(&ghost_id, "after the reaper").await;
+}
+
+/// Half an hour of outage a day, as a machine has that is switched off at night, would leave sign-ups for ever.
+#[tokio::test(start_paused = true)]
+async fn outages_every_day_do_not_keep_who_never_verified() {
+    let world = World::start().await;
+    let ghost_id = world.sign_up(&Person::with_email("ghost")).await.expect("signs up").user.expect("a user").id;
+    let mut days = 0;
+    while world.sso_knows(&ghost_id).await.is_some() {
+        assert!((0..8).contains(&days), "still there after {days} days");
+        world.live(23 * HOUR).await;
+        world.leap(HOUR / 2).await;
+        days += 1;
+    }
+    assert!(days > 3, "gone after {days} days");
+    world.settled().await;
     world.agree(&ghost_id, "after the reaper").await;
 }
