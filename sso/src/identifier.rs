@@ -1,6 +1,6 @@
 //! What a person signs in with: an e-mail address or a phone number, in the one spelling that is stored and compared.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use mesh::log::{mask_email, mask_phone};
 use unicode_normalization::UnicodeNormalization;
@@ -9,6 +9,9 @@ use unicode_normalization::UnicodeNormalization;
 const EMAIL_MAX: usize = 254;
 /// The longest local part, in bytes (RFC 5321, 4.5.3.1.1).
 const LOCAL_MAX: usize = 64;
+
+/// The digits of a number that messages go to, the country's included: some services of networks have fewer, and none of them reads a message.
+const DIGITS: RangeInclusive<usize> = 7..=15;
 
 /// An e-mail address or a phone number in canonical form. Prints masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,12 +50,10 @@ impl Identifier {
         if !text.starts_with('+') {
             return Err("has no country: write it as +84 912 345 678");
         }
-        match phonenumber::parse(None, text) {
-            Ok(number) if number.is_valid() => {
-                Ok(Self::Phone(number.format().mode(phonenumber::Mode::E164).to_string()))
-            }
-            _ => Err("is not a phone number"),
-        }
+        let number = phonenumber::parse(None, text).ok().filter(phonenumber::is_valid);
+        let number = number.map(|number| number.format().mode(phonenumber::Mode::E164).to_string());
+        let fits = |number: &String| DIGITS.contains(&(number.len() - "+".len()));
+        number.filter(fits).map(Self::Phone).ok_or("is not a phone number")
     }
 
     /// Rebuilds an identifier from its stored form.
@@ -129,7 +130,9 @@ mod tests {
         {
             assert!(Identifier::email(text).is_err(), "{text}");
         }
-        for text in ["", "0912345678", "+", "+84", "+84 12", "+999 912345678", "phone", "+84 91234567890123"] {
+        for text in
+            ["", "0912345678", "+", "+84", "+84 12", "+999 912345678", "phone", "+84 91234567890123", "+43 1113"]
+        {
             assert!(Identifier::phone(text).is_err(), "{text}");
         }
         assert!(Identifier::phone("0912345678").unwrap_err().contains("country"));

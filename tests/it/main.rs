@@ -34,6 +34,7 @@ mod same_work;
 mod sessions;
 mod signin;
 mod signup;
+mod spellings;
 mod storage;
 mod strangers;
 mod targets;
