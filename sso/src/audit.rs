@@ -164,6 +164,8 @@ impl Audit {
         written
     }
 
+    /// Draws id and time in the middle of a transaction, as `Notices::owe` does, though db wants none of it there: which events there are shows only inside. It does
+    /// no harm, for a run that is undone takes what it drew along, and nobody is answered with it.
     fn recorded(&self, event: Event, count: i64) -> Recorded {
         Recorded { id: uuid_v7(&self.clock, &self.random), event, count, at: self.clock.now() }
     }
