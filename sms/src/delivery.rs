@@ -159,6 +159,8 @@ async fn note_once(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, pause:
 
 /// Delivers what is due of each carrier and held by nobody.
 impl Duty for Core {
+    const NAME: &'static str = "deliveries";
+
     async fn claim(&self, carrier: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
         let (token, now) = (uuid_v7(&self.clock, &self.random), At(self.clock.micros()));
         let claim = move |c: &mut Conn| Ok(DELIVERIES.claim(c, carrier, most, token, now.plus(LEASE), now)?);

@@ -22,7 +22,10 @@ mod verify;
 
 use std::{io, sync::Arc};
 
-use db::{Db, Migrations, work::Tally};
+use db::{
+    Db, Migrations,
+    work::{Duty as _, Tally},
+};
 use diesel_migrations::embed_migrations;
 use mesh::{Clock, Random, Router, Server, Shutdown, Stack, Workers, server::BuildError};
 use proto::sms::v1::{
@@ -134,7 +137,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         code_digits: config.limits.code_digits,
         carrier,
         carrier_timeout: config.delivery.timeout,
-        tally: Tally::new("deliveries", delivery::CARRIERS),
+        tally: Tally::new(Core::NAME, delivery::CARRIERS),
     });
     let mut workers = Workers::new(NAME, Arc::clone(&core), deps.shutdown);
     let (reached, counted) = (db.clone(), Arc::clone(&core));

@@ -124,7 +124,7 @@ async fn commit(
             let verification = match verification_id {
                 Some(id) => Some(open(c, id, &new)?),
                 None => {
-                    tell_rivals(c, &audit, new.id, &new.identifier)?;
+                    note_rivals(c, &audit, new.id, &new.identifier)?;
                     None
                 }
             };
@@ -147,10 +147,10 @@ fn open(c: &mut db::Conn, id: Uuid, new: &NewUser) -> Result<(Verification, bool
 
 /// The identifier is `owner`'s. What others have begun with it goes on for them as before, so that they do not learn of it, and comes to nothing: the unique index lets
 /// nobody else verify it, and none of their passwords opens anything until they have.
-pub(crate) fn tell_rivals(c: &mut db::Conn, audit: &Audit, owner: Uuid, identifier: &Identifier) -> Result<(), Error> {
+pub(crate) fn note_rivals(c: &mut db::Conn, audit: &Audit, owner: Uuid, identifier: &Identifier) -> Result<(), Error> {
     let rivals = store::users::rivals(c, owner, identifier)?;
     if rivals > 0 {
-        audit.record_all(c, Event::new(Kind::RivalsDropped).of(owner), rivals)?;
+        audit.record_all(c, Event::new(Kind::RivalsOutrun).of(owner), rivals)?;
     }
     Ok(())
 }

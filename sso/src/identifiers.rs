@@ -162,7 +162,7 @@ async fn change_to(
         // Before the swap: the old one is told.
         notices.owe(c, user_id, notice, now)?;
         store::identifiers::set(c, id, user_id, &change.identifier, now)?;
-        create::tell_rivals(c, &audit, user_id, &change.identifier)?;
+        create::note_rivals(c, &audit, user_id, &change.identifier)?;
         end_codes(c, user_id)?;
         audit.record(c, Event::new(kind).of(user_id).session(session_id))?;
         ticket.right(c, now)

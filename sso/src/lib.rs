@@ -50,7 +50,10 @@ mod verify;
 
 use std::{sync::Arc, time::Duration};
 
-use db::{Db, work::Tally};
+use db::{
+    Db,
+    work::{Duty as _, Tally},
+};
 use mesh::{
     Channel, Clock, Random, Router, Shutdown, Stack, Tracer, Workers, deadline,
     token::{Expected, Keyring, Kind, Verifier},
@@ -157,7 +160,10 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         random: random.clone(),
         peers: peers.clone(),
         gates: gate::Gates::new(),
-        tally: Tally::new("provisioning", model::Target::ALL.map(|target| (target as i16, target.name()))),
+        tally: Tally::new(
+            provision::Provisioner::NAME,
+            model::Target::ALL.map(|target| (target as i16, target.name())),
+        ),
         audit: audit.clone(),
     });
     let notices = Arc::new(notices::Notices::new(db.clone(), clock.clone(), random.clone(), peers.clone()));

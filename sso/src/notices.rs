@@ -42,7 +42,7 @@ pub(crate) struct Notices {
 
 impl Notices {
     pub(crate) fn new(db: Db, clock: Clock, random: Random, peers: Peers) -> Self {
-        Self { db, clock, random, peers, tally: Tally::new("notices", [(SMS, "sms")]), stirred: Notify::new() }
+        Self { db, clock, random, peers, tally: Tally::new(Self::NAME, [(SMS, "sms")]), stirred: Notify::new() }
     }
 
     /// Owes a notice to every identifier that the user has verified, in the transaction that gives reason for it. [`Self::stir`] once it is committed.
@@ -95,6 +95,8 @@ impl Notices {
 
 /// Hands SMS what falls due.
 impl Duty for Notices {
+    const NAME: &'static str = "notices";
+
     async fn claim(&self, target: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
         let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
         let claim = move |c: &mut Conn| Ok(NOTICES.claim(c, target, most, token, (now + LEASE).into(), now.into())?);

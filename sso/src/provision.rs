@@ -162,6 +162,8 @@ impl Provisioner {
 
 /// Settles the rows of each target as they fall due.
 impl Duty for Provisioner {
+    const NAME: &'static str = "provisioning";
+
     /// 500 rows a second, a target and a process, so that catching up leaves room to those who sign up meanwhile.
     const PACE: Duration = Duration::from_millis(2);
 

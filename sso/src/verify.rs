@@ -84,7 +84,7 @@ async fn approve(
         // It may have been ended while the code was on its way: by a change of the password.
         store::verifications::find(c, verification.id, now - DAY)?.ok_or(Error::VerificationNotFound)?;
         store::users::verify(c, verification.user_id, &verification.identifier, now)?;
-        create::tell_rivals(c, &audit, verification.user_id, &verification.identifier)?;
+        create::note_rivals(c, &audit, verification.user_id, &verification.identifier)?;
         session::open(c, &session, &limits, &audit)?;
         audit.record(c, accepted.clone())?;
         ticket.forgiving(&key, &verification.identifier).right(c, now)?;

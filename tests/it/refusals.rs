@@ -127,10 +127,10 @@ async fn what_ends_with_somebody_elses_proof_is_told() {
     }
     let (user, _) = world.join(&Person::with_email("anna")).await;
     assert_eq!(
-        told(&world, &[Kind::RivalsDropped]).await,
-        [(Kind::RivalsDropped, Reason::Unspecified, String::new(), 2)]
+        told(&world, &[Kind::RivalsOutrun]).await,
+        [(Kind::RivalsOutrun, Reason::Unspecified, String::new(), 2)]
     );
-    assert!(trail(&world, &user.id).await.contains(&(Kind::RivalsDropped, Reason::Unspecified)));
+    assert!(trail(&world, &user.id).await.contains(&(Kind::RivalsOutrun, Reason::Unspecified)));
 }
 
 #[tokio::test(start_paused = true)]

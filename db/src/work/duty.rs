@@ -15,6 +15,9 @@ const MOST: usize = 16;
 
 /// A kind of leased work, for all its targets: what differs from the others, time and chance included.
 pub trait Duty: Send + Sync + 'static {
+    /// What the log calls it, as its [`Tally`](super::Tally) does.
+    const NAME: &'static str;
+
     /// The least time that each row of a backlog takes.
     const PACE: Duration = Duration::ZERO;
 
@@ -50,7 +53,7 @@ pub async fn attend<D: Duty>(duty: Arc<D>, target: i16, end: impl Future<Output 
         begun = Instant::now();
         let most = i64::try_from(MOST - underway.len()).unwrap_or(0);
         let leases = duty.claim(target, most).await.unwrap_or_else(|error| {
-            tracing::warn!(duty = std::any::type_name::<D>(), target, %error, "what is owed cannot be read");
+            tracing::warn!(work = D::NAME, target, %error, "what is owed cannot be read");
             Vec::new()
         });
         claimed = u32::try_from(leases.len()).unwrap_or(0);

@@ -38,6 +38,8 @@ mod stories {
     }
 
     impl Duty for Errands {
+        const NAME: &'static str = "errands";
+
         async fn claim(&self, target: i16, most: i64) -> Result<Vec<Lease>, Error> {
             let token = Uuid::from_u128(1 + self.claims.fetch_add(1, SeqCst) as u128);
             self.db.write("claim", move |c| Ok(ERRANDS.claim(c, target, most, token, At(9), At(0))?)).await

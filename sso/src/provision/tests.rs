@@ -19,7 +19,7 @@ async fn a_debt_about_nobody_goes() {
         random: random.clone(),
         peers: Peers::new(nobody_answers("sms"), nobody_answers("social"), nobody_answers("blog")),
         gates: Gates::new(),
-        tally: Tally::new("provisioning", Target::ALL.map(|target| (target as i16, target.name()))),
+        tally: Tally::new(Provisioner::NAME, Target::ALL.map(|target| (target as i16, target.name()))),
         audit: Audit::new(clock, random),
     };
     let debts = provisioner.free(Uuid::from_u128(1), &[Target::Blog], UNIX_EPOCH);
