@@ -36,6 +36,9 @@ use origins::Origins;
 /// How long the headers of a request may take, and how long a connection may lie idle before them: longer than the 60 s for which proxies keep
 /// idle connections, so that none sends a call into one that is being closed.
 const HEADERS: Duration = Duration::from_secs(75);
+/// What hyper reads into at least (its MINIMUM_MAX_BUFFER_SIZE): it panics if it is told to take less. gRPC's ports may be, for HTTP/2 counts headers by
+/// themselves.
+const LEAST_BUFFER: usize = 8192;
 
 /// Whether browsers may call, where, and from which pages. By default they may not.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -158,7 +161,8 @@ impl Edge {
         });
         let limits = self.first.limits();
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(limits.header_bytes as usize);
+        let buffer = (limits.header_bytes as usize).max(LEAST_BUFFER);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(buffer);
         let mut served = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
         // How a browser's connection ended says nothing.
         tokio::select! {

@@ -247,6 +247,14 @@ async fn the_limits_are_those_of_every_call() {
 }
 
 #[tokio::test]
+async fn the_least_that_headers_may_have_serves_pages_too() {
+    let echo = Echo::unary(|request| async move { Ok(request.into_inner()) });
+    let running = serve_within(echo, Limits { header_bytes: 4096, ..Limits::default() }).await;
+    assert_eq!(answer(running.send(binary("Public", "hello")).await.body()).0, ["hello"]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_call_of_grpc_web_is_refused() {
     let running = echoing().await;
     let favicon = Request::get("/favicon.ico").header("host", "plaza").body(Full::default()).expect("a request");
