@@ -1,11 +1,14 @@
-//! Configuration in three layers: the service's embedded, commented default.toml, then a file, then the environment.
+//! Configuration in three layers: the embedded, commented default.toml of the service over mesh's own, then a file, then the environment.
 
 use std::{env, fmt, ops::RangeInclusive, path::Path};
 
-use config::{Config, File, FileFormat, builder::DefaultState};
+use config::{Config, File, FileFormat, Source as _, builder::DefaultState};
 use serde::{Deserialize, de::DeserializeOwned};
 
 type Builder = config::ConfigBuilder<DefaultState>;
+
+/// What is the same for all services.
+const COMMON: &str = include_str!("../default.toml");
 
 /// A configuration that does not hold. The text names the key, and the file or variable it stands in where that is known, and shows no value.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +18,7 @@ pub struct ConfigError {
     reason: String,
 }
 
-/// Reads the configuration of `service`: `default` (TOML), overridden by `file`, overridden by environment variables
+/// Reads the configuration of `service`: its [`defaults`], overridden by `file`, overridden by environment variables
 /// named `PLAZA_<SERVICE>__SECTION__KEY`. A variable's value is taken as it stands, unless it begins with `[`, which makes it
 /// a TOML array. `T` should carry `#[serde(deny_unknown_fields)]`, so that a misspelt key is refused by name.
 ///
@@ -32,7 +35,7 @@ fn layered<T: DeserializeOwned>(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, ConfigError> {
     let refuse = |reason: String| ConfigError { service: service.to_owned(), reason };
-    let mut builder = Config::builder().add_source(File::from_str(default, FileFormat::Toml));
+    let mut builder = Config::builder().add_source(defaults(default).map_err(|error| refuse(reason(&error)))?);
     if let Some(path) = file {
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
@@ -41,6 +44,29 @@ fn layered<T: DeserializeOwned>(
     }
     let built = builder.build().map_err(|error| refuse(reason(&error)))?;
     built.try_deserialize().map_err(|error| refuse(reason(&error)))
+}
+
+/// What a service is set to when nobody says anything: its own `default` (TOML), over those sections of mesh's default.toml that it names, be it by a bare
+/// `[server]`. So a service without a port for browsers goes on refusing `[web]`.
+///
+/// # Errors
+/// If it is no TOML.
+pub fn defaults(default: &str) -> Result<Config, config::ConfigError> {
+    let own = File::from_str(default, FileFormat::Toml);
+    let named = own.collect()?;
+    let mut builder = Config::builder().add_source(own);
+    for (section, value) in File::from_str(COMMON, FileFormat::Toml).collect()? {
+        if named.contains_key(&section) {
+            builder = builder.set_default(section, value)?;
+        }
+    }
+    builder.build()
+}
+
+/// A section as mesh's default.toml has it.
+pub(crate) fn section<T: DeserializeOwned>(name: &str) -> T {
+    let common = Config::builder().add_source(File::from_str(COMMON, FileFormat::Toml)).build();
+    common.and_then(|common| common.get(name)).expect("it is embedded, and every test reads it")
 }
 
 /// What is wrong with a configuration, and where, without the value that is wrong: it may be a secret. TOML's errors show the whole line,
@@ -215,6 +241,21 @@ mod tests {
         assert_eq!(settings.limits.countries, ["VN", "DE"]);
         let key = settings.key.expect("a key");
         assert_eq!((key.expose(), format!("{key:?} {key}")), ("007", "••• •••".to_owned()));
+    }
+
+    #[test]
+    fn a_section_that_is_named_is_laid_over_the_common_one() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Service {
+            server: std::collections::HashMap<String, u64>,
+            admin: std::collections::HashMap<String, String>,
+        }
+        let default = "[server]\n[admin]\nlisten = \"own\"";
+        let calls = ("PLAZA_SMS__SERVER__CALLS".to_owned(), "64".to_owned());
+        let service: Service = layered("sms", default, None, [calls]).expect("two sections and no third");
+        assert_eq!((service.server["calls"], service.server["streams"]), (64, 256));
+        assert_eq!(service.admin["listen"], "own");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{File, FileFormat, Map, Source, Value};
+use config::{Map, Source, Value};
 use mesh::{AdminConfig, Limits, TelemetryConfig, TlsConfig, WebConfig, log::LogConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -73,8 +73,7 @@ impl Config {
     /// # Errors
     /// If `data` is not Unicode.
     pub fn embedded(data: &Path) -> Result<Self, ConfigError> {
-        let built = config::Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml)).build();
-        let raw = built.and_then(config::Config::try_deserialize).map_err(refusal)?;
+        let raw = mesh::config::defaults(DEFAULT).and_then(config::Config::try_deserialize).map_err(refusal)?;
         Self::resolve(raw, Some(data), |_| Ok(Map::new()))
     }
 
@@ -186,7 +185,7 @@ impl Layers {
 
     fn build(&self) -> Result<config::Config, ConfigError> {
         let builder = config::Config::builder()
-            .add_source(File::from_str(self.default, FileFormat::Toml))
+            .add_source(mesh::config::defaults(self.default).map_err(|error| self.refusal(error))?)
             .add_source(self.onebox.clone())
             .add_source(self.section.clone())
             .add_source(self.environment.clone());
@@ -218,8 +217,6 @@ fn refusal(error: impl std::fmt::Display) -> ConfigError {
 mod tests {
     use std::{io::Write as _, path::Path};
 
-    use mesh::Limits;
-
     use super::Config;
     use crate::Part;
 
@@ -236,20 +233,6 @@ mod tests {
         assert_eq!(config.blog.database_url.expose(), "sqlite:/somewhere/blog.db");
         assert_eq!(config.sms.mesh.deployment, config.sso.tokens.deployment);
         assert_eq!(config.listen(Part::Social), "127.0.0.1:50053");
-    }
-
-    /// The files say what is the case when nothing is said.
-    #[test]
-    fn the_bounds_of_servers_are_the_same_in_every_file() {
-        #[derive(serde::Deserialize)]
-        struct Section {
-            server: Limits,
-        }
-        let files = Part::ALL.map(|part| (part.name(), part.default_settings()));
-        for (name, file) in files.into_iter().chain([("onebox", super::DEFAULT)]) {
-            let section: Section = mesh::config::load(name, file, None).expect(name);
-            assert_eq!(section.server, Limits::default(), "{name}");
-        }
     }
 
     #[test]
@@ -279,6 +262,8 @@ mod tests {
         for (lines, named) in [
             ("colour = 1", "colour"),
             ("[sso]\ncolour = 1", "colour"),
+            ("[tls]\nplain_text = \"allowed\"", "tls"),
+            ("[sso.tls]\nplain = true", "plain"),
             ("[sms.carrier]\ninbox = true", "inbox"),
             ("[sms.server]\ndrain_seconds = 5", "sms.server"),
             ("[social.peers]\nsso = \"http://elsewhere\"", "social.peers"),

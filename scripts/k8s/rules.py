@@ -94,13 +94,20 @@ def variables(container):
     return {variable["name"]: variable.get("value") for variable in container.get("env", [])}
 
 
+def defaults(name, root):
+    """A program's own default.toml, over those sections of mesh's that it names, as mesh::config lays it. Empty if there is no such program."""
+    path = root / name / "default.toml"
+    own = tomllib.loads(path.read_text()) if path.exists() else {}
+    common = tomllib.loads((root / "mesh/default.toml").read_text())
+    return {key: common.get(key, {}) | value if isinstance(value, dict) else value for key, value in own.items()}
+
+
 def settings(container, root):
-    """Each variable is a key of the program's own default.toml: any other would keep it from starting."""
+    """Each variable is a setting of the program: any other would keep it from starting."""
     for variable in variables(container):
         _, _, rest = variable.partition("PLAZA_")
         service, *keys = rest.lower().split("__")
-        path = root / service / "default.toml"
-        value = tomllib.loads(path.read_text()) if path.exists() else {}
+        value = {} if service == "mesh" else defaults(service, root)
         for key in keys:
             value = value.get(key, {}) if isinstance(value, dict) else {}
         if value == {}:
@@ -131,7 +138,7 @@ def proven(name, container, kinds):
 def ending(name, spec, container, root):
     """The grace outlasts the wait for DNS, the drain, and 5 s of closing databases, with as much to spare."""
     asked = variables(container).get(f"PLAZA_{name.upper()}__SERVER__DRAIN_SECONDS")
-    drain = int(asked) if asked else tomllib.loads((root / name / "default.toml").read_text())["server"]["drain_seconds"]
+    drain = int(asked) if asked else defaults(name, root)["server"]["drain_seconds"]
     wait = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     if name != "onebox" and not wait:
         yield "a wait before the end, until DNS knows"

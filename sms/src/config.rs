@@ -269,4 +269,9 @@ mod tests {
         assert!(with("[carrier]\nkind = \"pigeon\"").is_err());
         assert!(with("[carrier]\ninbox = true").expect_err("unknown").contains("inbox"));
     }
+
+    #[test]
+    fn it_has_no_port_for_browsers() {
+        assert!(with("[web]\nlisten = \"127.0.0.1:1\"").expect_err("unknown").contains("unknown field `web`"));
+    }
 }

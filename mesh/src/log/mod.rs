@@ -10,7 +10,7 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::trace;
+use crate::{config, trace};
 use line::{Closing, Line};
 pub use mask::{Masked, mask_email, mask_phone};
 
@@ -36,9 +36,10 @@ pub enum LogFormat {
     Compact,
 }
 
+/// As mesh's default.toml has it.
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Compact, filter: "info".to_owned() }
+        config::section("log")
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::Bounds;
+use crate::config::{self, Bounds};
 
 /// The bounds of a server: what it takes on, and how long it waits. The defaults are those of the design, and what settings say is within bounds as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -36,20 +36,10 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// As mesh's default.toml has them.
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            message_bytes: 64 * 1024,
-            header_bytes: 16 * 1024,
-            connections: 4096,
-            streams: 256,
-            calls: 1024,
-            greeting: Duration::from_secs(10),
-            age: Duration::from_secs(30 * 60),
-            grace: Duration::from_secs(60),
-            idle: Duration::from_secs(15 * 60),
-            drain: Duration::from_secs(10),
-        }
+        config::section("server")
     }
 }
 
