@@ -1,6 +1,9 @@
 //! The settings: onebox's own, and those of each service, which are layered here. `default.toml`, embedded, is their manual.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use config::{Map, Source, Value};
 use mesh::{AdminConfig, Limits, TelemetryConfig, TlsConfig, WebConfig, log::LogConfig};
@@ -12,7 +15,7 @@ use crate::Part;
 pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// What onebox settles for every service. A section that says it otherwise is refused.
-const SETTLED: [&str; 8] = ["keys", "mesh", "peers", "admin", "web", "log", "telemetry", "server"];
+const SETTLED: [&str; 7] = ["keys", "peers", "admin", "web", "log", "telemetry", "server"];
 
 /// All settings of onebox, ready for use.
 #[derive(Debug, Clone)]
@@ -86,12 +89,12 @@ impl Config {
         let layers = |part, section| Layers::of(part, &data, section, environment(part)?);
         let mut sso: sso::Config = layers(Part::Sso, raw.sso)?.read()?;
         let tokens = [
-            ("tokens.issuer", sso.tokens.issuer.as_str()),
+            ("tokens.deployment", sso.tokens.deployment.as_str()),
+            ("tokens.issuer", &sso.tokens.issuer),
             ("tokens.audience", &sso.tokens.audience),
-            ("tokens.deployment", &sso.tokens.deployment),
         ];
-        let sms = layers(Part::Sms, raw.sms)?.say("mesh.deployment", sso.tokens.deployment.as_str());
-        let mut sms: sms::Config = sms.read()?;
+        // No person calls SMS: it has no more to say of tokens than where they are from.
+        let mut sms: sms::Config = layers(Part::Sms, raw.sms)?.agree(&tokens[..1])?.read()?;
         let mut social: roster::Config = layers(Part::Social, raw.social)?.agree(&tokens)?.read()?;
         let mut blog: roster::Config = layers(Part::Blog, raw.blog)?.agree(&tokens)?.read()?;
         let Raw { server, admin, web, log, telemetry, .. } = raw;
@@ -109,13 +112,13 @@ impl Config {
         }
     }
 
-    /// Where a service listens, as `host:port`.
-    pub fn listen(&self, part: Part) -> String {
+    /// Where a service listens.
+    pub fn listen(&self, part: Part) -> SocketAddr {
         match part {
-            Part::Sso => self.sso.listen.to_string(),
-            Part::Sms => self.sms.listen.clone(),
-            Part::Social => self.social.listen.to_string(),
-            Part::Blog => self.blog.listen.to_string(),
+            Part::Sso => self.sso.listen,
+            Part::Sms => self.sms.listen,
+            Part::Social => self.social.listen,
+            Part::Blog => self.blog.listen,
         }
     }
 }
@@ -231,8 +234,8 @@ mod tests {
         let config = Config::embedded(Path::new("/somewhere")).expect("the defaults");
         assert_eq!(config.sso.database_url.expose(), "sqlite:/somewhere/sso.db");
         assert_eq!(config.blog.database_url.expose(), "sqlite:/somewhere/blog.db");
-        assert_eq!(config.sms.mesh.deployment, config.sso.tokens.deployment);
-        assert_eq!(config.listen(Part::Social), "127.0.0.1:50053");
+        assert_eq!(config.sms.tokens.deployment, config.sso.tokens.deployment);
+        assert_eq!(config.listen(Part::Social).port(), 50053);
     }
 
     #[test]
@@ -240,15 +243,21 @@ mod tests {
         let config = with("[server]\ndrain_seconds = 3\n[sso]\nlisten = \"127.0.0.1:1\"\n[sso.passwords]\ncost = 11")
             .expect("holds");
         assert_eq!((config.sso.passwords.cost, config.sso.passwords.queue), (11, 256));
-        assert_eq!((config.listen(Part::Sso).as_str(), config.social.server.drain.as_secs()), ("127.0.0.1:1", 3));
+        assert_eq!((config.listen(Part::Sso).port(), config.social.server.drain.as_secs()), (1, 3));
     }
 
     #[test]
     fn what_sso_says_of_tokens_holds_for_all() {
         let config = with("[sso.tokens]\nissuer = \"here\"").expect("holds");
         assert_eq!((config.social.tokens.issuer.as_str(), config.blog.tokens.issuer.as_str()), ("here", "here"));
-        let refused = with("[blog.tokens]\nissuer = \"there\"").expect_err("differs");
-        assert!(refused.contains("blog.tokens.issuer"), "{refused}");
+        for (lines, named) in [
+            ("[blog.tokens]\nissuer = \"there\"", "blog.tokens.issuer: set sso.tokens.issuer"),
+            ("[sms.tokens]\ndeployment = \"there\"", "sms.tokens.deployment: set sso.tokens.deployment"),
+        ] {
+            let refused = with(lines).expect_err(lines);
+            assert!(refused.contains(named), "{refused}");
+        }
+        assert_eq!(with("[sso.tokens]\ndeployment = \"here\"").expect("holds").sms.tokens.deployment, "here");
     }
 
     #[test]

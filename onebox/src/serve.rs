@@ -51,7 +51,7 @@ impl Ports {
     pub async fn take(config: &Config, clock: &Clock, threads: &Threads) -> Result<Self, PortError> {
         let mut ports = BTreeMap::new();
         for part in Part::ALL {
-            let (named, settings) = (config.listen(part), config.tls(part));
+            let (named, settings) = (config.listen(part).to_string(), config.tls(part));
             let refused = |source| PortError::Tls { part, source };
             let tls = Tls::load(part.name(), settings, clock).map_err(refused)?;
             let listener = mesh::bind(&named).await?;

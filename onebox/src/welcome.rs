@@ -19,7 +19,7 @@ pub fn text(
     clock: &Clock,
     random: &Random,
 ) -> String {
-    let at = |part: Part| addresses.get(&part).map_or_else(|| config.listen(part), SocketAddr::to_string);
+    let at = |part: Part| addresses.get(&part).copied().unwrap_or_else(|| config.listen(part)).to_string();
     let roots = |part: Part| Some(&config.tls(part).roots).filter(|roots| !roots.as_os_str().is_empty());
     let reach = |part: Part| Reach { address: at(part), roots: roots(part).map(|path| quoted(path)) };
     let steps = Steps {

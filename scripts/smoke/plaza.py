@@ -71,7 +71,7 @@ class Plaza:
         self.process = None
         self.starts = 0
         # Short enough to be waited for, and longer than a slow machine takes from one call to the next.
-        self.settings = {"PLAZA_SMS__LIMITS__COOL_DOWNS_S": f"[{COOL_DOWN}]"}
+        self.settings = {"PLAZA_SMS__LIMITS__COOL_DOWN_SECONDS": f"[{COOL_DOWN}]"}
 
     def environment(self, **settings):
         plain = {name: value for name, value in os.environ.items() if not name.startswith("PLAZA_")}

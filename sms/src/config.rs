@@ -1,6 +1,7 @@
 //! The configuration: parsed into types that hold valid values alone. Every key is explained in `default.toml`.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,8 +25,8 @@ pub const DEFAULT: &str = include_str!("../default.toml");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where to listen, as `host:port`.
-    pub listen: String,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
     /// Which database. It may hold a password.
     pub database_url: Secret,
     /// How many connections it keeps to a PostgreSQL.
@@ -36,8 +37,8 @@ pub struct Config {
     pub tls: mesh::TlsConfig,
     /// Where a process of its own finds its keys.
     pub keys: KeysConfig,
-    /// What a process of its own shares with the others.
-    pub mesh: MeshConfig,
+    /// Which tokens a process of its own believes.
+    pub tokens: TokensConfig,
     /// Who delivers.
     pub carrier: CarrierConfig,
     /// How deliveries are waited for.
@@ -76,11 +77,11 @@ pub struct KeysConfig {
     pub create: bool,
 }
 
-/// What the services of a deployment share.
+/// Which tokens are believed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MeshConfig {
-    /// The name of the deployment.
+pub struct TokensConfig {
+    /// The implicit assertion: the deployment they are good for.
     pub deployment: String,
 }
 
@@ -157,7 +158,7 @@ pub struct SweepConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSweep {
-    every_s: u64,
+    every_seconds: u64,
 }
 
 impl TryFrom<RawSweep> for SweepConfig {
@@ -165,8 +166,8 @@ impl TryFrom<RawSweep> for SweepConfig {
 
     fn try_from(raw: RawSweep) -> Result<Self, String> {
         let mut bounds = Bounds::default();
-        bounds.hold("sweep.every_s", raw.every_s, 10..=3600);
-        bounds.finish(Self { every: Duration::from_secs(raw.every_s) })
+        bounds.hold("sweep.every_seconds", raw.every_seconds, 10..=3600);
+        bounds.finish(Self { every: Duration::from_secs(raw.every_seconds) })
     }
 }
 
@@ -182,8 +183,8 @@ pub struct LimitsConfig {
 #[serde(deny_unknown_fields)]
 struct RawLimits {
     code_digits: u32,
-    code_lifetime_s: u64,
-    cool_downs_s: Vec<u64>,
+    code_lifetime_seconds: u64,
+    cool_down_seconds: Vec<u64>,
     sends_per_verification: u16,
     sends_per_hour: u16,
     sends_per_day: u16,
@@ -196,19 +197,19 @@ impl RawLimits {
     fn check(&self) -> Bounds {
         let mut bounds = Bounds::default();
         bounds.hold("limits.code_digits", self.code_digits.into(), MIN_DIGITS.into()..=MAX_DIGITS.into());
-        bounds.hold("limits.code_lifetime_s", self.code_lifetime_s, 30..=600);
+        bounds.hold("limits.code_lifetime_seconds", self.code_lifetime_seconds, 30..=600);
         bounds.hold("limits.sends_per_verification", self.sends_per_verification.into(), 1..=5);
         bounds.hold("limits.sends_per_hour", self.sends_per_hour.into(), 1..=20);
         bounds.hold("limits.sends_per_day", self.sends_per_day.into(), 1..=50);
         bounds.hold("limits.guesses_per_verification", self.guesses_per_verification.into(), 1..=5);
         bounds.hold("limits.guesses_per_day", self.guesses_per_day.into(), 1..=100);
         bounds.hold("limits.notices_per_day", self.notices_per_day.into(), 1..=50);
-        bounds.hold("the number of limits.cool_downs_s", self.cool_downs_s.len() as u64, 1..=8);
-        for wait in &self.cool_downs_s {
-            bounds.hold("each of limits.cool_downs_s", *wait, 1..=3600);
+        bounds.hold("the number of limits.cool_down_seconds", self.cool_down_seconds.len() as u64, 1..=8);
+        for wait in &self.cool_down_seconds {
+            bounds.hold("each of limits.cool_down_seconds", *wait, 1..=3600);
         }
-        if !self.cool_downs_s.is_sorted() {
-            bounds.refuse("limits.cool_downs_s must not fall".to_owned());
+        if !self.cool_down_seconds.is_sorted() {
+            bounds.refuse("limits.cool_down_seconds must not fall".to_owned());
         }
         bounds
     }
@@ -219,8 +220,8 @@ impl TryFrom<RawLimits> for LimitsConfig {
 
     fn try_from(raw: RawLimits) -> Result<Self, String> {
         let limits = Limits {
-            code_lifetime: Duration::from_secs(raw.code_lifetime_s),
-            cool_downs: raw.cool_downs_s.iter().copied().map(Duration::from_secs).collect(),
+            code_lifetime: Duration::from_secs(raw.code_lifetime_seconds),
+            cool_downs: raw.cool_down_seconds.iter().copied().map(Duration::from_secs).collect(),
             sends_per_verification: raw.sends_per_verification,
             sends_per_hour: raw.sends_per_hour,
             sends_per_day: raw.sends_per_day,
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn the_default_file_is_a_configuration() {
         let config = with("").expect("the default");
-        assert_eq!(config.listen, "127.0.0.1:50052");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:50052");
         assert_eq!(config.carrier, CarrierConfig::Development { console: true });
         assert_eq!(config.limits.limits.cool_downs, [30, 60, 120, 300].map(Duration::from_secs));
         assert_eq!(config.server, mesh::Limits::default());
@@ -255,12 +256,14 @@ mod tests {
 
     #[test]
     fn a_code_that_works_over_ten_minutes_is_refused_with_every_other_mistake() {
-        let error = with("[limits]\ncode_lifetime_s = 601\ncode_digits = 5\ncool_downs_s = [60, 30]")
+        let error = with("[limits]\ncode_lifetime_seconds = 601\ncode_digits = 5\ncool_down_seconds = [60, 30]")
             .expect_err("out of bounds");
-        for part in ["limits.code_lifetime_s must be from 30 to 600, not 601", "limits.code_digits", "must not fall"] {
+        for part in
+            ["limits.code_lifetime_seconds must be from 30 to 600, not 601", "limits.code_digits", "must not fall"]
+        {
             assert!(error.contains(part), "{error}");
         }
-        assert!(with("[limits]\ncode_lifetime_s = 600\ncode_digits = 10").is_ok());
+        assert!(with("[limits]\ncode_lifetime_seconds = 600\ncode_digits = 10").is_ok());
     }
 
     #[test]

@@ -18,14 +18,14 @@ async fn serve(file: Option<PathBuf>, threads: Threads) -> Result<(), Box<dyn Er
     let settings = Settings {
         log: &config.log,
         telemetry: &config.telemetry,
-        listen: config.listen.clone(),
+        listen: config.listen.to_string(),
         admin: &config.admin,
         // It has nothing for persons.
         web: &WebConfig::default(),
         tls: &config.tls,
         mesh_file: &config.keys.mesh_file,
         create: config.keys.create,
-        deployment: &config.mesh.deployment,
+        deployment: &config.tokens.deployment,
         threads,
     };
     let process = Process::start(NAME, settings).await?;
@@ -51,7 +51,7 @@ fn stack(config: &Config, process: &Process) -> Stack {
     let keyring = process.keyring();
     let verifier = Verifier::new(
         keyring,
-        Expected { deployment: &config.mesh.deployment, audience: "plaza", issuer: "plaza" },
+        Expected { deployment: &config.tokens.deployment, audience: "plaza", issuer: "plaza" },
         process.clock.clone(),
     );
     Stack {

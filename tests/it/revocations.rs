@@ -246,8 +246,7 @@ async fn a_stop_of_all_is_nothing_to_warn_of() {
     let (storage, trace) = (Storage::new(), Trace::begin());
     let (mut config, edge) = (storage.config(), Edge::system());
     let port = "127.0.0.1:0".parse().expect("an address");
-    [config.sso.listen, config.social.listen, config.blog.listen] = [port; 3];
-    config.sms.listen = port.to_string();
+    [config.sso.listen, config.sms.listen, config.social.listen, config.blog.listen] = [port; 4];
     config.sms.carrier = sms::CarrierConfig::Development { console: false };
     let (admin, shutdown) = (Admin::new(Shutdown::manual()), Shutdown::manual());
     let ports = Ports::take(&config, &edge.clock, &Threads::default()).await.expect("ports");
