@@ -39,11 +39,16 @@ fn layered<T: DeserializeOwned>(
     if let Some(path) = file {
         builder = builder.add_source(File::from(path).format(FileFormat::Toml));
     }
+    let before = builder.clone();
     for (name, value) in variables {
         builder = variable(builder, service, &name, &value).map_err(|e| refuse(format!("{name}: {}", reason(&e))))?;
     }
-    let built = builder.build().map_err(|error| refuse(reason(&error)))?;
-    built.try_deserialize().map_err(|error| refuse(reason(&error)))
+    let read = |layers: Builder| layers.build().and_then(Config::try_deserialize::<T>).map_err(|error| reason(&error));
+    read(builder).map_err(|reason| match file {
+        // Without the environment it is the same: it stands in the file.
+        Some(path) if read(before).err().as_ref() == Some(&reason) => refuse(format!("{}: {reason}", path.display())),
+        _ => refuse(reason),
+    })
 }
 
 /// What a service is set to when nobody says anything: its own `default` (TOML), over those sections of mesh's default.toml that it names, be it by a bare
@@ -301,5 +306,16 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(name) && text.contains("sms"), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn a_file_is_named_for_what_stands_in_it() {
+        let named = |error: ConfigError| error.to_string().contains(std::env::temp_dir().to_str().expect("Unicode"));
+        let strict = ("PLAZA_SMS__LIMITS__STRICT", "false");
+        assert!(named(with(Some("[limits]\nsend = 6"), &[]).expect_err("a key nobody knows")));
+        assert!(named(with(Some("[limits]\nsend = 6"), &[strict]).expect_err("a key nobody knows")));
+        assert!(!named(with(Some("[limits]\nsends = 6"), &[("PLAZA_SMS__LIMIT", "6")]).expect_err("a variable")));
+        let mended = with(Some("[limits]\nsends = \"many\""), &[("PLAZA_SMS__LIMITS__SENDS", "6")]);
+        assert_eq!(mended.expect("the environment is over the file").limits.sends, 6);
     }
 }

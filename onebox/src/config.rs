@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_out_of_its_bounds_is_refused_with_them() {
+        for (lines, named) in [
+            ("[server]\ndrain_seconds = 301", "server.drain_seconds must be from 1 to 300, not 301"),
+            ("[telemetry]\nqueue = 0", "telemetry.queue must be from 1 to 1000000, not 0"),
+            ("[sso.sessions]\nidle_days = 91", "sso: sessions.idle_days must be from 1 to 90, not 91"),
+            ("[sso.passwords]\nqueue = 0", "sso: passwords.queue must be from 1 to 4096, not 0"),
+            ("[sms.limits]\nsends_per_day = 51", "sms: limits.sends_per_day must be from 1 to 50, not 51"),
+            ("[blog.tokens]\nrefresh_seconds = 9", "blog: tokens.refresh_seconds must be from 10 to 900, not 9"),
+        ] {
+            let refused = with(lines).expect_err(lines);
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name() {
         for (lines, named) in [
             ("colour = 1", "colour"),

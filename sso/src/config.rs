@@ -59,35 +59,9 @@ impl Config {
     /// The defaults, overridden by `file`, overridden by the environment.
     ///
     /// # Errors
-    /// An unknown key, a value of the wrong type, or a file that cannot be read; the text names it.
+    /// An unknown key, a value of the wrong type or out of its bounds, or a file that cannot be read; the text names it.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         mesh::config::load(crate::NAME, DEFAULT, file)
-    }
-
-    /// Whether all numbers are within their bounds.
-    ///
-    /// # Errors
-    /// All that are not, by name.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { tokens, sessions, throttle, audit, .. } = self;
-        // None of them may be negative, nor 0.
-        let times = |times: i32| u64::try_from(times).unwrap_or(0);
-        let mut bounds = Bounds::default();
-        for (key, value, within) in [
-            ("tokens.access_seconds", tokens.access_seconds, 60..=3600),
-            ("sessions.idle_days", sessions.idle_days, 1..=90),
-            ("sessions.absolute_days", sessions.absolute_days, 1..=365),
-            ("sessions.grace_seconds", sessions.grace_seconds, 0..=60),
-            ("sessions.per_user", sessions.per_user.into(), 1..=500),
-            ("throttle.account_misses", times(throttle.account_misses), 1..=1_000_000),
-            ("throttle.network_per_minute", times(throttle.network_per_minute), 1..=1_000_000),
-            ("throttle.pair_per_minute", times(throttle.pair_per_minute), 1..=1_000_000),
-            ("throttle.sign_ups_per_hour", times(throttle.sign_ups_per_hour), 1..=1_000_000),
-            ("audit.keep_days", audit.keep_days, 1..=3650),
-        ] {
-            bounds.hold(key, value, within);
-        }
-        bounds.finish(())
     }
 }
 
@@ -119,7 +93,7 @@ pub struct Peers {
 
 /// What access tokens say.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawTokens")]
 pub struct Tokens {
     /// `iss`.
     pub issuer: String,
@@ -131,9 +105,29 @@ pub struct Tokens {
     pub access_seconds: u64,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTokens {
+    issuer: String,
+    audience: String,
+    deployment: String,
+    access_seconds: u64,
+}
+
+impl TryFrom<RawTokens> for Tokens {
+    type Error = String;
+
+    fn try_from(raw: RawTokens) -> Result<Self, String> {
+        let RawTokens { issuer, audience, deployment, access_seconds } = raw;
+        let mut bounds = Bounds::default();
+        bounds.hold("tokens.access_seconds", access_seconds, 60..=3600);
+        bounds.finish(Self { issuer, audience, deployment, access_seconds })
+    }
+}
+
 /// How long sign-ins last.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawSessions")]
 pub struct Sessions {
     /// Days a session lasts without a refresh, 1 to 90.
     pub idle_days: u64,
@@ -145,12 +139,52 @@ pub struct Sessions {
     pub per_user: u32,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSessions {
+    idle_days: u64,
+    absolute_days: u64,
+    grace_seconds: u64,
+    per_user: u32,
+}
+
+impl TryFrom<RawSessions> for Sessions {
+    type Error = String;
+
+    fn try_from(raw: RawSessions) -> Result<Self, String> {
+        let RawSessions { idle_days, absolute_days, grace_seconds, per_user } = raw;
+        let mut bounds = Bounds::default();
+        bounds.hold("sessions.idle_days", idle_days, 1..=90);
+        bounds.hold("sessions.absolute_days", absolute_days, 1..=365);
+        bounds.hold("sessions.grace_seconds", grace_seconds, 0..=60);
+        bounds.hold("sessions.per_user", per_user.into(), 1..=500);
+        bounds.finish(Self { idle_days, absolute_days, grace_seconds, per_user })
+    }
+}
+
 /// What is kept of what was decided.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawAudit")]
 pub struct Audit {
     /// Days an event is kept, 1 to 3650.
     pub keep_days: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudit {
+    keep_days: u64,
+}
+
+impl TryFrom<RawAudit> for Audit {
+    type Error = String;
+
+    fn try_from(raw: RawAudit) -> Result<Self, String> {
+        let RawAudit { keep_days } = raw;
+        let mut bounds = Bounds::default();
+        bounds.hold("audit.keep_days", keep_days, 1..=3650);
+        bounds.finish(Self { keep_days })
+    }
 }
 
 /// How persons may sign in, besides by password.
@@ -163,7 +197,7 @@ pub struct SignIn {
 
 /// How often passwords and codes may be tried, and how many may sign up. Each 1 to 1,000,000.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "RawThrottle")]
 pub struct Throttle {
     /// Misses for one identifier that cost no pause.
     pub account_misses: i32,
@@ -175,17 +209,73 @@ pub struct Throttle {
     pub sign_ups_per_hour: i32,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawThrottle {
+    account_misses: u32,
+    network_per_minute: u32,
+    pair_per_minute: u32,
+    sign_ups_per_hour: u32,
+}
+
+impl TryFrom<RawThrottle> for Throttle {
+    type Error = String;
+
+    fn try_from(raw: RawThrottle) -> Result<Self, String> {
+        let mut bounds = Bounds::default();
+        let mut times = |key, times: u32| {
+            bounds.hold(key, times.into(), 1..=1_000_000);
+            i32::try_from(times).unwrap_or(i32::MAX)
+        };
+        let throttle = Self {
+            account_misses: times("throttle.account_misses", raw.account_misses),
+            network_per_minute: times("throttle.network_per_minute", raw.network_per_minute),
+            pair_per_minute: times("throttle.pair_per_minute", raw.pair_per_minute),
+            sign_ups_per_hour: times("throttle.sign_ups_per_hour", raw.sign_ups_per_hour),
+        };
+        bounds.finish(throttle)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
+    fn refused(section: &str, lines: &str) -> String {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        write!(file, "[{section}]\n{lines}").expect("written");
+        let refused = Config::load(Some(file.path())).expect_err(lines).to_string();
+        assert!(refused.contains(&file.path().display().to_string()), "{refused}");
+        refused
+    }
+
     #[test]
-    fn all_that_is_out_of_bounds_is_named() {
-        let mut config = Config::load(None).expect("the defaults");
-        assert_eq!(config.check(), Ok(()));
-        (config.tokens.access_seconds, config.throttle.pair_per_minute) = (59, -1);
-        let refused = config.check().expect_err("two are wrong");
-        assert!(refused.contains("tokens.access_seconds must be from 60 to 3600, not 59"), "{refused}");
-        assert!(refused.contains("throttle.pair_per_minute must be from 1 to 1000000"), "{refused}");
+    fn what_is_out_of_bounds_is_named_when_it_is_read() {
+        for (section, key, least, most) in [
+            ("tokens", "access_seconds", 60, 3600),
+            ("sessions", "idle_days", 1, 90),
+            ("sessions", "absolute_days", 1, 365),
+            ("sessions", "grace_seconds", 0, 60),
+            ("sessions", "per_user", 1, 500),
+            ("throttle", "account_misses", 1, 1_000_000),
+            ("throttle", "network_per_minute", 1, 1_000_000),
+            ("throttle", "pair_per_minute", 1, 1_000_000),
+            ("throttle", "sign_ups_per_hour", 1, 1_000_000),
+            ("audit", "keep_days", 1, 3650),
+            ("passwords", "cost", if cfg!(debug_assertions) { 4 } else { 10 }, 16),
+            ("passwords", "threads", 0, 64),
+            ("passwords", "queue", 1, 4096),
+        ] {
+            for wrong in [most + 1, least - 1] {
+                let text = refused(section, &format!("{key} = {wrong}"));
+                let bounds = format!("{section}.{key} must be from {least} to {most}, not {wrong}");
+                let negative = wrong < 0 && text.contains(&format!("`{section}.{key}`"));
+                assert!(negative || text.contains(&bounds), "{text}");
+            }
+        }
+        let both = refused("passwords", "cost = 17\nqueue = 0");
+        assert!(both.contains("passwords.cost must") && both.contains("passwords.queue must"), "{both}");
     }
 }

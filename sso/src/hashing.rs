@@ -4,10 +4,12 @@
 //! has queued; work whose caller has gone is dropped before it is begun. Whatever else there is to do comes first. So a flood of sign-ins costs the flood its answers and
 //! nobody else theirs.
 
+mod config;
 #[cfg(target_os = "linux")]
 mod priority;
 
 use std::{
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -19,25 +21,13 @@ use std::{
 
 use bcrypt::Version;
 use mesh::{clock::Random, deadline, failure::Failure};
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::password::Password;
+pub use config::Config;
 
 /// The highest cost there may be.
 const HIGHEST: u32 = 16;
-
-/// How passwords are hashed.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// bcrypt's cost, 10 to 16 (OWASP Password Storage: 10 at least). Each step doubles the work.
-    pub cost: u32,
-    /// Threads that hash; 0 is one a core. At most 64.
-    pub threads: usize,
-    /// Passwords that may wait for a thread, 1 to 4096.
-    pub queue: usize,
-}
 
 /// Hashes and checks passwords, a bounded number at a time. Clones share the threads.
 #[derive(Clone)]
@@ -91,21 +81,16 @@ impl Hasher {
     /// Starts the threads; with `inline` there are none, and each call hashes where it is made. The threads end with the last clone.
     ///
     /// # Errors
-    /// If the configuration is out of bounds, or the system gives no thread.
-    pub(crate) fn start(config: &Config, pepper: [u8; 32], random: Random, inline: bool) -> Result<Self, String> {
+    /// If the system gives no thread.
+    pub(crate) fn start(config: &Config, pepper: [u8; 32], random: Random, inline: bool) -> io::Result<Self> {
         let Config { cost, threads, queue } = *config;
-        // The floor is lower where tests may set it: never in a release build.
-        let floor = if cfg!(debug_assertions) { 4 } else { 10 };
-        if !(floor..=HIGHEST).contains(&cost) || threads > 64 || !(1..=4096).contains(&queue) {
-            return Err("hashing: cost is 10 to 16, threads 0 to 64, queue 1 to 4096".to_owned());
-        }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores } else { threads };
         // A first guess, until there is something to go by: 300 ms at cost 12.
         let micros = AtomicU64::new((300_000_u64 << cost) >> 12);
         let (highest, waiting) = (AtomicU32::new(cost), AtomicUsize::new(0));
         let shared = Arc::new(Shared { pepper, cost, highest, threads, random, waiting, micros });
-        let jobs = if inline { None } else { Some(spawn(&shared, queue).map_err(|error| error.to_string())?) };
+        let jobs = if inline { None } else { Some(spawn(&shared, queue)?) };
         Ok(Self { shared, jobs })
     }
 
@@ -249,7 +234,7 @@ fn cost_of(stored: &str) -> Option<u32> {
     stored.split('$').nth(2).and_then(|cost| cost.parse().ok())
 }
 
-fn spawn(shared: &Arc<Shared>, queue: usize) -> std::io::Result<SyncSender<Job>> {
+fn spawn(shared: &Arc<Shared>, queue: usize) -> io::Result<SyncSender<Job>> {
     let (jobs, waiting) = sync_channel(queue);
     let waiting = Arc::new(Mutex::new(waiting));
     for number in 0..shared.threads {

@@ -98,9 +98,9 @@ pub struct Deps {
 /// Why SSO did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Settings are out of their bounds.
-    #[error("sso: {0}")]
-    Setting(String),
+    /// The system gives no thread to hash passwords on.
+    #[error("sso: no thread to hash passwords on: {0}")]
+    Threads(std::io::Error),
     /// The database.
     #[error("sso: {0}")]
     Store(#[from] db::OpenError),
@@ -127,7 +127,6 @@ pub struct Service {
 /// # Errors
 /// Whatever [`StartError`] names.
 pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
-    config.check().map_err(StartError::Setting)?;
     let db = open(&config, &deps).await?;
     let hasher = hasher(&config, &deps, &db).await?;
     let Deps { clock, random, master_key, keyring, sms, social, blog, tracer, shutdown, .. } = deps;
@@ -214,7 +213,7 @@ async fn open(config: &Config, deps: &Deps) -> Result<Db, db::OpenError> {
 async fn hasher(config: &Config, deps: &Deps, db: &Db) -> Result<hashing::Hasher, StartError> {
     let pepper = deps.master_key.derive("plaza/sso/pepper");
     let hasher = hashing::Hasher::start(&config.passwords, pepper, deps.random.clone(), deps.inline)
-        .map_err(StartError::Setting)?;
+        .map_err(StartError::Threads)?;
     let highest = || db.read("highest_cost", |c| Ok::<_, db::Error>(store::passwords::highest_cost(c)?));
     let highest = db.at_the_start(highest, db::Error::is_away).await?;
     hasher.reckon_with(highest.and_then(|cost| cost.parse().ok()).unwrap_or_default());

@@ -8,14 +8,17 @@ use tonic::{
     transport::Endpoint,
 };
 
-use crate::{config::Secret, tls::TlsError};
+use crate::{
+    config::{Bounds, Secret},
+    tls::TlsError,
+};
 
 /// The most headers that go with a request.
 const HEADERS: usize = 16;
 
-/// Whether flows are traced, and where spans and metrics go.
+/// Whether flows are traced, and where spans and metrics go. The numbers that are read are within bounds.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Raw")]
 pub struct TelemetryConfig {
     /// A collector that takes OTLP over gRPC, `http://host:port`, or `https://host:port` over TLS 1.3; empty for none, and then nothing is traced or told.
     pub endpoint: String,
@@ -31,6 +34,33 @@ pub struct TelemetryConfig {
     pub outsiders: Outsiders,
     /// How often the collector is told metrics, in seconds, 1 to 3,600; 0 for never.
     pub metrics_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    endpoint: String,
+    roots: PathBuf,
+    headers: Vec<Secret>,
+    ratio: f64,
+    queue: usize,
+    outsiders: Outsiders,
+    metrics_seconds: u64,
+}
+
+impl TryFrom<Raw> for TelemetryConfig {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let Raw { endpoint, roots, headers, ratio, queue, outsiders, metrics_seconds } = raw;
+        let mut bounds = Bounds::default();
+        if !(0.0..=1.0).contains(&ratio) {
+            bounds.refuse(format!("telemetry.ratio must be from 0 to 1, not {ratio}"));
+        }
+        bounds.hold("telemetry.queue", queue as u64, 1..=1_000_000);
+        bounds.hold("telemetry.metrics_seconds", metrics_seconds, 0..=3600);
+        bounds.finish(Self { endpoint, roots, headers, ratio, queue, outsiders, metrics_seconds })
+    }
 }
 
 /// What becomes of the trace context of callers who are no peers.
@@ -64,29 +94,11 @@ pub enum TelemetryError {
     /// Secrets in plain text.
     #[error("telemetry.headers would go out in plain text: telemetry.endpoint has to be https://host:port")]
     PlainHeaders,
-    /// No share.
-    #[error("telemetry.ratio is {0}; it may be 0 to 1")]
-    Ratio(f64),
-    /// Out of bounds.
-    #[error("telemetry.queue is {0}; it may be 1 to 1000000")]
-    Queue(usize),
-    /// Out of bounds.
-    #[error("telemetry.metrics_seconds is {0}; it may be 0 to 3600")]
-    MetricsSeconds(u64),
 }
 
 impl TelemetryConfig {
     /// Where the collector is, if there is one and all holds.
     pub(crate) fn endpoint(&self) -> Result<Option<Endpoint>, TelemetryError> {
-        if !(0.0..=1.0).contains(&self.ratio) {
-            return Err(TelemetryError::Ratio(self.ratio));
-        }
-        if !(1..=1_000_000).contains(&self.queue) {
-            return Err(TelemetryError::Queue(self.queue));
-        }
-        if self.metrics_seconds > 3600 {
-            return Err(TelemetryError::MetricsSeconds(self.metrics_seconds));
-        }
         if self.endpoint.is_empty() {
             return Ok(None);
         }
@@ -151,6 +163,27 @@ mod tests {
         for endpoint in ["127.0.0.1:4317", "grpc://127.0.0.1:4317", "https://", "nonsense"] {
             assert!(matches!(config(endpoint, &[]).endpoint(), Err(TelemetryError::Endpoint(_))), "{endpoint}");
         }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        #[derive(Debug, Deserialize)]
+        struct Whole {
+            #[allow(dead_code, reason = "whether it can be read is what is shown")]
+            telemetry: TelemetryConfig,
+        }
+        let read = |lines: &str| crate::config::load::<Whole>("test", format!("[telemetry]\n{lines}").leak(), None);
+        read("ratio = 1\nqueue = 1\nmetrics_seconds = 3600").expect("within");
+        let wrong =
+            ["ratio = 1.1", "ratio = -0.1", "ratio = nan", "queue = 0", "queue = 1000001", "metrics_seconds = 3601"];
+        for line in wrong {
+            let refused = read(line).expect_err(line).to_string();
+            let (key, value) = line.split_once(" = ").expect("a line");
+            assert!(refused.contains(&format!("telemetry.{key} must be from ")), "{refused}");
+            assert!(refused.to_lowercase().contains(&format!(", not {value}")), "{refused}");
+        }
+        let all = read("ratio = 2\nqueue = 0\nmetrics_seconds = 3601").expect_err("all are wrong").to_string();
+        assert!(["ratio", "queue", "metrics_seconds"].iter().all(|key| all.contains(key)), "{all}");
     }
 
     #[test]
