@@ -8,10 +8,10 @@ use std::{
 /// Lowest first: a module uses those of lower layers alone.
 const LAYERS: [&[&str]; 7] = [
     &[
-        "clock", "config", "deadline", "failure", "farewell", "otlp", "page", "policy", "proxies", "seldom",
-        "shutdown", "threads",
+        "clock", "config", "deadline", "failure", "farewell", "files", "otlp", "page", "policy", "proxies", "seldom",
+        "shutdown",
     ],
-    &["access", "backoff", "door", "keyfile", "parse", "wire"],
+    &["access", "backoff", "door", "keyfile", "parse", "threads", "wire"],
     &["metrics", "tls", "token", "trace"],
     &["log", "server", "workers"],
     &["admin", "channel", "web"],

@@ -14,6 +14,7 @@ pub mod deadline;
 mod door;
 pub mod failure;
 mod farewell;
+pub mod files;
 pub mod keyfile;
 pub mod keys;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     admin::{Admin, AdminConfig},
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::{Clock, Random},
-    keyfile,
+    files, keyfile,
     log::{self, LogConfig},
     metrics::ClientMetrics,
     server::{self, Port, Router},
@@ -186,6 +186,8 @@ impl Process {
     /// Of the socket.
     pub async fn serve(self, router: Router, close: impl Future<Output = ()>) -> io::Result<()> {
         self.admin.add(router.clone());
+        let listeners = if self.web.is_some() { 2 } else { 1 };
+        files::warn_below(listeners * u64::from(router.limits().connections));
         let for_browsers = async {
             if let Some(web) = self.web {
                 web.serve(vec![router.clone()], self.shutdown.clone()).await;

@@ -19,6 +19,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::files;
+
 /// Where connections are served. The default is the runtime that accepts them. Clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Threads(Arc<[Thread]>);
@@ -29,12 +31,13 @@ struct Thread {
     connections: Arc<AtomicUsize>,
 }
 
-/// Runs a program on this thread, with a thread more for each other core this process may use, and returns what it returns. What it has spawned ends
+/// Runs a program on this thread, with a thread more for each other core this process may use and as many open files as it may have, and returns what it returns. What it has spawned ends
 /// with it, on every thread; what blocks a thread of its own, as a look-up of a name may for long, is not waited for.
 ///
 /// # Errors
 /// If the operating system has no more threads, or none of what a runtime needs.
 pub fn run<F: Future>(program: impl FnOnce(Threads) -> F) -> io::Result<F::Output> {
+    files::raise();
     let own = runtime()?;
     let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
     let others: Vec<Other> = (1..=others).map(Other::start).collect::<io::Result<_>>()?;

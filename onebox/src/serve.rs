@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, io, net::SocketAddr};
 
-use mesh::{Clock, Port, Shutdown, Threads, Tls, Web, server::BindError, shutdown, tls::TlsError, web::WebError};
+use mesh::{
+    Clock, Port, Shutdown, Threads, Tls, Web, files, server::BindError, shutdown, tls::TlsError, web::WebError,
+};
 use tokio::task::JoinSet;
 
 use crate::{Config, Onebox, Part, Running};
@@ -80,6 +82,8 @@ impl Onebox {
     /// # Errors
     /// If a part cannot be served; the others are drained then.
     pub async fn serve(self, ports: Ports, shutdown: Shutdown) -> Result<(), ServeError> {
+        let listeners = ports.parts.len() + usize::from(ports.web.is_some());
+        files::warn_below(listeners as u64 * u64::from(self.config().sso.server.connections));
         let (mut serving, draining) = (JoinSet::new(), Shutdown::manual());
         for (part, (_, port)) in ports.parts {
             let Some(router) = self.router(part) else { continue };

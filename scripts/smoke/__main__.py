@@ -59,6 +59,8 @@ def in_one_process(checks, plaza):
         edges.discovery(checks, plaza)
     with checks.about("the admin port"):
         ops.admin(checks, plaza)
+    with checks.about("more idle connections than files it began with"):
+        ops.crowded(checks, plaza)
     with checks.about("the port for browsers"):
         web.browsers(checks, plaza)
         web.page(checks, plaza)

@@ -2,11 +2,14 @@
 
 import os
 import re
+import resource
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 from checks import Broken
@@ -55,6 +58,18 @@ def admin(checks, plaza):
     for figure in sorted(set(re.findall(r"\bplaza_\w+", ALERTS.read_text())) - {CERTIFICATE}):
         checks.that(f"\n{figure}{{" in page, f"{figure}, which an alert is about, is not told")
     promtool(checks, page)
+
+
+def crowded(checks, plaza):
+    """More connections than a shell lets a program have, of which nothing comes: it is alive, and answers."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    plaza.stop()
+    plaza.start(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+    with ExitStack() as idle:
+        for _ in range(300):
+            idle.enter_context(socket.create_connection(("127.0.0.1", plaza.ports["sms"]), timeout=10))
+        checks.equal(get(plaza, "/livez")[0], 200, "/livez among idle connections")
+        checks.ok(plaza.call("sso", "grpc.health.v1.Health/Check"))
 
 
 def certificate(checks, plaza):
