@@ -2,8 +2,9 @@
 //! with the time to come back in: what is turned away costs next to nothing, and what is taken is done in time.
 //!
 //! The number adapts, as a sender's window does in TCP. Where calls queue for something scarce, one that has all of its time behind it when its turn
-//! comes is work for nobody; so a call that takes more than half of what its method allows halves the number, once for all that were
-//! taken on before it showed, and as long as calls are done in time it grows again. Time counts from the request's last byte to the answer's first: how long
+//! comes is work for nobody; so a call that takes more than a third of what its method allows halves the number, once for all that were
+//! taken on before it showed, and as long as calls are answered in half of that it grows again: what it lets in shows only once it was answered. A third, for callers may have less time than the method allows, and
+//! what they give up before it shows nothing. Time counts from the request's last byte to the answer's first: how long
 //! a caller takes to send the one or to read the other says nothing of this side.
 //!
 //! Probes are always answered. The streams of health and reflection, which anybody may open and keep for minutes, take no call's place, but
@@ -103,7 +104,7 @@ impl Admission {
             self.taken(built_in).fetch_sub(1, Relaxed);
             return Err(self.refuse());
         }
-        let patience = (!streams).then_some(policy.deadline / 2);
+        let patience = (!streams).then_some(policy.deadline / 3);
         Ok(Admitted(Some(Taken { admission: Arc::clone(self), built_in, patience, read: Cell::new(None) })))
     }
 
@@ -121,16 +122,17 @@ impl Admission {
     }
 
     /// Learns from a call that could be answered since `read`, and is answered or given up.
-    fn learn(&self, read: Instant, patience: Duration) {
+    fn learn(&self, read: Instant, patience: Duration, answered: bool) {
         // Others learn the same at the same time.
         let Ok(mut pace) = self.pace.try_lock() else { return };
         let (now, limit) = (Instant::now(), self.limit.load(Relaxed));
-        if now - read > patience {
+        let took = now - read;
+        if took > patience {
             if read >= pace.cut && limit > LEAST {
                 self.limit.store((limit / 2).max(LEAST), Relaxed);
                 pace.cut = now;
             }
-        } else if limit < self.most && now - pace.cut.max(pace.grown) >= GROWTH {
+        } else if answered && took <= patience / 2 && limit < self.most && now - pace.cut.max(pace.grown) >= GROWTH {
             self.limit.store((limit + limit / 16 + 1).min(self.most), Relaxed);
             pace.grown = now;
         }
@@ -143,7 +145,7 @@ impl Admitted {
         let mut answer = pin!(PLACE.scope(self, answer));
         let answered = answer.as_mut().await;
         let admitted = answer.take_value().expect("taken but here");
-        admitted.0.iter().for_each(Taken::over);
+        admitted.0.iter().for_each(|taken| taken.over(true));
         (answered, admitted)
     }
 }
@@ -161,9 +163,9 @@ impl Taken {
         }
     }
 
-    fn over(&self) {
+    fn over(&self, answered: bool) {
         if let (Some(read), Some(patience)) = (self.read.take(), self.patience) {
-            self.admission.learn(read, patience);
+            self.admission.learn(read, patience, answered);
         }
     }
 }
@@ -171,6 +173,6 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.admission.taken(self.built_in).fetch_sub(1, Relaxed);
-        self.over();
+        self.over(false);
     }
 }
