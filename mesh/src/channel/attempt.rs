@@ -1,10 +1,14 @@
 //! One attempt of a call.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use http::{HeaderMap, HeaderValue, header::USER_AGENT};
+use http::{HeaderValue, header::USER_AGENT};
 use tokio::time::Instant;
-use tonic::body::Body;
+use tonic::{Code, body::Body};
 
 use super::{
     ChannelOptions,
@@ -13,56 +17,47 @@ use super::{
     identity::{Minter, PeerIdentity},
     memory::{Memory, Target},
     pool::{Patience, Pool},
-    record::Record,
+    record::AttemptSpan,
 };
-use crate::{
-    deadline::Deadline,
-    failure::Failure,
-    metrics::{SeenPool, Sent},
-    server::Router,
-    wire,
-};
+use crate::{deadline::Deadline, failure::Failure, metrics::SeenPool, server::Router, wire};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("plaza-mesh/", env!("CARGO_PKG_VERSION")));
 
-/// What a call has behind it.
+/// What the attempts of a call share. Two of them may be under way at once.
 pub(super) struct Journey {
-    /// Attempts that count.
-    pub(super) attempts: u32,
-    /// Those of them that left.
-    pub(super) previous: u32,
-    /// The endpoints it went to.
-    pub(super) tried: Vec<SocketAddr>,
-    /// When this attempt is given up for another, if before the deadline.
-    pub(super) due: Option<Instant>,
+    pub(super) deadline: Deadline,
     /// An attempt that is given less time than this says nothing of an endpoint that does not answer it: how little that is, somebody
     /// outside the mesh may have chosen.
-    pub(super) fair: Duration,
-    /// Why the next request is sent.
-    pub(super) why: Sent,
-    pub(super) record: Record,
+    fair: Duration,
+    /// The endpoints that attempts went to.
+    tried: Mutex<Vec<SocketAddr>>,
 }
 
 impl Journey {
     /// Of a call that may take the time that is `allowed` by its policy. A third of it is fair: the first attempt of a repeatable call
-    /// has half.
-    pub(super) fn new(record: Record, allowed: Duration) -> Self {
-        Self { attempts: 0, previous: 0, tried: Vec::new(), due: None, fair: allowed / 3, why: Sent::First, record }
+    /// has half before another is made beside it.
+    pub(super) fn new(deadline: Deadline, allowed: Duration) -> Self {
+        Self { deadline, fair: allowed / 3, tried: Mutex::default() }
     }
 
-    /// An attempt begins: says who calls, how often before, and in which span.
-    fn begin(&mut self, headers: &mut HeaderMap) {
-        headers.insert(USER_AGENT, AGENT);
-        if self.previous > 0 {
-            headers.insert(&wire::PREVIOUS_ATTEMPTS, HeaderValue::from(self.previous));
-        }
-        self.record.sent(self.why, self.previous, headers);
+    fn tried(&self) -> Vec<SocketAddr> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
+/// One attempt of a call.
+pub(super) struct Attempt<'a> {
+    pub(super) journey: &'a Journey,
+    /// From when on its endpoint is to blame for having been silent, if before the deadline.
+    pub(super) due: Option<Instant>,
+    pub(super) span: AttemptSpan,
+}
+
+impl Attempt<'_> {
     /// Noted before the request is sent: an attempt may be given up at any time.
     fn goes_to(&mut self, endpoint: SocketAddr) {
-        self.tried.push(endpoint);
-        self.record.goes_to(endpoint);
+        self.journey.tried.lock().unwrap_or_else(PoisonError::into_inner).push(endpoint);
+        self.span.goes_to(endpoint);
     }
 
     /// How the attempt ended, if it did: others end with their bodies.
@@ -72,7 +67,15 @@ impl Journey {
             Ok(response) => wire::code(response.headers()),
         };
         if let Some(code) = code {
-            self.record.attempted(code);
+            self.span.end(code);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.journey.deadline.passed() {
+            self.span.end(Code::DeadlineExceeded);
         }
     }
 }
@@ -110,32 +113,31 @@ impl Transport {
     }
 
     /// Whether another endpoint could be asked if the next one does not answer.
-    pub(super) fn has_choice(&self, tried: &[SocketAddr]) -> bool {
+    pub(super) fn has_choice(&self, journey: &Journey) -> bool {
         match self {
             Self::Memory(_) => false,
-            Self::Socket(pool, _) => pool.has_choice(tried),
+            Self::Socket(pool, _) => pool.has_choice(&journey.tried()),
         }
     }
 
-    /// Sends the request, with the time that is left and the number of attempts before this one (gRFC A6).
+    /// Sends the request with the time that is left.
     ///
     /// # Errors
     /// What the normaliser makes of a loss; an answer that is a failure is a response.
     pub(super) async fn attempt(
         &self,
         mut request: http::Request<Body>,
-        deadline: Deadline,
-        journey: &mut Journey,
+        attempt: &mut Attempt<'_>,
     ) -> Result<http::Response<Body>, Loss> {
-        journey.begin(request.headers_mut());
+        request.headers_mut().insert(USER_AGENT, AGENT);
         let outcome = match self {
             Self::Memory(memory) => {
-                request.headers_mut().insert(&wire::TIMEOUT, wire::timeout_value(deadline.left()));
+                request.headers_mut().insert(&wire::TIMEOUT, wire::timeout_value(attempt.journey.deadline.left()));
                 memory.send(request).await.map_err(Loss::from)
             }
-            Self::Socket(pool, minter) => send(pool, minter, request, deadline, journey).await,
+            Self::Socket(pool, minter) => send(pool, minter, request, attempt).await,
         };
-        journey.note(&outcome);
+        attempt.note(&outcome);
         outcome
     }
 }
@@ -145,21 +147,21 @@ async fn send(
     pool: &Pool,
     minter: &Minter,
     mut request: http::Request<Body>,
-    deadline: Deadline,
-    journey: &mut Journey,
+    attempt: &mut Attempt<'_>,
 ) -> Result<http::Response<Body>, Loss> {
-    let ticket = pool.pick(&journey.tried).await?;
-    if !has_time(deadline) {
+    let ticket = pool.pick(&attempt.journey.tried()).await?;
+    if !has_time(attempt.journey.deadline) {
         return Err(Loss { status: Failure::late().into(), progress: Progress::NotConnected });
     }
-    journey.goes_to(ticket.address());
+    attempt.goes_to(ticket.address());
     let headers = request.headers_mut();
-    headers.insert(&wire::TIMEOUT, wire::timeout_value(deadline.left()));
+    headers.insert(&wire::TIMEOUT, wire::timeout_value(attempt.journey.deadline.left()));
     // A certificate says it better.
     if !pool.is_secure()
         && let Some(token) = minter.token()
     {
         headers.insert(&wire::PEER, token);
     }
-    ticket.send(request, Patience { due: journey.due.unwrap_or(deadline.instant()), fair: journey.fair }).await
+    let Journey { deadline, fair, .. } = attempt.journey;
+    ticket.send(request, Patience { due: attempt.due.unwrap_or(deadline.instant()), fair: *fair }).await
 }

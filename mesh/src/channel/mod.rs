@@ -179,15 +179,13 @@ impl Inner {
         let named = policy.map_or(OTHER, |policy| policy.path);
         let allowed = policy.map_or(DEFAULT_DEADLINE, |policy| policy.deadline);
         let deadline = smallest(allowed, wire::timeout(request.headers()));
-        let record = Record::begin(&self.shared, named, self.transport.callee());
-        let mut journey = Journey::new(record, allowed);
-        match self.answer(request, policy, deadline, &mut journey).await {
+        let mut record = Record::begin(&self.shared, named, self.transport.callee());
+        match self.answer(request, policy, &Journey::new(deadline, allowed), &mut record).await {
             Err(status) => {
-                journey.record.end(status.code());
+                record.end(status.code());
                 Err(status)
             }
             Ok(response) => {
-                let mut record = journey.record;
                 if let Some(code) = wire::code(response.headers()) {
                     record.end(code);
                 }
@@ -200,21 +198,21 @@ impl Inner {
         &self,
         request: http::Request<Body>,
         policy: Option<&MethodPolicy>,
-        deadline: Deadline,
-        journey: &mut Journey,
+        journey: &Journey,
+        record: &mut Record,
     ) -> Result<http::Response<Body>, Status> {
-        if !has_time(deadline) {
+        if !has_time(journey.deadline) {
             return Err(Failure::late().into());
         }
         let streams = policy.is_none_or(|policy| policy.client_streaming);
         let repeatable = policy.is_some_and(|policy| policy.repeatable && !policy.server_streaming);
         let answer = async {
             match streams {
-                true => retry::once(self, request, deadline, journey).await,
-                false => retry::call(self, request, repeatable, deadline, journey).await,
+                true => retry::once(self, request, journey, record).await,
+                false => retry::call(self, request, repeatable, journey, record).await,
             }
         };
-        timeout_at(deadline.instant(), answer).await.map_err(|_| Failure::late())?
+        timeout_at(journey.deadline.instant(), answer).await.map_err(|_| Failure::late())?
     }
 }
 

@@ -2,8 +2,12 @@
 //! on UNAVAILABLE, and on RESOURCE_EXHAUSTED if the callee says when to come back. Of any method: as long as it has not left.
 //! Of any whose caller sends one message, if that is kept: if the callee refused it unread, once at once and then like any failure.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::Full;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -11,15 +15,14 @@ use tonic::{Code, Status, body::Body};
 
 use super::{
     Inner, RESERVE,
-    attempt::Journey,
+    attempt::{Attempt, Journey},
     error::{Loss, Progress},
     has_time,
+    record::{AttemptSpan, Record},
     replay::{Buffered, buffer},
 };
 use crate::{
     backoff::{Backoff, Growth},
-    deadline::Deadline,
-    failure::Failure,
     metrics::Sent,
     wire,
 };
@@ -27,7 +30,7 @@ use crate::{
 /// Attempts in all, the first included.
 const MAX_ATTEMPTS: u32 = 3;
 const PAUSES: Growth = Growth { first: Duration::from_millis(50), factor: 2.0, longest: Duration::from_secs(1) };
-/// With less time left than this, an attempt is never given up for another.
+/// With less time left than this, no attempt is made beside another.
 const WORTH_HALVING: Duration = Duration::from_millis(400);
 
 /// Sends the request until it is answered, or may not be sent again; the last outcome is returned.
@@ -35,120 +38,210 @@ pub(super) async fn call(
     channel: &Inner,
     request: http::Request<Body>,
     repeatable: bool,
-    deadline: Deadline,
-    journey: &mut Journey,
+    journey: &Journey,
+    record: &mut Record,
 ) -> Result<http::Response<Body>, Status> {
     let (head, body) = request.into_parts();
     let message = match buffer(body).await? {
         Buffered::Whole(message) => message,
-        Buffered::Once(body) => return once(channel, http::Request::from_parts(head, body), deadline, journey).await,
+        Buffered::Once(body) => return once(channel, http::Request::from_parts(head, body), journey, record).await,
     };
-    let mut pauses = Backoff::new(PAUSES);
-    let mut refused = false;
-    loop {
-        journey.due = repeatable.then(|| channel.patience(journey, deadline)).flatten();
-        let request = http::Request::from_parts(head.clone(), Body::new(Full::new(message.clone())));
-        let outcome = attempt(channel, request, deadline, journey).await;
-        journey.why = Sent::Transparent;
-        let (outcome, progress) = match outcome {
-            // No attempts in A6's sense: nothing was asked of the callee yet.
-            Err(Loss { progress: Progress::NeverLeft(_), .. }) if has_time(deadline) => continue,
-            Err(Loss { progress: Progress::Refused, .. }) if !std::mem::replace(&mut refused, true) => continue,
-            Err(loss) => (Err(loss.status), loss.progress),
-            Ok(response) => (Ok(response), Progress::Unknown),
-        };
-        let Some(verdict) = Verdict::of(&outcome) else { return outcome };
-        let again = matches!(verdict, Verdict::Retry(_)) && channel.may_repeat(repeatable, &progress);
-        let Some(pause) = channel.pause(verdict, again, journey, &mut pauses, deadline) else { return outcome };
-        sleep(pause).await;
-        journey.attempts += 1;
-        journey.previous += u32::from(!matches!(progress, Progress::NotConnected));
-        journey.why = Sent::Retry;
-    }
+    let (outcome, span) = Kept { channel, head, message, repeatable, journey }.send(Past::default(), record).await;
+    record.answered_by(span);
+    outcome.map_err(|loss| loss.status)
 }
 
 /// Sends a request that is not kept: again only if it is given back whole, for it had not left.
 pub(super) async fn once(
     channel: &Inner,
     mut request: http::Request<Body>,
-    deadline: Deadline,
-    journey: &mut Journey,
+    journey: &Journey,
+    record: &mut Record,
 ) -> Result<http::Response<Body>, Status> {
+    let mut why = Sent::First;
     loop {
-        match channel.transport.attempt(request, deadline, journey).await {
-            Err(Loss { progress: Progress::NeverLeft(unsent), .. }) if has_time(deadline) => request = *unsent,
-            outcome => return outcome.map_err(|loss| loss.status),
+        let span = record.sent(why, 0, request.headers_mut());
+        let (outcome, span) = attempt(channel, request, Attempt { journey, due: None, span }).await;
+        match outcome {
+            Err(Loss { progress: Progress::NeverLeft(unsent), .. }) if has_time(journey.deadline) => request = *unsent,
+            outcome => {
+                record.answered_by(span);
+                return outcome.map_err(|loss| loss.status);
+            }
         }
-        journey.why = Sent::Transparent;
+        why = Sent::Transparent;
     }
 }
 
-/// One attempt, until it is answered or due.
-async fn attempt(
-    channel: &Inner,
-    request: http::Request<Body>,
-    deadline: Deadline,
-    journey: &mut Journey,
-) -> Result<http::Response<Body>, Loss> {
-    let due = journey.due;
-    let answer = channel.transport.attempt(request, deadline, journey);
-    let Some(due) = due else { return answer.await };
-    let answered = timeout_at(due, answer).await;
-    answered.unwrap_or_else(|_| {
-        let loss = Loss::from(Failure::unreachable("an endpoint was silent"));
-        journey.record.attempted(loss.status.code());
-        Err(loss)
-    })
+type Outcome = Result<http::Response<Body>, Loss>;
+
+/// How an attempt ended. Its span goes on with the answer's body.
+type Ended = (Outcome, AttemptSpan);
+
+async fn attempt(channel: &Inner, request: http::Request<Body>, mut attempt: Attempt<'_>) -> Ended {
+    let outcome = channel.transport.attempt(request, &mut attempt).await;
+    (outcome, std::mem::take(&mut attempt.span))
 }
 
-impl Inner {
-    /// Whether a call that failed so may be sent again, as far as its method and the retry budget are concerned.
-    fn may_repeat(&self, repeatable: bool, progress: &Progress) -> bool {
-        match progress {
-            // Nothing was asked of the callee, and it is no trouble of its (A6: what it did not see takes no token).
-            Progress::NotConnected => true,
-            Progress::Refused => self.throttle.failed(),
-            Progress::NeverLeft(_) | Progress::Unknown => repeatable && self.throttle.failed(),
+/// What a call has behind it.
+struct Past {
+    /// Attempts that count.
+    attempts: u32,
+    /// Those of them that left.
+    previous: u32,
+    /// Why the next request is sent.
+    why: Sent,
+    /// Whether the callee has refused one unread.
+    refused: bool,
+    pauses: Backoff,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self { attempts: 0, previous: 0, why: Sent::First, refused: false, pauses: Backoff::new(PAUSES) }
+    }
+}
+
+impl Past {
+    /// One more attempt failed, or is as good as failed.
+    fn failed(&mut self, left: bool) {
+        self.attempts += 1;
+        self.previous += u32::from(left);
+        self.why = Sent::Retry;
+    }
+}
+
+/// A call whose request is kept, to be sent again.
+struct Kept<'a> {
+    channel: &'a Inner,
+    head: http::request::Parts,
+    message: Bytes,
+    repeatable: bool,
+    journey: &'a Journey,
+}
+
+impl<'a> Kept<'a> {
+    /// Sends the request until it is answered, or may not be sent again.
+    async fn send(&self, mut past: Past, record: &mut Record) -> Ended {
+        loop {
+            let due = self.patience(&past);
+            let mut attempt = pin!(self.attempt(&past, due, record));
+            let (outcome, span) = match due {
+                None => attempt.await,
+                Some(due) => match timeout_at(due, attempt.as_mut()).await {
+                    Ok(ended) => ended,
+                    Err(_) if self.channel.throttle.failed() => return self.beside(attempt, past, record).await,
+                    Err(_) => attempt.await,
+                },
+            };
+            match self.pause(&outcome, &mut past) {
+                None => return (outcome, span),
+                Some(Duration::ZERO) => {}
+                Some(pause) => sleep(pause).await,
+            }
         }
+    }
+
+    /// Sends the request again, beside an attempt that is not answered. Nobody knows whether its endpoint is gone or slow, so both are waited for, and
+    /// the first answer is the call's.
+    async fn beside(
+        &self,
+        mut slow: Pin<&mut impl Future<Output = Ended>>,
+        mut past: Past,
+        record: &mut Record,
+    ) -> Ended {
+        past.failed(true);
+        let mut another = self.boxed(past, record);
+        tokio::select! {
+            biased;
+            ended = slow.as_mut() => if is_answer(&ended.0) { ended } else { another.await },
+            ended = &mut another => if is_answer(&ended.0) { ended } else { slow.await },
+        }
+    }
+
+    /// For [`Self::beside`], which is part of what it calls.
+    fn boxed<'s>(&'s self, past: Past, record: &'s mut Record) -> Pin<Box<dyn Future<Output = Ended> + Send + 's>> {
+        Box::pin(self.send(past, record))
+    }
+
+    /// One attempt, to be awaited while others are noted in `record`.
+    fn attempt<'s>(
+        &'s self,
+        past: &Past,
+        due: Option<Instant>,
+        record: &mut Record,
+    ) -> impl Future<Output = Ended> + Send + use<'s, 'a> {
+        let body = Body::new(Full::new(self.message.clone()));
+        let mut request = http::Request::from_parts(self.head.clone(), body);
+        let span = record.sent(past.why, past.previous, request.headers_mut());
+        attempt(self.channel, request, Attempt { journey: self.journey, due, span })
+    }
+
+    /// When to make another attempt beside the next one: at half the time that is left, if another endpoint can be asked then. It is how a call
+    /// survives an endpoint that neither answers nor breaks.
+    fn patience(&self, past: &Past) -> Option<Instant> {
+        let (Inner { throttle, transport, .. }, left) = (self.channel, self.journey.deadline.left());
+        let another = self.repeatable && past.attempts + 1 < MAX_ATTEMPTS && throttle.allows();
+        let halve = another && left >= WORTH_HALVING && transport.has_choice(self.journey);
+        halve.then(|| Instant::now() + left / 2)
     }
 
     /// How long to wait before the next attempt; `None` if the outcome at hand stands.
-    fn pause(
-        &self,
-        verdict: Verdict,
-        again: bool,
-        journey: &Journey,
-        pauses: &mut Backoff,
-        deadline: Deadline,
-    ) -> Option<Duration> {
-        let pause = match verdict {
+    fn pause(&self, outcome: &Outcome, past: &mut Past) -> Option<Duration> {
+        let progress = outcome.as_ref().err().map(|loss| &loss.progress);
+        let unread = match progress {
+            // No attempts in A6's sense: nothing was asked of the callee yet.
+            Some(Progress::NeverLeft(_)) => has_time(self.journey.deadline),
+            Some(Progress::Refused) => !std::mem::replace(&mut past.refused, true),
+            _ => false,
+        };
+        if unread {
+            past.why = Sent::Transparent;
+            return Some(Duration::ZERO);
+        }
+        let throttle = &self.channel.throttle;
+        let pushback = match Verdict::of(outcome)? {
             Verdict::Fine => {
-                self.throttle.succeeded();
+                throttle.succeeded();
                 return None;
             }
             Verdict::Stop => {
-                self.throttle.failed();
+                throttle.failed();
                 return None;
             }
-            Verdict::Retry(_) if !again || journey.attempts + 1 >= MAX_ATTEMPTS => return None,
-            Verdict::Retry(Some(pushback)) => {
-                pauses.reset();
-                pushback
-            }
-            Verdict::Retry(None) => pauses.next(&self.shared.random),
+            Verdict::Retry(pushback) => pushback,
         };
+        if !self.may_repeat(progress) || past.attempts + 1 >= MAX_ATTEMPTS {
+            return None;
+        }
+        let pause = match pushback {
+            Some(pause) => {
+                past.pauses.reset();
+                pause
+            }
+            None => past.pauses.next(&self.channel.shared.random),
+        };
+        past.failed(!matches!(progress, Some(Progress::NotConnected)));
         // The failure at hand says more than a deadline would, and says it now.
-        (pause + RESERVE <= deadline.left()).then_some(pause)
+        (pause + RESERVE <= self.journey.deadline.left()).then_some(pause)
     }
 
-    /// When to give up the next attempt for another: at half the time that is left, if another endpoint can be asked then. It is
-    /// how a call survives an endpoint that neither answers nor breaks.
-    fn patience(&self, journey: &Journey, deadline: Deadline) -> Option<Instant> {
-        let left = deadline.left();
-        let another = journey.attempts + 1 < MAX_ATTEMPTS && self.throttle.allows();
-        let halve = another && left >= WORTH_HALVING && self.transport.has_choice(&journey.tried);
-        halve.then(|| Instant::now() + left / 2)
+    /// Whether a call that failed so may be sent again, as far as its method and the retry budget are concerned.
+    fn may_repeat(&self, progress: Option<&Progress>) -> bool {
+        match progress {
+            // Nothing was asked of the callee, and it is no trouble of its (A6: what it did not see takes no token).
+            Some(Progress::NotConnected) => true,
+            Some(Progress::Refused) => self.channel.throttle.failed(),
+            Some(Progress::NeverLeft(_) | Progress::Unknown) | None => {
+                self.repeatable && self.channel.throttle.failed()
+            }
+        }
     }
+}
+
+/// Whether it is final: what stands on its own while another attempt is under way.
+fn is_answer(outcome: &Outcome) -> bool {
+    matches!(Verdict::of(outcome), None | Some(Verdict::Fine))
 }
 
 /// What an outcome means for another attempt.
@@ -164,10 +257,10 @@ enum Verdict {
 
 impl Verdict {
     /// `None` if the outcome stands: response headers commit the call, and most codes are final.
-    fn of(outcome: &Result<http::Response<Body>, Status>) -> Option<Self> {
+    fn of(outcome: &Outcome) -> Option<Self> {
         let (code, pushback) = match outcome {
             Ok(response) => (wire::code(response.headers())?, Pushback::of(response.headers())),
-            Err(status) => (status.code(), Pushback::Unsaid),
+            Err(loss) => (loss.status.code(), Pushback::Unsaid),
         };
         match (code, pushback) {
             (Code::Ok, _) => Some(Self::Fine),

@@ -152,6 +152,17 @@ async fn an_endpoint_that_falls_silent_costs_no_repeatable_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn endpoints_that_are_slow_alike_cost_no_call_and_are_not_ejected() {
+    // Of 2 s.
+    let hosts = Hosts::of([(); 3].map(|()| host(millis(1200), None).0));
+    let channel = channel(options(&hosts));
+    let lost = load(&channel, "Public", 16, 20).await;
+    assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), lost.first());
+    let endpoints = channel.0.seen().pool.expect("a pool").endpoints;
+    assert!(endpoints.contains(&("ready", 3)), "{endpoints:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callee_that_answers_no_ping_is_left() {
     let hosts = Hosts::of([host(Duration::from_secs(60), None).0]);
     let channel = channel(ChannelOptions { keepalive: (millis(500), millis(200)), ..options(&hosts) });
