@@ -57,6 +57,23 @@ pub(crate) fn is_callees_fault(code: Code) -> bool {
     )
 }
 
+/// `grpc-retry-pushback-ms` of an answer.
+pub(crate) enum Pushback {
+    Unsaid,
+    After(Duration),
+    /// It is negative, not to be understood, or there twice.
+    Never,
+}
+
+impl Pushback {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(&PUSHBACK).iter();
+        let Some(value) = values.next() else { return Self::Unsaid };
+        let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
+        millis.map_or(Self::Never, |millis| Self::After(Duration::from_millis(millis)))
+    }
+}
+
 /// `grpc-timeout`, if it is there and well formed. One that is not is treated as absent: the policy bounds the call anyway.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(&TIMEOUT)?.to_str().ok()?;

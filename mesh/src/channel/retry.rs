@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body_util::Full;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Code, Status, body::Body};
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     backoff::{Backoff, Growth},
     metrics::Sent,
-    wire,
+    wire::{self, Pushback},
 };
 
 /// Attempts in all, the first included.
@@ -269,22 +268,5 @@ impl Verdict {
             (Code::Unavailable, Pushback::Unsaid) => Some(Self::Retry(None)),
             _ => None,
         }
-    }
-}
-
-/// `grpc-retry-pushback-ms` of an answer.
-enum Pushback {
-    Unsaid,
-    After(Duration),
-    /// It is negative, not to be understood, or there twice.
-    Never,
-}
-
-impl Pushback {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(&wire::PUSHBACK).iter();
-        let Some(value) = values.next() else { return Self::Unsaid };
-        let millis = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
-        millis.map_or(Self::Never, |millis| Self::After(Duration::from_millis(millis)))
     }
 }

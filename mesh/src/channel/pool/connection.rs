@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -21,7 +21,7 @@ use super::{Shared, outlier::Tally};
 use crate::{
     channel::error::{Loss, Progress, answered, is_goodbye, normalise, refused_unread},
     failure::Failure,
-    wire,
+    wire::{self, Pushback},
 };
 
 /// A connection to one endpoint.
@@ -32,14 +32,21 @@ pub(super) struct Connection {
     sender: Mutex<Option<SendRequest<Body>>>,
     in_flight: AtomicU32,
     answered: AtomicBool,
+    /// Until when its callee asks to be left alone, in milliseconds since it was made; zero if it never did.
+    rests_until: AtomicU64,
+    made: Instant,
     tally: Arc<Tally>,
     over: watch::Sender<bool>,
 }
 
+/// The longest rest: what a callee asks for is a wish.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 impl Connection {
     pub(super) fn new(address: SocketAddr, sender: SendRequest<Body>, tally: Arc<Tally>) -> Self {
         let (in_flight, answered, over) = (AtomicU32::new(0), AtomicBool::new(false), watch::Sender::new(false));
-        Self { address, sender: Mutex::new(Some(sender)), in_flight, answered, tally, over }
+        let (rests_until, made) = (AtomicU64::new(0), Instant::now());
+        Self { address, sender: Mutex::new(Some(sender)), in_flight, answered, rests_until, made, tally, over }
     }
 
     /// How many calls are on it.
@@ -54,6 +61,20 @@ impl Connection {
 
     pub(super) fn usable(&self) -> bool {
         !*self.over.borrow()
+    }
+
+    /// Whether its callee has turned a call away and asked for time.
+    pub(super) fn rests(&self) -> bool {
+        let until = self.rests_until.load(Relaxed);
+        until > 0 && self.since_made(Duration::ZERO) < until
+    }
+
+    fn rest(&self, pause: Duration) {
+        self.rests_until.fetch_max(self.since_made(pause.min(LONGEST_REST)), Relaxed);
+    }
+
+    fn since_made(&self, plus: Duration) -> u64 {
+        u64::try_from((self.made.elapsed() + plus).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Takes no more calls: it is lost, or its callee said goodbye. Calls under way go on.
@@ -141,6 +162,10 @@ impl Ticket {
                 let response = answered(callee, response).inspect_err(|_| self.judge(Code::Unknown))?;
                 if let Some(code) = wire::code(response.headers()) {
                     self.judge(code);
+                    if let (Code::ResourceExhausted, Pushback::After(pause)) = (code, Pushback::of(response.headers()))
+                    {
+                        self.connection.rest(pause);
+                    }
                 }
                 self.waiting = None;
                 return Ok(response.map(|body| Body::new(Carried { body, ticket: self })));

@@ -16,12 +16,14 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Of two chosen at random the one with fewer calls on it: among those that are in order and not tried yet, or else those
-    /// that are in order, or else those that are ejected.
+    /// Of two chosen at random the one with fewer calls on it: among those that are in order, not tried yet and do not rest, or else do, or else
+    /// those that are in order, or else those that are ejected. One that turns calls away has few on it, and would draw them all.
     pub(super) fn pick(&self, tried: &[SocketAddr], draw: impl Fn() -> u64) -> Option<Arc<Connection>> {
         let usable = |from: &'_ [Arc<Connection>]| {
             let usable = from.iter().filter(|one| one.usable());
-            choose(usable.clone().filter(|one| !tried.contains(&one.address)), &draw)
+            let fresh = usable.clone().filter(|one| !tried.contains(&one.address));
+            choose(fresh.clone().filter(|one| !one.rests()), &draw)
+                .or_else(|| choose(fresh, &draw))
                 .or_else(|| choose(usable, &draw))
                 .map(Arc::clone)
         };

@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 use crate::{
     channel::{Channel, ChannelOptions, PeerIdentity},
     clock::Random,
+    server::{Limits, Stack},
     testing::{Echo, Host, Hosts, Keys, contracts, say},
     token::Kind,
 };
@@ -160,6 +161,23 @@ async fn endpoints_that_are_slow_alike_cost_no_call_and_are_not_ejected() {
     assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), lost.first());
     let endpoints = channel.0.seen().pool.expect("a pool").endpoints;
     assert!(endpoints.contains(&("ready", 3)), "{endpoints:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_turns_calls_away_does_not_draw_them_all() {
+    let limited = |calls: u32, time: u64| {
+        let echo = Echo::unary(move |request| async move {
+            sleep(millis(time)).await;
+            Ok(request.into_inner())
+        });
+        let limits = Limits { calls, ..Limits::default() };
+        Host::Up(echo.router(Stack { limits, ..Keys::new().stack() }))
+    };
+    let hosts = Hosts::of([limited(64, 100), limited(1024, 10), limited(1024, 10)]);
+    let channel = channel(options(&hosts));
+    load(&channel, "Once", 6, 2).await;
+    let lost = load(&channel, "Once", 300, 50).await;
+    assert!(lost.len() < 15_000 / 50, "{} of 15000 lost: {:?}", lost.len(), lost.first());
 }
 
 #[tokio::test(start_paused = true)]
