@@ -160,7 +160,7 @@ async fn the_page_tells_of_both_ends_of_a_call() {
         "rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",error_type=\"UNIMPLEMENTED\"} 1\n".to_owned(),
         "plaza_client_calls_in_flight{service=\"sso\"} 0\n".to_owned(),
         "rpc_client_call_duration_seconds_count{service=\"sso\",rpc_system_name=\"grpc\",rpc_method=\"_OTHER\",\
-            rpc_response_status_code=\"OK\"} 1\n"
+            rpc_response_status_code=\"OK\",server_address=\"_OTHER\"} 1\n"
             .to_owned(),
     ] {
         assert!(page.contains(&line), "{line}{page}");
@@ -191,7 +191,7 @@ async fn requests_that_are_sent_again_are_counted_apart() {
         assert!(page.contains(&line), "{line}{page}");
     }
     assert!(!page.contains("transparent_retries") && !page.contains("plaza_channel_endpoints"), "{page}");
-    assert!(page.contains("rpc_response_status_code=\"OK\"} 1\n"), "one call: {page}");
+    assert!(page.contains("rpc_response_status_code=\"OK\",server_address=\"_OTHER\"} 1\n"), "one call: {page}");
     drop(channel);
     assert!(!admin.metrics().await.contains("plaza_channel_"), "one that is gone is not told of");
 }

@@ -224,6 +224,7 @@ impl Calls {
                 ("rpc_method", name),
                 ("rpc_response_status_code", code_name(code)),
             ];
+            labels.extend((self.side == Side::Client).then_some(("server_address", callee(name))));
             labels.extend(failed.then_some(("error_type", code_name(code))));
             let counts = histogram.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
             let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
@@ -233,10 +234,14 @@ impl Calls {
     }
 }
 
-/// Under the names of gRFC A66 and A96. The first part of a contract's package is the service that has it.
+/// The first part of a contract's package is the service that has it.
+fn callee(method: &str) -> &str {
+    method.split('.').next().unwrap_or(method)
+}
+
+/// Under the names of gRFC A66 and A96.
 fn write_sent(service: &str, name: &str, method: &Method, page: &mut Page) {
-    let callee = name.split('.').next().unwrap_or(name);
-    let labels = [("service", service), ("grpc_method", name), ("grpc_target", callee)];
+    let labels = [("service", service), ("grpc_method", name), ("grpc_target", callee(name))];
     let attempts = method.attempts.load(Relaxed) as f64;
     page.counter("grpc_client_attempt_started_total", "Requests sent; several may make one call.", &labels, attempts);
     let help = "How often calls were sent again after a failure (gRFC A6); those that were not are not counted.";

@@ -15,33 +15,35 @@ use crate::{
     },
 };
 
-/// Names of OpenTelemetry's conventions (schema 1.42) and of gRPC (gRFCs A66, A91, A94, A96). The page has them with underscores and a unit behind.
-const NAMES: [&str; 12] = [
-    "rpc.server.call.duration",
-    "rpc.client.call.duration",
-    "grpc.client.attempt.started",
-    "grpc.client.call.retries",
-    "grpc.client.call.transparent_retries",
-    "grpc.subchannel.connection_attempts_succeeded",
-    "grpc.subchannel.connection_attempts_failed",
-    "grpc.subchannel.disconnections",
-    "grpc.lb.outlier_detection.ejections_enforced",
-    "db.client.operation.duration",
-    "db.client.connection.wait_time",
-    "db.client.connection.pending_requests",
+/// Names of OpenTelemetry's conventions (schema 1.42) and of gRPC (gRFCs A66, A91, A94, A96), and the units of counts. The page has the names with underscores
+/// and, where it is a time, the unit behind.
+const NAMES: [(&str, &str); 12] = [
+    ("rpc.server.call.duration", ""),
+    ("rpc.client.call.duration", ""),
+    ("grpc.client.attempt.started", "{attempt}"),
+    ("grpc.client.call.retries", "{retry}"),
+    ("grpc.client.call.transparent_retries", "{transparent_retry}"),
+    ("grpc.subchannel.connection_attempts_succeeded", "{attempt}"),
+    ("grpc.subchannel.connection_attempts_failed", "{attempt}"),
+    ("grpc.subchannel.disconnections", "{disconnection}"),
+    ("grpc.lb.outlier_detection.ejections_enforced", "{ejection}"),
+    ("db.client.operation.duration", ""),
+    ("db.client.connection.wait_time", ""),
+    ("db.client.connection.pending_requests", "{request}"),
 ];
 /// What Prometheus' clients call otherwise.
-const RENAMED: [(&str, &str); 5] = [
-    ("process_cpu", "process.cpu.time"),
-    ("process_resident_memory", "process.memory.usage"),
-    ("process_virtual_memory", "process.memory.virtual"),
-    ("process_threads", "process.thread.count"),
-    ("process_open_fds", "process.unix.file_descriptor.count"),
+const RENAMED: [(&str, (&str, &str)); 5] = [
+    ("process_cpu", ("process.cpu.time", "")),
+    ("process_resident_memory", ("process.memory.usage", "")),
+    ("process_virtual_memory", ("process.memory.virtual", "")),
+    ("process_threads", ("process.thread.count", "{thread}")),
+    ("process_open_fds", ("process.unix.file_descriptor.count", "{file_descriptor}")),
 ];
-const ATTRIBUTES: [&str; 10] = [
+const ATTRIBUTES: [&str; 11] = [
     "rpc.system.name",
     "rpc.method",
     "rpc.response.status_code",
+    "server.address",
     "grpc.method",
     "grpc.target",
     "grpc.lb.outlier_detection.detection_method",
@@ -140,8 +142,9 @@ fn distribution(Sample { labels, value, buckets }: Sample, [from, until]: Times)
     }
 }
 
-fn attributes(labels: Vec<(&str, String)>) -> Vec<KeyValue> {
-    labels.into_iter().map(|(label, text)| KeyValue::new(dotted(&ATTRIBUTES, label).unwrap_or(label), text)).collect()
+fn attributes(labels: Vec<(&'static str, String)>) -> Vec<KeyValue> {
+    let own = |label| ATTRIBUTES.into_iter().find(|dotted| is_dotted(dotted, label)).unwrap_or(label);
+    labels.into_iter().map(|(label, text)| KeyValue::new(own(label), text)).collect()
 }
 
 /// The name, and the unit as UCUM writes it.
@@ -150,11 +153,15 @@ fn name_and_unit(name: &str) -> (String, &'static str) {
     let units = [("_seconds", "s"), ("_bytes", "By")];
     let unit = units.iter().find_map(|(suffix, unit)| Some((name.strip_suffix(suffix)?, *unit)));
     let (name, unit) = unit.unwrap_or((name, ""));
-    let renamed = || RENAMED.iter().find(|(own, _)| *own == name).map(|(_, other)| *other);
-    (dotted(&NAMES, name).or_else(renamed).unwrap_or(name).to_owned(), unit)
+    let convention = || NAMES.into_iter().find(|(dotted, _)| is_dotted(dotted, name));
+    let renamed = || RENAMED.into_iter().find(|(own, _)| *own == name).map(|(_, other)| other);
+    match convention().or_else(renamed) {
+        Some((other, count)) => (other.to_owned(), if unit.is_empty() { count } else { unit }),
+        None => (name.to_owned(), unit),
+    }
 }
 
-/// The one of `names` that is written `name` on the page.
-fn dotted(names: &[&'static str], name: &str) -> Option<&'static str> {
-    names.iter().copied().find(|dotted| dotted.replace('.', "_") == name)
+/// Whether it is what is written `name` on the page.
+fn is_dotted(dotted: &str, name: &str) -> bool {
+    dotted.replace('.', "_") == name
 }

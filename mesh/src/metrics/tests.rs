@@ -61,7 +61,7 @@ fn invented_methods_make_no_series() {
     assert_eq!(text.matches("duration_seconds_count{").count(), 2, "{text}");
     assert!(
         text.contains(
-            "rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",error_type=\"UNIMPLEMENTED\"} 100\n"
+            "rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",server_address=\"_OTHER\",error_type=\"UNIMPLEMENTED\"} 100\n"
         ),
         "{text}"
     );
@@ -77,7 +77,10 @@ fn invented_methods_make_no_series() {
 async fn a_call_that_nobody_waited_for_is_cancelled() {
     let calls = Arc::new(Calls::new(Side::Client, ["/a.B/C"].into_iter()));
     drop(calls.begin("/a.B/C"));
-    assert!(page(&calls).contains("rpc_response_status_code=\"CANCELLED\",error_type=\"CANCELLED\"} 1\n"));
+    assert!(
+        page(&calls)
+            .contains("rpc_response_status_code=\"CANCELLED\",server_address=\"a\",error_type=\"CANCELLED\"} 1\n")
+    );
 }
 
 #[test]
@@ -142,6 +145,7 @@ async fn opentelemetry_has_its_own_names_and_each_service_by_itself() {
     assert_eq!((oldest.unit.as_str(), gauge.data_points[0].as_double), ("s", Some(0.0)));
     assert_eq!(gauge.data_points[0].attributes, [KeyValue::new("target", "a_b")]);
     let waiting = of(&request, "echo", "db.client.connection.pending_requests");
+    assert_eq!(waiting.unit, "{request}");
     assert!(matches!(&waiting.data, Some(Data::Sum(sum)) if !sum.is_monotonic), "{waiting:?}");
 }
 
