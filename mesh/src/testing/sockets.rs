@@ -13,7 +13,8 @@ use tokio::{
 use super::{Echo, Keys};
 use crate::{
     Shutdown,
-    server::{Limits, Stack, bind},
+    server::{Limits, Port, Stack, bind},
+    tls::Tls,
 };
 
 /// A server that runs.
@@ -46,20 +47,25 @@ pub(crate) async fn serve(echo: Echo, keys: &Keys, limits: Limits) -> Running {
 
 /// Serves on a port that is known to be free.
 pub(crate) async fn serve_at(address: &str, echo: Echo, keys: &Keys, limits: Limits) -> Running {
-    serve_there(address, echo, Stack { limits, ..keys.stack() }).await
+    serve_there(address, echo, Stack { limits, ..keys.stack() }, None).await
+}
+
+/// Serves over mutual TLS.
+pub(crate) async fn serve_secure(address: &str, echo: Echo, keys: &Keys, limits: Limits, tls: &Tls) -> Running {
+    serve_there(address, echo, Stack { limits, ..keys.stack() }, Some(tls.clone())).await
 }
 
 /// Serves on any free port, in the surroundings of `stack`.
 pub(crate) async fn serve_stack(echo: Echo, stack: Stack) -> Running {
-    serve_there("127.0.0.1:0", echo, stack).await
+    serve_there("127.0.0.1:0", echo, stack, None).await
 }
 
-async fn serve_there(address: &str, echo: Echo, stack: Stack) -> Running {
+async fn serve_there(address: &str, echo: Echo, stack: Stack, tls: Option<Tls>) -> Running {
     let listener = bind(address).await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let router = echo.router(stack);
     let shutdown = Shutdown::manual();
-    let served = tokio::spawn(router.serve(listener, shutdown.clone()));
+    let served = tokio::spawn(router.serve(Port { tls, ..listener.into() }, shutdown.clone()));
     Running { address, shutdown, served }
 }
 

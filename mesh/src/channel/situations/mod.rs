@@ -3,6 +3,7 @@
 
 mod endings;
 mod endpoints;
+mod secure;
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
@@ -25,6 +26,7 @@ use crate::{
         Echo, Keys, contracts, say,
         sockets::{Running, serve},
     },
+    tls::Tls,
     token::Kind,
 };
 
@@ -53,6 +55,10 @@ async fn replicas(count: usize, time: Duration, keys: &Keys, limits: Limits) -> 
 }
 
 fn connect(keys: &Keys, addresses: Vec<SocketAddr>) -> Channel {
+    connect_by("http://echo:80", None, keys, addresses)
+}
+
+fn connect_by(uri: &str, tls: Option<Tls>, keys: &Keys, addresses: Vec<SocketAddr>) -> Channel {
     let network = Network::of(
         move |_, _| {
             let addresses = addresses.clone();
@@ -65,8 +71,8 @@ fn connect(keys: &Keys, addresses: Vec<SocketAddr>) -> Channel {
         },
     );
     let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
-    let options = ChannelOptions { network, contracts: contracts(), ..ChannelOptions::default() };
-    Channel::connect("echo", "http://echo:80", identity, options)
+    let options = ChannelOptions { network, tls, contracts: contracts(), ..ChannelOptions::default() };
+    Channel::connect("echo", uri, identity, options)
 }
 
 fn addresses(replicas: &[Running]) -> Vec<SocketAddr> {
