@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::OnceLock, time::Duration};
 use proto::MethodPolicy;
 pub use proto::mesh::v1::Access;
 
-/// How long a call may take when no contract names its method: client default of the design, 5 s.
+/// How long a call may take when no contract names its method: 5 s.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A set of contracts: the encoded descriptor set that reflection serves, and the policy of every method in it.

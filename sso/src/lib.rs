@@ -209,7 +209,7 @@ async fn open(config: &Config, deps: &Deps) -> Result<Db, db::OpenError> {
     Db::open(options, store::MIGRATIONS).await
 }
 
-/// Which knows how long the costliest password there is takes.
+/// The hasher, told of the highest cost among the hashes that are stored.
 async fn hasher(config: &Config, deps: &Deps, db: &Db) -> Result<hashing::Hasher, StartError> {
     let pepper = deps.master_key.derive("plaza/sso/pepper");
     let hasher = hashing::Hasher::start(&config.passwords, pepper, deps.random.clone(), deps.inline)

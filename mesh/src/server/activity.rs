@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Limits;
 use crate::{deadline::Deadline, shutdown::Shutdown};
 
-/// How finely it is told apart by when calls have to be over, and how long an answer may be on its way beyond that.
+/// How wide a bucket of calls is, by when they have to be over; and how long beyond that an answer may be on its way.
 const STEP: Duration = Duration::from_secs(5);
 /// Steps that are told apart: more than the ten minutes that a contract may allow.
 const STEPS: usize = 128;

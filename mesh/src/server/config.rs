@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::config::{self, Bounds};
 
-/// The bounds of a server: what it takes on, and how long it waits. The defaults are those of the design, and what settings say is within bounds as well.
+/// The bounds of a server: what it takes on, and how long it waits. Each default, and what settings may say, is in `default.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Limits {
@@ -19,7 +19,7 @@ pub struct Limits {
     pub connections: u32,
     /// The most calls at a time on one connection, so that none has all the places; more are RESOURCE_EXHAUSTED `OVERLOADED`. 256; 16 to 16,384.
     pub streams: u32,
-    /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than half of their method's deadline; more are
+    /// The most calls at a time over all connections, and fewer, down to 64, while calls take more than a third of their method's deadline; more are
     /// RESOURCE_EXHAUSTED `OVERLOADED`. Probes are not counted; streams of health and reflection are, apart: as many again. 1024; 64 to 65,536.
     pub calls: u32,
     /// How long a peer that connected may take over its first words: TLS apart, the 24 bytes that open HTTP/2. 10 s; 1 to 60 s.

@@ -51,7 +51,7 @@ fn kinds(fields: &mut Fields, numbers: &[i32]) -> Option<Vec<Kind>> {
     kinds.or_else(|| parse::refuse(fields, "kinds", "names one that is unknown"))
 }
 
-/// A moment, if there is one. Outside: it was none.
+/// A moment. The inner `None`: it was not set; the outer: it was none, which `fields` knows.
 pub(super) fn time(
     fields: &mut Fields,
     field: &str,

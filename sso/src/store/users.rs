@@ -53,7 +53,7 @@ pub(super) struct IdentifierRow {
     pub(super) value: String,
     pub(super) is_verified: bool,
     pub(super) created_at: At,
-    /// Whether it came by a sign-up, which proves nothing, and not proven already.
+    /// Whether it came by a sign-up, which proves nothing. It stays so once it is verified.
     pub(super) is_claim: bool,
 }
 
