@@ -102,7 +102,8 @@ impl From<Error> for Failure {
             Error::CodeSignInOff => refuse(Code::FailedPrecondition, ErrorReason::CodeSignInOff),
             Error::RequestIdReused => refuse(Code::Aborted, ErrorReason::RequestIdReused),
             Error::Limited { reason, retry_after } => {
-                let failure = Self::new(Code::ResourceExhausted, DOMAIN, reason.as_str_name(), limit(reason));
+                let failure =
+                    Self::new(Code::ResourceExhausted, DOMAIN, reason.as_str_name(), limit(reason, retry_after));
                 match retry_after {
                     Some(delay) => failure.retry_after(delay),
                     None => failure,
@@ -120,13 +121,16 @@ impl From<Error> for tonic::Status {
     }
 }
 
-fn limit(reason: ErrorReason) -> &'static str {
-    match reason {
-        ErrorReason::OtpResendTooSoon => "a code was sent a moment ago",
-        ErrorReason::SignInThrottled => "too many passwords or codes were tried",
-        ErrorReason::SignUpThrottled => "too many signed up from this network",
-        ErrorReason::OtpSendLimit => "no more codes are sent for now",
-        _ => "too many codes were guessed",
+/// Without a time to come back, waiting does not help: it is the verification that is spent.
+fn limit(reason: ErrorReason, retry_after: Option<Duration>) -> &'static str {
+    match (reason, retry_after) {
+        (ErrorReason::OtpResendTooSoon, _) => "a code was sent a moment ago",
+        (ErrorReason::SignInThrottled, _) => "too many passwords or codes were tried",
+        (ErrorReason::SignUpThrottled, _) => "too many signed up from this network",
+        (ErrorReason::OtpSendLimit, Some(_)) => "no more codes are sent for now",
+        (ErrorReason::OtpSendLimit, None) => "no send is left to this verification: open another",
+        (_, Some(_)) => "too many codes were guessed",
+        (_, None) => "no guess is left to this verification: open another",
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use proto::sso::v1::VerifyOtpFailureReason as Reason;
-use tonic::Code;
+use proto::sso::v1::{VerifyOtpFailureReason as Reason, sign_in_response::Outcome};
+use tonic::{Code, Status};
 
 use crate::world::{Person, World, failure, guess, id, nobody, reason, success, verification, wrong};
 
@@ -121,6 +121,74 @@ async fn sends_cool_down_and_say_until_when() {
     assert_eq!(after.duration_since(world.now()).expect("later").as_secs(), 60, "the cool-down doubles");
     let failed = failure(world.verify(&pending.verification_id, &old).await.expect("an answer"));
     assert_eq!(failed.reason(), Reason::WrongCode, "the code before the last is dead");
+}
+
+/// Waits, and asks for a code.
+async fn send_after(world: &World, seconds: u64, verification_id: &str) -> Result<(), Status> {
+    world.pass(Duration::from_secs(seconds)).await;
+    world.send(verification_id).await.map(drop)
+}
+
+/// Another verification of somebody who has not verified anything.
+async fn another(world: &World, person: &Person) -> String {
+    match world.sign_in(person).await.expect("signs in").outcome {
+        Some(Outcome::Verification(pending)) => pending.verification_id,
+        other => panic!("no verification: {other:?}"),
+    }
+}
+
+/// What a client needs: which limit, whether to wait, and the text for whoever reads it.
+fn limit<T: std::fmt::Debug>(refused: Result<T, Status>) -> (String, Option<Duration>, String) {
+    let status = refused.expect_err("a limit");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    (reason(&status), mesh::failure::retry_delay(&status), status.message().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_sends_says_when_to_come_back_or_that_the_verification_is_spent() {
+    let world = World::start().await;
+    let (anna, ben) = (Person::with_email("anna"), Person::with_email("ben"));
+    let hers = verification(&world.sign_up(&anna).await.expect("signs up"));
+    for cool_down in [31, 61, 121, 301] {
+        send_after(&world, cool_down, &hers).await.expect("a code");
+    }
+    let spent = limit(send_after(&world, 7200, &hers).await);
+    let text = "no send is left to this verification: open another";
+    assert_eq!(spent, ("OTP_SEND_LIMIT".to_owned(), None, text.to_owned()));
+    let fresh = another(&world, &anna).await;
+    world.send(&fresh).await.expect("a code");
+    success(world.verify(&fresh, &world.code(&anna.address).await).await.expect("verifies"));
+
+    world.sign_up(&ben).await.expect("signs up");
+    for _ in 0..4 {
+        send_after(&world, 300, &another(&world, &ben).await).await.expect("a code");
+    }
+    let last = another(&world, &ben).await;
+    let (reason, wait, text) = limit(send_after(&world, 600, &last).await);
+    assert_eq!((reason.as_str(), text.as_str()), ("OTP_SEND_LIMIT", "no more codes are sent for now"));
+    send_after(&world, wait.expect("RetryInfo").as_secs() + 1, &last).await.expect("now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_guesses_says_when_to_come_back_or_that_the_verification_is_spent() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let mut pending = verification(&world.sign_up(&anna).await.expect("signs up"));
+    for _ in 0..3 {
+        let code = world.code(&anna.address).await;
+        for _ in 0..5 {
+            failure(world.verify(&pending, &wrong(&code)).await.expect("an answer"));
+        }
+        let spent = limit(send_after(&world, 301, &pending).await);
+        let text = "no guess is left to this verification: open another";
+        assert_eq!(spent, ("OTP_GUESS_LIMIT".to_owned(), None, text.to_owned()));
+        pending = another(&world, &anna).await;
+        world.send(&pending).await.expect("a code");
+    }
+    let (reason, wait, text) = limit(world.verify(&pending, &world.code(&anna.address).await).await);
+    assert_eq!((reason.as_str(), text.as_str()), ("OTP_GUESS_LIMIT", "too many codes were guessed"));
+    let wait = wait.expect("RetryInfo");
+    assert!(Duration::from_secs(23 * 3600) < wait && wait <= Duration::from_secs(24 * 3600), "{wait:?}");
 }
 
 #[tokio::test(start_paused = true)]
