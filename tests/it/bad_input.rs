@@ -66,6 +66,23 @@ async fn all_bad_fields_come_in_one_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_token_has_1_to_256_bytes() {
+    let world = World::start().await;
+    for (length, named) in [(0, true), (256, false), (257, true)] {
+        let (text, mut auth) = ("A".repeat(length), world.auth());
+        let refreshed = world.refresh(&text).await.expect_err("no token");
+        let signed_out = auth.sign_out(sso::SignOutRequest { refresh_token: text }).await;
+        if named {
+            assert_eq!(fields(&refreshed), ["refresh_token"]);
+            assert_eq!(fields(&signed_out.expect_err("no token")), ["refresh_token"]);
+        } else {
+            assert_eq!(reason(&refreshed), "SESSION_ENDED");
+            signed_out.expect("nothing is left to end");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_taken_username_is_already_exists() {
     let world = World::start().await;
     world.sign_up(&Person::with_email("anna")).await.expect("signs up");
