@@ -107,8 +107,9 @@ async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
     let (user, session) = sso
         .db
         .read("signed_in", move |c| {
-            let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
-            Ok::<_, Error>((user, session::alive(c, session_id, &limits, now)?))
+            // A user who was deleted since has no session either, and that is what is told.
+            let session = session::alive(c, session_id, &limits, now)?;
+            Ok::<_, Error>((store::users::find(c, user_id)?.ok_or(Error::SessionEnded)?, session))
         })
         .await?;
     Ok(Checked::Verified { user, tokens: session::tokens(sso, &session) })

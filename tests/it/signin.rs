@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::sso::v1::{self as sso, CodeDelivery, sign_in_response::Outcome};
 use tonic::Code;
 
-use crate::world::{Person, World, bearer, reason, success};
+use crate::world::{Person, World, bearer, guess, id, reason, success, verification};
 
 #[tokio::test(start_paused = true)]
 async fn a_verified_person_gets_tokens() {
@@ -78,6 +78,26 @@ async fn a_repeated_sign_in_is_the_same_session() {
     assert_eq!(sessions[0], sessions[1]);
     let other = tokens(world.sign_in(&anna).await.expect("signs in"));
     assert_ne!(sessions[0], session(&other.access_token));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_after_the_end_of_what_it_began_says_so() {
+    let world = World::start().await;
+    let anna = Person::with_email("anna");
+    let (sign_up, sign_in) = (anna.sign_up(), anna.sign_in());
+    let signed_up = world.auth().sign_up(sign_up.clone()).await.expect("signs up").into_inner();
+    let guess = guess(&verification(&signed_up), &world.code(&anna.address).await);
+    let (user, first) = success(world.auth().verify_otp(guess.clone()).await.expect("verifies").into_inner());
+    let second = tokens(world.auth().sign_in(sign_in.clone()).await.expect("signs in").into_inner());
+    for refresh_token in [first.refresh_token, second.refresh_token] {
+        world.auth().sign_out(sso::SignOutRequest { refresh_token }).await.expect("out");
+    }
+    let verified = async || reason(&world.auth().verify_otp(guess.clone()).await.expect_err("over"));
+    let signed_in = async || reason(&world.auth().sign_in(sign_in.clone()).await.expect_err("over"));
+    assert_eq!((verified().await.as_str(), signed_in().await.as_str()), ("SESSION_ENDED", "SESSION_ENDED"));
+    world.delete(&id(), &user.id).await.expect("deleted");
+    assert_eq!((verified().await.as_str(), signed_in().await.as_str()), ("SESSION_ENDED", "CREDENTIALS_INVALID"));
+    assert_eq!(reason(&world.auth().sign_up(sign_up).await.expect_err("gone")), "USER_NOT_FOUND");
 }
 
 /// The claim `sid` of a token, unverified: its payload is base64 of the claims and a signature.
