@@ -6,8 +6,6 @@ use mesh::failure::Failure;
 use proto::sso::v1::ErrorReason;
 use tonic::Code;
 
-use crate::tokens::KeyError;
-
 /// `ErrorInfo.domain` of SSO's reasons.
 const DOMAIN: &str = "sso.plaza";
 
@@ -55,6 +53,9 @@ pub(crate) enum Error {
         /// When to come back, if that helps.
         retry_after: Option<Duration>,
     },
+    /// The stored signing key was sealed under another master key, or altered.
+    #[error("the signing key in the database does not open under this master key")]
+    KeySealed,
     /// The database could not do it.
     #[error(transparent)]
     Store(#[from] db::Error),
@@ -69,13 +70,10 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-impl From<KeyError> for Error {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::RequestIdReused => Self::RequestIdReused,
-            KeyError::Store(error) => Self::Store(error),
-            other => Failure::internal(other).into(),
-        }
+impl Error {
+    /// Whether it is the database that cannot be reached.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_away())
     }
 }
 
@@ -109,6 +107,7 @@ impl From<Error> for Failure {
                     None => failure,
                 }
             }
+            Error::KeySealed => Self::internal(error),
             Error::Store(error) => store(error),
             Error::Failure(failure) => failure,
         }
@@ -152,12 +151,9 @@ mod tests {
 
     #[test]
     fn what_the_engine_could_not_do_may_be_repeated_and_is_not_told() {
-        let cause = || DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new("the disk is full".to_owned()));
-        // Whatever is done with signing keys ends in an error of its own.
-        for error in [Error::from(cause()), Error::from(KeyError::from(Error::from(cause())))] {
-            let status = tonic::Status::from(Failure::from(error));
-            assert_eq!(status.code(), Code::Unavailable);
-            assert!(!status.message().contains("full"), "{status}");
-        }
+        let cause = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new("the disk is full".to_owned()));
+        let status = tonic::Status::from(Error::from(cause));
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(!status.message().contains("full"), "{status}");
     }
 }

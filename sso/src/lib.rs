@@ -64,7 +64,6 @@ pub use config::{Audit, Config, DEFAULT, Keys, Peers, Sessions, SignIn, Throttle
 pub use db::Faults as StoreFaults;
 pub use digest::MasterKey;
 pub use hashing::Config as HashingConfig;
-pub use tokens::KeyError;
 
 /// The name of this service in the mesh.
 pub const NAME: &str = "sso";
@@ -107,12 +106,21 @@ pub enum StartError {
     /// What the database holds cannot be read.
     #[error("sso: {0}")]
     Read(#[from] db::Error),
-    /// The signing key.
+    /// There is no key to sign with.
     #[error("sso: {0}")]
-    Key(#[from] KeyError),
+    Key(String),
     /// The contract.
     #[error("sso: {0}")]
     Contract(#[from] mesh::server::BuildError),
+}
+
+impl From<error::Error> for StartError {
+    fn from(error: error::Error) -> Self {
+        match error {
+            error::Error::Store(error) => Self::Read(error),
+            other => Self::Key(other.to_string()),
+        }
+    }
 }
 
 /// SSO, started.

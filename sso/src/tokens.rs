@@ -71,41 +71,11 @@ pub(crate) struct AccessToken {
     pub(crate) expires_at: SystemTime,
 }
 
-/// Why there is no key to sign with.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The database.
-    #[error("the signing key cannot be read: {0}")]
-    Store(db::Error),
-    /// Anything else that a flow ends with; none does here.
-    #[error("the signing key cannot be read: {0}")]
-    Other(String),
-    /// The stored key was sealed under another master key, or altered.
-    #[error("the signing key in the database does not open under this master key")]
-    Sealed,
-    /// The request id came with another request before.
-    #[error("the request id was used before, with another request")]
-    RequestIdReused,
-}
-
-impl From<Error> for KeyError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::RequestIdReused => Self::RequestIdReused,
-            Error::Store(error) => Self::Store(error),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-impl KeyError {
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_away())
-    }
-}
-
 impl Issuer {
     /// Reads the signing keys, or makes the first one, and tells `keyring` of them. A database that is away by now is waited for, as when it was opened.
+    ///
+    /// # Errors
+    /// [`Error::KeySealed`].
     pub(crate) async fn open(
         db: &Db,
         master: &MasterKey,
@@ -114,13 +84,13 @@ impl Issuer {
         clock: Clock,
         random: Random,
         settings: config::Tokens,
-    ) -> Result<Self, KeyError> {
+    ) -> Result<Self, Error> {
         let sealing = master.derive("plaza/sso/signing-keys");
         let (db, keyring, keys) = (db.clone(), keyring.clone(), Arc::default());
         let issuer = Self { db, sealing, keys, keyring, audit, clock, random, settings };
         let made = || issuer.rotate(Rotation::IfDue);
-        issuer.db.at_the_start(made, KeyError::is_passing).await?;
-        issuer.db.at_the_start(|| issuer.load(), KeyError::is_passing).await?;
+        issuer.db.at_the_start(made, Error::is_away).await?;
+        issuer.db.at_the_start(|| issuer.load(), Error::is_away).await?;
         Ok(issuer)
     }
 
@@ -146,19 +116,19 @@ impl Issuer {
     /// Makes a key that signs from now on. With `end_others` every other key ends at once, and with it all access tokens.
     ///
     /// # Errors
-    /// If the database does not do it.
-    pub(crate) async fn rotate_now(&self, request_id: Uuid, end_others: bool, operator: &str) -> Result<(), KeyError> {
+    /// [`Error::RequestIdReused`].
+    pub(crate) async fn rotate_now(&self, request_id: Uuid, end_others: bool, operator: &str) -> Result<(), Error> {
         self.rotate(Rotation::Now { request_id, end_others, operator: operator.to_owned() }).await?;
         self.load().await.map(drop)
     }
 
     /// The keys of the database, in use from now on.
-    pub(crate) async fn load(&self) -> Result<Vec<VerifyingKey>, KeyError> {
+    pub(crate) async fn load(&self) -> Result<Vec<VerifyingKey>, Error> {
         let rows = self.db.read("signing_keys", |c| Ok::<_, Error>(store::keys::all(c)?)).await?;
         let sealing = self.sealing()?;
         let mut keys = Vec::new();
         for (sealed, active_at) in rows {
-            let signer = unseal(&sealing, &sealed, &self.settings.deployment).ok_or(KeyError::Sealed)?;
+            let signer = unseal(&sealing, &sealed, &self.settings.deployment).ok_or(Error::KeySealed)?;
             keys.push(Key { signer, active_at });
         }
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
@@ -167,9 +137,9 @@ impl Issuer {
         Ok(verifying)
     }
 
-    async fn rotate(&self, rotation: Rotation) -> Result<(), KeyError> {
+    async fn rotate(&self, rotation: Rotation) -> Result<(), Error> {
         let fresh = Signer::generate(&self.random, &self.settings.deployment);
-        let sealed = seal(&self.sealing()?, &fresh).ok_or(KeyError::Sealed)?;
+        let sealed = seal(&self.sealing()?, &fresh).ok_or(Error::KeySealed)?;
         let (id, now, key, audit) =
             (fresh.public().kid().to_owned(), self.clock.now(), self.sealing, self.audit.clone());
         // A key is dead once the last token it can have signed is.
@@ -199,14 +169,13 @@ impl Issuer {
             };
             store::keys::insert(c, &id, &sealed, active_at, now)?;
             store::keys::remove(c, until, &id)?;
-            audit.record(c, rotation.event())?;
-            Ok::<_, Error>(())
+            audit.record(c, rotation.event())
         });
-        Ok(made.await?)
+        made.await
     }
 
-    fn sealing(&self) -> Result<SymmetricKey<V4>, KeyError> {
-        SymmetricKey::<V4>::from(&self.sealing).map_err(|_| KeyError::Sealed)
+    fn sealing(&self) -> Result<SymmetricKey<V4>, Error> {
+        SymmetricKey::<V4>::from(&self.sealing).map_err(|_| Error::KeySealed)
     }
 
     fn life(&self) -> Duration {

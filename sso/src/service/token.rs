@@ -50,11 +50,7 @@ impl TokenService for Keys {
     async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<RotateKeyResponse>, Status> {
         let operator = operator::name(&request);
         let RotateKeyRequest { request_id, end_others } = request.into_inner();
-        self.0
-            .issuer
-            .rotate_now(parse::id("request_id", &request_id)?, end_others, &operator)
-            .await
-            .map_err(Error::from)?;
+        self.0.issuer.rotate_now(parse::id("request_id", &request_id)?, end_others, &operator).await?;
         tracing::warn!(operator, end_others, "the signing key was rotated");
         Ok(Response::new(RotateKeyResponse { public_keys: self.public_keys() }))
     }
