@@ -8,14 +8,13 @@ use uuid::Uuid;
 use crate::{
     audit::{Event, Kind, Reason},
     create,
-    digest::keyed,
     error::Error,
     fresh,
     model::{Notice, Outcome, Provisioning, User},
     password::Password,
     recovery, session,
     sso::Sso,
-    store,
+    store::{self, requests::Request},
     throttle::Ticket,
     username::Username,
 };
@@ -43,8 +42,8 @@ pub(crate) struct ChangePassword {
 }
 
 impl ChangePassword {
-    fn digest(&self, sso: &Sso, user_id: Uuid) -> [u8; 32] {
-        keyed(&sso.digest_key, &[b"change_password", user_id.as_bytes(), self.old.bytes(), self.new.bytes()])
+    fn request(&self, sso: &Sso, user_id: Uuid) -> Request {
+        sso.request(self.request_id, &[b"change_password", user_id.as_bytes(), self.old.bytes(), self.new.bytes()])
     }
 }
 
@@ -58,13 +57,13 @@ pub(crate) async fn change_password(
     ask: ChangePassword,
     address: Option<IpAddr>,
 ) -> Result<(), Error> {
-    let (limits, now, digest) = (sso.sessions, sso.clock.now(), ask.digest(sso, person.user_id));
-    let (request_id, user_id) = (ask.request_id, person.user_id);
+    let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
+    let request = ask.request(sso, user_id);
     let before = sso.db.read("change_password_before", move |c| {
         session::require(c, person, &limits, now)?;
         let user = store::users::find(c, user_id)?.ok_or(Error::UserNotFound)?;
         let hash = store::passwords::of(c, user_id)?.flatten();
-        Ok::<_, Error>((store::requests::find(c, request_id, &digest)?, user, hash))
+        Ok::<_, Error>((request.find(c)?, user, hash))
     });
     let (outcome, user, stored) = before.await?;
     if outcome.is_some() {
@@ -72,7 +71,7 @@ pub(crate) async fn change_password(
     }
     let new = recovery::unlike(ask.new.clone(), &user.username)?;
     let ticket = fresh::check(sso, person, &ask.old, stored.clone(), address).await?;
-    let kept = keep(sso, person, (request_id, digest), stored, &new, ticket.clone()).await;
+    let kept = keep(sso, person, request, stored, &new, ticket.clone()).await;
     ticket.settle(sso, kept).await.inspect_err(|error| {
         if matches!(error, Error::CredentialsInvalid) {
             fresh::refuse(sso, person, Reason::Overtaken, address);
@@ -83,7 +82,7 @@ pub(crate) async fn change_password(
 async fn keep(
     sso: &Sso,
     person: Person,
-    (request_id, digest): (Uuid, [u8; 32]),
+    request: Request,
     old: Option<String>,
     new: &Password,
     ticket: Ticket,
@@ -94,7 +93,7 @@ async fn keep(
     let Person { user_id, session_id } = person;
     let outcome = Outcome { user_id, verification_id: None, session_id: Some(session_id) };
     let done = sso.ending("change_password", move |c| {
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return Ok(());
         }
         // Once more, now that nobody else can change it: of two changes at once one wins, and the other's old password is none.
@@ -124,15 +123,12 @@ pub(crate) async fn change_username(
     address: Option<IpAddr>,
 ) -> Result<(User, Vec<Provisioning>), Error> {
     let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
-    let parts: [&[u8]; 3] = [b"change_username", user_id.as_bytes(), username.as_str().as_bytes()];
-    let digest = keyed(&sso.digest_key, &parts);
+    let request = sso.request(request_id, &[b"change_username", user_id.as_bytes(), username.as_str().as_bytes()]);
     let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
     let changed = sso.db.write("change_username", move |c| {
         session::require(c, person, &limits, now)?;
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some()
-            || store::users::rename(c, user_id, &username, now)? == 0
-        {
+        if request.claim(c, &outcome, now)?.is_some() || store::users::rename(c, user_id, &username, now)? == 0 {
             return Ok::<_, Error>(None);
         }
         debts.owe(c, now)?;

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Event, Kind, Reason},
-    digest::keyed,
     error::Error,
     identifier::Identifier,
     model::{Outcome, Purpose, Verification},
@@ -79,12 +78,12 @@ pub(crate) async fn start(
             (b"start_reset", Kind::ResetStarted)
         }
     };
-    let digest = keyed(&sso.digest_key, &[label, identifier.value().as_bytes()]);
+    let request = sso.request(request_id, &[label, identifier.value().as_bytes()]);
     let (id, now) = (sso.opaque_id(), sso.clock.now());
     let challenge = sso.db.write("start_challenge", move |c| {
         let user_id = store::users::unlocked_owner(c, &identifier)?;
         let outcome = Outcome { user_id: user_id.unwrap_or(id), verification_id: Some(id), session_id: None };
-        match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+        match request.claim(c, &outcome, now)? {
             Some(Outcome { verification_id: Some(first), .. }) => {
                 store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)
             }

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     model::{AccountKind, Outcome, Provisioning, User},
     sso::Sso,
-    store,
+    store::{self, requests::Request},
     username::Username,
 };
 
@@ -31,14 +31,14 @@ pub(crate) struct Change {
 /// # Errors
 /// [`Error::UserNotFound`], [`Error::UsernameTaken`], [`Error::EtagMismatch`], [`Error::RequestIdReused`].
 pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Result<(User, Vec<Provisioning>), Error> {
-    let digest = ask.digest(&sso.digest_key);
-    let Change { request_id, user_id, kind, username, etag } = ask;
+    let request = ask.request(sso);
+    let Change { user_id, kind, username, etag, .. } = ask;
     let now = sso.clock.now();
     let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
     let event = Event::new(Kind::UserUpdated).of(user_id).by(operator);
     let changed = sso.db.write("change_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return Ok::<_, Error>(None);
         }
         store::users::lock(c, user_id)?.ok_or(Error::UserNotFound)?;
@@ -73,12 +73,12 @@ pub(crate) async fn change(sso: &Arc<Sso>, ask: Change, operator: &str) -> Resul
 }
 
 impl Change {
-    fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+    fn request(&self, sso: &Sso) -> Request {
         let (account_type, tier) = self.kind.map(AccountKind::stored).unwrap_or_default();
         let username = self.username.as_ref().map(Username::as_str).unwrap_or_default();
         let etag = self.etag.as_deref().unwrap_or_default();
-        crate::digest::keyed(
-            key,
+        sso.request(
+            self.request_id,
             &[
                 b"change",
                 self.user_id.as_bytes(),

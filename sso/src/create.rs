@@ -11,7 +11,7 @@ use crate::{
     model::{AccountKind, Outcome, Provisioning, Purpose, Truth, User, Verification},
     password::Password,
     sso::Sso,
-    store::{self, provisioning::Debts, users::NewUser},
+    store::{self, provisioning::Debts, requests::Request, users::NewUser},
     throttle::SignUps,
     username::Username,
 };
@@ -66,13 +66,13 @@ pub(crate) async fn create(
     event: Event,
     sign_ups: Option<SignUps>,
 ) -> Result<Created, Error> {
-    let digest = ask.digest(&sso.digest_key);
-    let (request_id, username, identifier, by) = (ask.request_id, ask.username.clone(), ask.identifier.clone(), ask.by);
+    let request = ask.request(sso);
+    let (username, identifier, by) = (ask.username.clone(), ask.identifier.clone(), ask.by);
     // Before the hash, which costs a thousand times as much. The commit below decides.
     let before = sso
         .db
         .read("create_user_before", move |c| {
-            if let Some(outcome) = store::requests::find(c, request_id, &digest)? {
+            if let Some(outcome) = request.find(c)? {
                 return Ok(Some(outcome));
             }
             sign_ups.map_or(Ok(()), |all| all.look(c))?;
@@ -89,14 +89,15 @@ pub(crate) async fn create(
         return Ok(Created::replayed(outcome));
     }
     let password_hash = sso.hasher.hash(&ask.password).await?;
-    commit(sso, ask, (event, sign_ups), digest, password_hash).await
+    commit(sso, ask, request, event, sign_ups, password_hash).await
 }
 
 async fn commit(
     sso: &Arc<Sso>,
     ask: Create,
-    (event, sign_ups): (Event, Option<SignUps>),
-    digest: [u8; 32],
+    request: Request,
+    event: Event,
+    sign_ups: Option<SignUps>,
     password_hash: String,
 ) -> Result<Created, Error> {
     let now = sso.clock.now();
@@ -113,11 +114,11 @@ async fn commit(
     };
     let verification_id = (!vouched).then(|| sso.opaque_id());
     let debts = sso.provisioner.held(new.id, now);
-    let (request_id, audit, event) = (ask.request_id, sso.audit.clone(), event.of(new.id));
+    let (audit, event) = (sso.audit.clone(), event.of(new.id));
     sso.db
         .write("create_user", move |c| {
             let outcome = Outcome { user_id: new.id, verification_id, session_id: None };
-            if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            if let Some(first) = request.claim(c, &outcome, now)? {
                 return Ok(Created::replayed(first));
             }
             let user = store::users::insert(c, &new)?;
@@ -186,10 +187,10 @@ pub(crate) async fn user_and_provisioning(sso: &Sso, id: Uuid) -> Result<(User, 
 }
 
 impl Create {
-    fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+    fn request(&self, sso: &Sso) -> Request {
         let (account_type, tier) = self.kind.stored();
-        crate::digest::keyed(
-            key,
+        sso.request(
+            self.request_id,
             &[
                 b"create",
                 self.identifier.value().as_bytes(),

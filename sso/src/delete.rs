@@ -13,7 +13,7 @@ use crate::{
     password::Password,
     session,
     sso::Sso,
-    store,
+    store::{self, requests::Request},
     throttle::Ticket,
 };
 
@@ -27,8 +27,8 @@ pub(crate) async fn by_operator(
     user_id: Uuid,
     operator: &str,
 ) -> Result<Vec<Provisioning>, Error> {
-    let digest = crate::digest::keyed(&sso.digest_key, &[b"delete_user", user_id.as_bytes()]);
-    delete(sso, request_id, digest, user_id, Event::new(Kind::UserDeleted).by(operator)).await
+    let request = sso.request(request_id, &[b"delete_user", user_id.as_bytes()]);
+    delete(sso, request, user_id, Event::new(Kind::UserDeleted).by(operator)).await
 }
 
 /// Deletes the account of whoever has a session and knows the password.
@@ -44,11 +44,10 @@ pub(crate) async fn by_person(
 ) -> Result<Vec<Provisioning>, Error> {
     let user_id = person.user_id;
     let (limits, asked_at) = (sso.sessions, sso.clock.now());
-    let parts: [&[u8]; 3] = [b"delete_account", user_id.as_bytes(), password.bytes()];
-    let digest = crate::digest::keyed(&sso.digest_key, &parts);
+    let request = sso.request(request_id, &[b"delete_account", user_id.as_bytes(), password.bytes()]);
     let before = sso.db.read("delete_account_before", move |c| {
         // A repeat finds neither session nor password any more.
-        if store::requests::find(c, request_id, &digest)?.is_some() {
+        if request.find(c)?.is_some() {
             return Ok(None);
         }
         session::require(c, person, &limits, asked_at)?;
@@ -60,21 +59,15 @@ pub(crate) async fn by_person(
         None => Ticket::default(),
     };
     let event = Event::new(Kind::UserDeleted).because(Reason::ByOwner).from(address);
-    ticket.settle(sso, delete(sso, request_id, digest, user_id, event).await).await
+    ticket.settle(sso, delete(sso, request, user_id, event).await).await
 }
 
-async fn delete(
-    sso: &Arc<Sso>,
-    request_id: Uuid,
-    digest: [u8; 32],
-    user_id: Uuid,
-    event: Event,
-) -> Result<Vec<Provisioning>, Error> {
+async fn delete(sso: &Arc<Sso>, request: Request, user_id: Uuid, event: Event) -> Result<Vec<Provisioning>, Error> {
     let (now, limits) = (sso.clock.now(), sso.sessions);
     let (debts, audit, event) = (sso.provisioner.held(user_id, now), sso.audit.clone(), event.of(user_id));
     let deleted = sso.ending("delete_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return Ok::<_, Error>(None);
         }
         // No session may begin between their end and the user's.

@@ -14,7 +14,6 @@ use crate::{
     audit::{Event, Kind, Reason},
     challenge::{self, Challenge},
     create,
-    digest::keyed,
     error::Error,
     fresh,
     identifier::Identifier,
@@ -24,7 +23,7 @@ use crate::{
     peers::Verdict,
     session,
     sso::{DAY, Sso},
-    store,
+    store::{self, requests::Request},
     throttle::{self, Ticket, Who},
 };
 
@@ -54,14 +53,14 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
     let asked = throttle::take(sso, &Who::Code(identifier.clone(), Kind::CodeNotSent), address).await;
     ticket.settle(sso, asked).await?;
     let Person { user_id, session_id } = person;
-    let parts: [&[u8]; 3] = [b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()];
-    let digest = keyed(&sso.digest_key, &parts);
+    let request =
+        sso.request(request_id, &[b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()]);
     let (id, now) = (sso.opaque_id(), sso.clock.now());
     let proven = ticket.clone();
     let opened = sso.db.write("start_identifier_change", move |c| {
         let owner = store::users::owner(c, &identifier)?;
         let outcome = Outcome { user_id, verification_id: Some(id), session_id: None };
-        let challenge = match store::requests::claim(c, request_id, &digest, &outcome, now)? {
+        let challenge = match request.claim(c, &outcome, now)? {
             Some(Outcome { verification_id: Some(first), .. }) => {
                 store::challenges::find(c, first, now - DAY)?.ok_or(Error::VerificationNotFound)?
             }
@@ -106,14 +105,15 @@ pub(crate) async fn confirm(
 ) -> Result<Result<User, Verdict>, Error> {
     let Confirm { request_id, verification_id, code } = ask;
     let Person { user_id, .. } = person;
-    let parts: [&[u8]; 4] =
-        [b"confirm_identifier_change", user_id.as_bytes(), verification_id.as_bytes(), code.as_bytes()];
-    let digest = keyed(&sso.digest_key, &parts);
+    let request = sso.request(
+        request_id,
+        &[b"confirm_identifier_change", user_id.as_bytes(), verification_id.as_bytes(), code.as_bytes()],
+    );
     let (limits, now) = (sso.sessions, sso.clock.now());
     let found = challenge::find(sso, verification_id).await;
     let before = sso.db.read("confirm_identifier_change_before", move |c| {
         session::require(c, person, &limits, now)?;
-        store::requests::find(c, request_id, &digest)
+        request.find(c)
     });
     if before.await?.is_none() {
         let change = challenge::given(sso, found, Purpose::ChangeIdentifier)?;
@@ -124,7 +124,7 @@ pub(crate) async fn confirm(
             Ok((_, ticket)) => ticket,
             Err(verdict) => return Ok(Err(verdict)),
         };
-        let changed = change_to(sso, person, (request_id, digest), change, ticket.clone()).await;
+        let changed = change_to(sso, person, request, change, ticket.clone()).await;
         ticket.settle(sso, changed).await.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
         otp::acknowledge(sso, verification_id);
     }
@@ -135,7 +135,7 @@ pub(crate) async fn confirm(
 async fn change_to(
     sso: &Sso,
     person: Person,
-    (request_id, digest): (Uuid, [u8; 32]),
+    request: Request,
     change: Challenge,
     ticket: Ticket,
 ) -> Result<(), Error> {
@@ -144,7 +144,7 @@ async fn change_to(
     let Person { user_id, session_id } = person;
     let outcome = Outcome { user_id, verification_id: Some(change.id), session_id: Some(session_id) };
     let done = sso.db.write("change_identifier", move |c| {
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return Ok(());
         }
         store::users::lock(c, user_id)?.ok_or(Error::SessionEnded)?;
@@ -185,14 +185,13 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
     let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
     let Ask { request_id, identifier, .. } = ask;
     let Person { user_id, session_id } = person;
-    let parts: [&[u8]; 3] = [b"remove_identifier", user_id.as_bytes(), identifier.value().as_bytes()];
-    let digest = keyed(&sso.digest_key, &parts);
+    let request = sso.request(request_id, &[b"remove_identifier", user_id.as_bytes(), identifier.value().as_bytes()]);
     let (limits, now) = (sso.sessions, sso.clock.now());
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
     let proven = ticket.clone();
     let removed = sso.db.write("remove_identifier", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return proven.right(c, now);
         }
         // Of two removals at once the second finds one left.

@@ -74,7 +74,7 @@ mod tests {
                 let id = Uuid::from_u128(number.into());
                 let outcome = Outcome { user_id: id, verification_id: None, session_id: None };
                 let noted = UNIX_EPOCH + Duration::from_micros(number.into());
-                store::requests::claim(c, id, &[0; 32], &outcome, noted)?;
+                store::requests::Request::new(&[0; 32], id, &[]).claim(c, &outcome, noted)?;
             }
             Ok::<_, Error>(())
         };

@@ -23,13 +23,13 @@ pub(crate) async fn set_locked(
     locked: bool,
     operator: &str,
 ) -> Result<User, Error> {
-    let digest = crate::digest::keyed(&sso.digest_key, &[b"lock", user_id.as_bytes(), &[u8::from(locked)]]);
+    let request = sso.request(request_id, &[b"lock", user_id.as_bytes(), &[u8::from(locked)]]);
     let (now, limits, audit) = (sso.clock.now(), sso.sessions, sso.audit.clone());
     let kind = if locked { Kind::UserLocked } else { Kind::UserUnlocked };
     let event = Event::new(kind).of(user_id).by(operator);
     sso.ending("lock_user", move |c| {
         let outcome = Outcome { user_id, verification_id: None, session_id: None };
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_none() {
+        if request.claim(c, &outcome, now)?.is_none() {
             if store::users::set_locked(c, user_id, locked, now)? > 0 {
                 audit.record(c, event.clone())?;
             }

@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::{
     audit::{Event, Kind, Reason},
     challenge::{self, Challenge, Start},
-    digest::keyed,
     error::Error,
     model::{Outcome, Purpose},
     origin::Origin,
@@ -15,7 +14,7 @@ use crate::{
     peers::Verdict,
     session::{self, Session, Tokens},
     sso::Sso,
-    store,
+    store::requests::Request,
     throttle::Ticket,
     verify::Guess,
 };
@@ -38,10 +37,10 @@ pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Toke
     let Guess { request_id, verification_id, code, origin } = guess;
     require_on(sso, origin.address)?;
     let label = origin.device_label.as_bytes();
-    let digest =
-        keyed(&sso.digest_key, &[b"complete_code_sign_in", verification_id.as_bytes(), code.as_bytes(), label]);
+    let request =
+        sso.request(request_id, &[b"complete_code_sign_in", verification_id.as_bytes(), code.as_bytes(), label]);
     let found = challenge::find(sso, verification_id).await;
-    let before = sso.db.read("code_sign_in_before", move |c| store::requests::find(c, request_id, &digest)).await?;
+    let before = sso.db.read("code_sign_in_before", move |c| request.find(c)).await?;
     if let Some(outcome) = before {
         return tokens(sso, outcome).await.map(Ok);
     }
@@ -50,7 +49,7 @@ pub(crate) async fn complete(sso: &Arc<Sso>, guess: Guess) -> Result<Result<Toke
         Ok(right) => right,
         Err(verdict) => return Ok(Err(verdict)),
     };
-    let begun = begin(sso, (request_id, digest), &challenge, user_id, &origin, ticket.clone()).await;
+    let begun = begin(sso, request, &challenge, user_id, &origin, ticket.clone()).await;
     let begun = ticket.settle(sso, begun).await;
     let outcome = begun.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
@@ -68,7 +67,7 @@ fn require_on(sso: &Sso, address: Option<IpAddr>) -> Result<(), Error> {
 /// Opens the session, and ends the challenge with it.
 async fn begin(
     sso: &Sso,
-    (request_id, digest): (Uuid, [u8; 32]),
+    request: Request,
     challenge: &Challenge,
     user_id: Uuid,
     origin: &Origin,
@@ -82,7 +81,7 @@ async fn begin(
         Event::new(Kind::SignedIn).because(Reason::ByCode).of(user_id).session(session.id).from(origin.address);
     sso.db
         .write("sign_in_by_code", move |c| {
-            if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+            if let Some(first) = request.claim(c, &outcome, now)? {
                 return Ok(first);
             }
             challenge::end(c, &challenge, user_id)?;

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use crate::{
     audit::{Event, Kind},
     challenge::{self, Challenge},
-    digest::keyed,
     error::Error,
     model::{Notice, Outcome, Purpose},
     otp,
@@ -17,7 +16,7 @@ use crate::{
     peers::Verdict,
     session::Ending,
     sso::Sso,
-    store,
+    store::{self, requests::Request},
     throttle::Ticket,
     username::Username,
 };
@@ -38,10 +37,10 @@ pub(crate) struct Complete {
 /// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], INVALID_FIELDS, or that SMS does not answer.
 pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete, address: Option<IpAddr>) -> Result<Option<Verdict>, Error> {
     let Complete { request_id, verification_id, code, password } = ask;
-    let parts: [&[u8]; 4] = [b"complete_reset", verification_id.as_bytes(), code.as_bytes(), password.bytes()];
-    let digest = keyed(&sso.digest_key, &parts);
+    let request =
+        sso.request(request_id, &[b"complete_reset", verification_id.as_bytes(), code.as_bytes(), password.bytes()]);
     let found = challenge::find(sso, verification_id).await;
-    let before = sso.db.read("reset_before", move |c| store::requests::find(c, request_id, &digest)).await?;
+    let before = sso.db.read("reset_before", move |c| request.find(c)).await?;
     if before.is_some() {
         return Ok(None);
     }
@@ -50,7 +49,7 @@ pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete, address: Option<IpAd
         Ok(right) => right,
         Err(verdict) => return Ok(Some(verdict)),
     };
-    let set = set(sso, (request_id, digest), reset, user_id, password, ticket.clone()).await;
+    let set = set(sso, request, reset, user_id, password, ticket.clone()).await;
     let set = ticket.settle(sso, set).await;
     set.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
@@ -70,7 +69,7 @@ pub(crate) fn unlike(password: Password, username: &str) -> Result<Password, Err
 
 async fn set(
     sso: &Sso,
-    (request_id, digest): (Uuid, [u8; 32]),
+    request: Request,
     reset: Challenge,
     user_id: Uuid,
     password: Password,
@@ -83,7 +82,7 @@ async fn set(
     let (key, audit, notices) = (sso.throttle_key, sso.audit.clone(), Arc::clone(&sso.notices));
     let outcome = Outcome { user_id, verification_id: Some(reset.id), session_id: None };
     let done = sso.ending("reset_password", move |c| {
-        if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+        if request.claim(c, &outcome, now)?.is_some() {
             return Ok(());
         }
         challenge::end(c, &reset, user_id)?;

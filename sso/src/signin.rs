@@ -14,7 +14,7 @@ use crate::{
     password::Password,
     session::{self, Session, Tokens},
     sso::Sso,
-    store,
+    store::{self, requests::Request},
     throttle::{self, Ticket, Who},
 };
 
@@ -98,8 +98,8 @@ enum Begun {
 
 /// Opens a session, or a verification for a user who is not verified.
 async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ticket) -> Result<Begun, Error> {
-    let digest = ask.digest(&sso.digest_key);
-    let (request_id, identifier, now, limits) = (ask.request_id, ask.identifier.clone(), sso.clock.now(), sso.sessions);
+    let request = ask.request(sso);
+    let (identifier, now, limits) = (ask.identifier.clone(), sso.clock.now(), sso.sessions);
     let session = Session::begin(sso.id(), user_id, &ask.origin, now);
     let verification_id = sso.opaque_id();
     let (audit, address) = (sso.audit.clone(), ask.origin.address);
@@ -118,7 +118,7 @@ async fn commit(sso: &Sso, ask: &SignIn, user_id: Uuid, hash: String, ticket: Ti
                 verification_id: (!is_verified).then_some(verification_id),
                 session_id: is_verified.then_some(session.id),
             };
-            let first = store::requests::claim(c, request_id, &digest, &outcome, now)?;
+            let first = request.claim(c, &outcome, now)?;
             if first.is_none() && is_verified {
                 session::open(c, &session, &limits, &audit)?;
                 audit.record(c, Event::new(Kind::SignedIn).of(user_id).session(session.id).from(address))?;
@@ -161,8 +161,8 @@ fn rehash(sso: &Arc<Sso>, user_id: Uuid, old: String, password: Password) {
 }
 
 impl SignIn {
-    fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
-        let label = self.origin.device_label.as_bytes();
-        crate::digest::keyed(key, &[b"sign_in", self.identifier.value().as_bytes(), self.password.bytes(), label])
+    fn request(&self, sso: &Sso) -> Request {
+        let (identifier, label) = (self.identifier.value().as_bytes(), self.origin.device_label.as_bytes());
+        sso.request(self.request_id, &[b"sign_in", identifier, self.password.bytes(), label])
     }
 }

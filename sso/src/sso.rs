@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::Audit, config, error::Error, hashing::Hasher, notices::Notices, peers::Peers, provision::Provisioner,
-    session, tokens::Issuer,
+    session, store::requests::Request, tokens::Issuer,
 };
 
 /// How long a verification can be used, and how long a request id is remembered (design: 24 h each).
@@ -45,6 +45,11 @@ impl Sso {
     /// A fresh id that sorts by time.
     pub(crate) fn id(&self) -> Uuid {
         uuid_v7(&self.clock, &self.random)
+    }
+
+    /// What is asked for under a request id: the name of the flow, and all that a repeat has the same.
+    pub(crate) fn request(&self, id: Uuid, parts: &[&[u8]]) -> Request {
+        Request::new(&self.digest_key, id, parts)
     }
 
     /// A write whose purpose is to end sessions: whoever watches for revocations looks at once. Those that end by the way, they find by themselves.

@@ -27,10 +27,10 @@ use uuid::Uuid;
 use crate::{
     audit::{Audit, Event, Kind as Decided, Reason},
     config,
-    digest::{MasterKey, keyed},
+    digest::MasterKey,
     error::Error,
     model::Outcome,
-    store,
+    store::{self, requests::Request},
 };
 
 /// What a sealed secret is for: bound to it as the implicit assertion.
@@ -158,13 +158,12 @@ impl Issuer {
                     Some(_) => return Ok(()),
                 },
                 Rotation::Now { request_id, end_others, .. } => {
-                    let (request_id, end_others) = (*request_id, *end_others);
-                    let digest = keyed(&key, &[b"rotate_key", &[u8::from(end_others)]]);
+                    let request = Request::new(&key, *request_id, &[b"rotate_key", &[u8::from(*end_others)]]);
                     let outcome = Outcome { user_id: Uuid::nil(), verification_id: None, session_id: None };
-                    if store::requests::claim(c, request_id, &digest, &outcome, now)?.is_some() {
+                    if request.claim(c, &outcome, now)?.is_some() {
                         return Ok(());
                     }
-                    (now, if end_others { now + SIGNS } else { UNIX_EPOCH })
+                    (now, if *end_others { now + SIGNS } else { UNIX_EPOCH })
                 }
             };
             store::keys::insert(c, &id, &sealed, active_at, now)?;

@@ -14,7 +14,7 @@ use crate::{
     peers::Verdict,
     session::{self, Session, Tokens},
     sso::{DAY, Sso},
-    store,
+    store::{self, requests::Request},
     throttle::{self, Ticket, Who},
 };
 
@@ -39,11 +39,11 @@ pub(crate) struct Guess {
 /// [`Error::SessionEnded`] on a repeat after the session has.
 pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Error> {
     let Guess { request_id, verification_id, code, origin } = guess;
-    let parts: [&[u8]; 4] = [b"verify", verification_id.as_bytes(), code.as_bytes(), origin.device_label.as_bytes()];
-    let digest = crate::digest::keyed(&sso.digest_key, &parts);
+    let label = origin.device_label.as_bytes();
+    let request = sso.request(request_id, &[b"verify", verification_id.as_bytes(), code.as_bytes(), label]);
     // First: another call with this request id may be faster, and what ends the verification says what the request came to.
     let found = otp::find(sso, verification_id).await;
-    if let Some(outcome) = sso.db.read("verify_before", move |c| store::requests::find(c, request_id, &digest)).await? {
+    if let Some(outcome) = sso.db.read("verify_before", move |c| request.find(c)).await? {
         return signed_in(sso, outcome).await;
     }
     let (verification, _) = match found {
@@ -55,7 +55,7 @@ pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Erro
     let checked = otp::check(sso, request_id, &verification, Some(verification.user_id), &code).await;
     match ticket.settle(sso, checked).await? {
         Verdict::Approved => {
-            let approved = approve(sso, (request_id, digest), &verification, &origin, ticket.clone()).await;
+            let approved = approve(sso, request, &verification, &origin, ticket.clone()).await;
             let outcome = ticket.settle(sso, approved).await?;
             otp::acknowledge(sso, verification_id);
             signed_in(sso, outcome).await
@@ -67,7 +67,7 @@ pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Erro
 /// Makes the approval so: the identifier is the user's, the user is verified, and nobody else's claim can come to anything.
 async fn approve(
     sso: &Sso,
-    (request_id, digest): (Uuid, [u8; 32]),
+    request: Request,
     verification: &Verification,
     origin: &Origin,
     ticket: Ticket,
@@ -78,7 +78,7 @@ async fn approve(
     let (key, audit, user_id, address) = (sso.throttle_key, sso.audit.clone(), verification.user_id, origin.address);
     let accepted = Event::new(Kind::CodeAccepted).of(user_id).session(session.id).from(address);
     let made = sso.db.write("verify_user", move |c| {
-        if let Some(first) = store::requests::claim(c, request_id, &digest, &outcome, now)? {
+        if let Some(first) = request.claim(c, &outcome, now)? {
             return Ok(first);
         }
         // It may have been ended while the code was on its way: by a change of the password.
