@@ -5,7 +5,6 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use db::Conn;
 use mesh::{Failure, Person, Violation};
 use uuid::Uuid;
 
@@ -163,7 +162,7 @@ async fn change_to(
         notices.owe(c, user_id, notice, now)?;
         store::identifiers::set(c, id, user_id, &change.identifier, now)?;
         create::note_rivals(c, &audit, user_id, &change.identifier)?;
-        end_codes(c, user_id)?;
+        store::end_codes(c, user_id)?;
         audit.record(c, Event::new(kind).of(user_id).session(session_id))?;
         ticket.right(c, now)
     });
@@ -206,7 +205,7 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
         }
         notices.owe(c, user_id, Notice::IdentifierRemoved, now)?;
         store::identifiers::remove(c, user_id, &identifier, now)?;
-        end_codes(c, user_id)?;
+        store::end_codes(c, user_id)?;
         audit.record(c, Event::new(Kind::IdentifierRemoved).of(user_id).session(session_id))?;
         proven.right(c, now)
     });
@@ -218,11 +217,4 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
     })?;
     sso.notices.stir();
     account::get(sso, person).await
-}
-
-/// Ends whatever a code was sent for to what the user had before.
-fn end_codes(c: &mut Conn, user_id: Uuid) -> Result<(), Error> {
-    store::verifications::end_all(c, user_id)?;
-    store::challenges::end_all(c, user_id)?;
-    Ok(())
 }

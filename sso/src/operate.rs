@@ -35,8 +35,7 @@ pub(crate) async fn set_locked(
             }
             if locked {
                 store::sessions::end_all(c, user_id, None, limits.ending(now))?;
-                store::verifications::end_all(c, user_id)?;
-                store::challenges::end_all(c, user_id)?;
+                store::end_codes(c, user_id)?;
             }
         }
         store::users::find(c, user_id)?.ok_or(Error::UserNotFound)

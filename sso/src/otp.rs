@@ -131,13 +131,18 @@ fn tell(sso: &Sso, verification: &Verification, decoy: bool, refusal: Option<&St
     let event = match refusal {
         None if decoy => Event::new(Kind::CodeSent).because(Reason::Decoy),
         None => Event::new(Kind::CodeSent),
-        Some(status) => match peers::refused(status) {
-            Error::Limited { .. } => Event::new(Kind::CodeNotSent).because(Reason::Limited),
-            Error::VerificationNotFound => Event::new(Kind::CodeNotSent).because(Reason::VerificationUnknown),
-            _ => Event::new(Kind::CodeNotSent).because(Reason::Unanswered),
-        },
+        Some(status) => Event::new(Kind::CodeNotSent).because(not_done(&peers::refused(status))),
     };
     sso.audit.count(event.of(user_id));
+}
+
+/// Why SMS did not do what it was asked for.
+fn not_done(error: &Error) -> Reason {
+    match error {
+        Error::Limited { .. } => Reason::Limited,
+        Error::VerificationNotFound => Reason::VerificationUnknown,
+        _ => Reason::Unanswered,
+    }
 }
 
 /// Counts a call for a verification that is not there.
@@ -169,14 +174,7 @@ pub(crate) async fn check(
     match &checked {
         Ok(Verdict::Approved) => {}
         Ok(verdict) => tell_refused(sso, *verdict, user_id),
-        Err(error) => {
-            let reason = match error {
-                Error::Limited { .. } => Reason::Limited,
-                Error::VerificationNotFound => Reason::VerificationUnknown,
-                _ => Reason::Unanswered,
-            };
-            sso.audit.count(Event::new(Kind::CodeRefused).because(reason).of(user_id));
-        }
+        Err(error) => sso.audit.count(Event::new(Kind::CodeRefused).because(not_done(error)).of(user_id)),
     }
     checked
 }

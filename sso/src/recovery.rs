@@ -29,31 +29,35 @@ pub(crate) struct Complete {
     pub(crate) password: Password,
 }
 
-/// Has the code checked, and sets the password if it was right: then `None`. All sessions of the user end, and nobody is signed in.
+/// Has the code checked, and sets the password if it was right. All sessions of the user end, and nobody is signed in.
 ///
 /// A password that is refused for its likeness to the username may be given again, with the same request id and code.
 ///
 /// # Errors
 /// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], INVALID_FIELDS, or that SMS does not answer.
-pub(crate) async fn complete(sso: &Arc<Sso>, ask: Complete, address: Option<IpAddr>) -> Result<Option<Verdict>, Error> {
+pub(crate) async fn complete(
+    sso: &Arc<Sso>,
+    ask: Complete,
+    address: Option<IpAddr>,
+) -> Result<Result<(), Verdict>, Error> {
     let Complete { request_id, verification_id, code, password } = ask;
     let request =
         sso.request(request_id, &[b"complete_reset", verification_id.as_bytes(), code.as_bytes(), password.bytes()]);
     let found = challenge::find(sso, verification_id).await;
     let before = sso.db.read("reset_before", move |c| request.find(c)).await?;
     if before.is_some() {
-        return Ok(None);
+        return Ok(Ok(()));
     }
     let reset = challenge::given(sso, found, Purpose::ResetPassword)?;
     let (user_id, ticket) = match challenge::guess(sso, request_id, &reset, &code, address).await? {
         Ok(right) => right,
-        Err(verdict) => return Ok(Some(verdict)),
+        Err(verdict) => return Ok(Err(verdict)),
     };
     let set = set(sso, request, reset, user_id, password, ticket.clone()).await;
     let set = ticket.settle(sso, set).await;
     set.inspect_err(|error| challenge::tell_overtaken(sso, user_id, error))?;
     otp::acknowledge(sso, verification_id);
-    Ok(None)
+    Ok(Ok(()))
 }
 
 /// The password, if it is not made of the username.
@@ -106,7 +110,6 @@ pub(crate) fn replace(
 ) -> Result<(), Error> {
     store::passwords::set(c, user_id, hash, ending.at)?;
     store::sessions::end_all(c, user_id, spared, ending)?;
-    store::verifications::end_all(c, user_id)?;
-    store::challenges::end_all(c, user_id)?;
+    store::end_codes(c, user_id)?;
     Ok(())
 }

@@ -18,12 +18,6 @@ use crate::{
     throttle::{self, Ticket, Who},
 };
 
-/// What came of a guess.
-pub(crate) enum Checked {
-    Verified { user: User, tokens: Tokens },
-    Failed(Verdict),
-}
-
 /// A code to be checked, and where it comes from.
 pub(crate) struct Guess {
     pub(crate) request_id: Uuid,
@@ -37,14 +31,14 @@ pub(crate) struct Guess {
 /// # Errors
 /// [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does not answer;
 /// [`Error::SessionEnded`] on a repeat after the session has.
-pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Error> {
+pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Result<(User, Tokens), Verdict>, Error> {
     let Guess { request_id, verification_id, code, origin } = guess;
     let label = origin.device_label.as_bytes();
     let request = sso.request(request_id, &[b"verify", verification_id.as_bytes(), code.as_bytes(), label]);
     // First: another call with this request id may be faster, and what ends the verification says what the request came to.
     let found = otp::find(sso, verification_id).await;
     if let Some(outcome) = sso.db.read("verify_before", move |c| request.find(c)).await? {
-        return signed_in(sso, outcome).await;
+        return signed_in(sso, outcome).await.map(Ok);
     }
     let (verification, _) = match found {
         Err(Error::VerificationNotFound) => return Err(otp::unknown(sso, Kind::CodeRefused)),
@@ -58,9 +52,9 @@ pub(crate) async fn verify(sso: &Arc<Sso>, guess: Guess) -> Result<Checked, Erro
             let approved = approve(sso, request, &verification, &origin, ticket.clone()).await;
             let outcome = ticket.settle(sso, approved).await?;
             otp::acknowledge(sso, verification_id);
-            signed_in(sso, outcome).await
+            signed_in(sso, outcome).await.map(Ok)
         }
-        verdict => Ok(Checked::Failed(verdict)),
+        verdict => Ok(Err(verdict)),
     }
 }
 
@@ -100,7 +94,7 @@ async fn approve(
     }
 }
 
-async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
+async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<(User, Tokens), Error> {
     let Outcome { user_id, session_id, .. } = outcome;
     let session_id = session_id.ok_or(Error::RequestIdReused)?;
     let (limits, now) = (sso.sessions, sso.clock.now());
@@ -112,5 +106,5 @@ async fn signed_in(sso: &Sso, outcome: Outcome) -> Result<Checked, Error> {
             Ok::<_, Error>((store::users::find(c, user_id)?.ok_or(Error::SessionEnded)?, session))
         })
         .await?;
-    Ok(Checked::Verified { user, tokens: session::tokens(sso, &session) })
+    Ok((user, session::tokens(sso, &session)))
 }

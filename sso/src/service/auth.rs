@@ -82,8 +82,8 @@ impl AuthService for Auth {
         request: Request<CompletePasswordResetRequest>,
     ) -> Result<Response<CompletePasswordResetResponse>, Status> {
         let address = client_address(&request);
-        let verdict = recovery::complete(&self.0, request.into_inner().try_into()?, address).await?;
-        Ok(Response::new(render::reset(verdict)))
+        let set = recovery::complete(&self.0, request.into_inner().try_into()?, address).await?;
+        Ok(Response::new(render::reset(set)))
     }
 
     async fn start_code_sign_in(

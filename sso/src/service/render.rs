@@ -14,7 +14,6 @@ use crate::{
     revocations::{News, Revocation},
     session::{Session, Tokens},
     signin::SignedIn,
-    verify::Checked,
 };
 
 pub(super) fn user(user: &User) -> pb::User {
@@ -89,22 +88,22 @@ pub(super) fn verification(pending: Pending) -> pb::Verification {
     }
 }
 
-pub(super) fn checked(checked: Checked) -> pb::VerifyOtpResponse {
+pub(super) fn checked(checked: Result<(User, Tokens), Verdict>) -> pb::VerifyOtpResponse {
     use pb::verify_otp_response::Outcome;
     let outcome = match checked {
-        Checked::Verified { user: verified, tokens: given } => {
+        Ok((verified, given)) => {
             Outcome::Success(pb::VerifyOtpSuccess { user: Some(user(&verified)), tokens: Some(tokens(given)) })
         }
-        Checked::Failed(verdict) => Outcome::Failure(failure(verdict)),
+        Err(verdict) => Outcome::Failure(failure(verdict)),
     };
     pb::VerifyOtpResponse { outcome: Some(outcome) }
 }
 
-pub(super) fn reset(failed: Option<Verdict>) -> pb::CompletePasswordResetResponse {
+pub(super) fn reset(set: Result<(), Verdict>) -> pb::CompletePasswordResetResponse {
     use pb::complete_password_reset_response::Outcome;
-    let outcome = match failed {
-        None => Outcome::Success(pb::CompletePasswordResetSuccess {}),
-        Some(verdict) => Outcome::Failure(failure(verdict)),
+    let outcome = match set {
+        Ok(()) => Outcome::Success(pb::CompletePasswordResetSuccess {}),
+        Err(verdict) => Outcome::Failure(failure(verdict)),
     };
     pb::CompletePasswordResetResponse { outcome: Some(outcome) }
 }

@@ -23,12 +23,21 @@ pub(crate) mod verifications;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use db::{At, Migrations};
+use db::{At, Conn, Migrations};
+use diesel::QueryResult;
 use diesel_migrations::embed_migrations;
+use uuid::Uuid;
 
 /// The migrations of both engines, under the same names.
 pub(crate) const MIGRATIONS: Migrations =
     Migrations { sqlite: embed_migrations!("migrations/sqlite"), postgres: embed_migrations!("migrations/postgres") };
+
+/// Ends whatever a code was sent for to a user.
+pub(crate) fn end_codes(c: &mut Conn, user_id: Uuid) -> QueryResult<()> {
+    verifications::end_all(c, user_id)?;
+    challenges::end_all(c, user_id)?;
+    Ok(())
+}
 
 /// A moment as it is stored.
 pub(crate) fn at(time: SystemTime) -> At {
