@@ -58,4 +58,5 @@ pub use threads::Threads;
 pub use tls::{Tls, TlsConfig};
 pub use trace::Tracer;
 pub use web::{Web, WebConfig};
+pub use wire::code_name;
 pub use workers::Workers;

@@ -39,7 +39,7 @@ pub(crate) const CODES: [&str; 17] = [
 ];
 
 /// The name of a code: `INVALID_ARGUMENT`.
-pub(crate) fn code_name(code: Code) -> &'static str {
+pub fn code_name(code: Code) -> &'static str {
     CODES[code as usize]
 }
 

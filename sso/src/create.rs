@@ -170,14 +170,6 @@ pub(crate) async fn settled(
     {
         return Ok((user, Provisioning::everywhere()));
     }
-    user_and_provisioning(sso, id).await
-}
-
-/// A user, and how far the targets know it.
-///
-/// # Errors
-/// [`Error::UserNotFound`].
-pub(crate) async fn user_and_provisioning(sso: &Sso, id: Uuid) -> Result<(User, Vec<Provisioning>), Error> {
     sso.db
         .read("user_and_provisioning", move |c| {
             let user = store::users::find(c, id)?.ok_or(Error::UserNotFound)?;

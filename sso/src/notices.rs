@@ -10,7 +10,7 @@ use db::{
     Conn, Db, Lease,
     work::{self, By, Duty, Tally},
 };
-use mesh::{Clock, Deadline, Random, deadline, failure, uuid_v7};
+use mesh::{Clock, Deadline, Random, code_name, deadline, failure, uuid_v7};
 use tokio::{sync::Notify, time};
 use uuid::Uuid;
 
@@ -18,7 +18,6 @@ use crate::{
     error::Error,
     model::Notice,
     peers::Peers,
-    step::code_name,
     store::{
         self,
         notices::{NOTICES, SMS},
@@ -76,7 +75,7 @@ impl Notices {
             Err(status) => {
                 tracing::warn!(%id, attempts, code = ?status.code(), "a notice is still owed");
                 let asked = failure::retry_delay(&status).unwrap_or_default().min(LONGEST);
-                (Some(self.random.between(work::pause(attempts)).max(asked)), code_name(&status))
+                (Some(self.random.between(work::pause(attempts)).max(asked)), code_name(status.code()).to_owned())
             }
         };
         let due_at = pause.map(|pause| self.clock.now() + pause);

@@ -43,6 +43,14 @@ pub(crate) async fn set_locked(
     .await
 }
 
+/// One user.
+///
+/// # Errors
+/// [`Error::UserNotFound`].
+pub(crate) async fn get(sso: &Sso, id: Uuid) -> Result<User, Error> {
+    sso.db.read("get_user", move |c| store::users::find(c, id)?.ok_or(Error::UserNotFound)).await
+}
+
 /// A page of users, in the order of their sign-ups, and whether there are more.
 ///
 /// # Errors

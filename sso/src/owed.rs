@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     audit::{Event, Kind},
     error::Error,
-    model::{Owed, Target, Truth},
+    model::{Owed, Provisioning, Target},
     sso::Sso,
     store::{self, owed::Filter, provisioning::DEBTS},
 };
@@ -85,15 +85,15 @@ async fn retry_parked(sso: &Sso, target: Target, operator: &str) -> Result<usize
     Ok(retried)
 }
 
-/// What the targets are to be told of a user, and how far they have been.
+/// How far the targets have been told of a user.
 ///
 /// # Errors
 /// [`Error::UserNotFound`] if there is no such user, and no deletion of it that is still owed.
-pub(crate) async fn of_user(sso: &Sso, user_id: Uuid) -> Result<(Truth, Vec<crate::model::Provisioning>), Error> {
+pub(crate) async fn of_user(sso: &Sso, user_id: Uuid) -> Result<Vec<Provisioning>, Error> {
     sso.db
         .read("provisioning", move |c| {
-            let truth = store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
-            Ok((truth, store::provisioning::of_user(c, user_id)?))
+            store::deletion::truth(c, user_id)?.ok_or(Error::UserNotFound)?;
+            Ok(store::provisioning::of_user(c, user_id)?)
         })
         .await
 }

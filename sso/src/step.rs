@@ -46,23 +46,11 @@ pub(crate) fn is_permanent(status: &Status) -> bool {
     )
 }
 
-/// "UNAVAILABLE" of `Code::Unavailable`.
-pub(crate) fn code_name(status: &Status) -> String {
-    let mut name = String::new();
-    for (at, letter) in format!("{:?}", status.code()).chars().enumerate() {
-        if letter.is_uppercase() && at > 0 {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use tonic::Status;
 
-    use super::{code_name, is_permanent};
+    use super::is_permanent;
 
     #[test]
     fn what_may_pass_is_never_parked() {
@@ -70,10 +58,5 @@ mod tests {
             assert!(!is_permanent(&status), "{status:?}");
         }
         assert!(is_permanent(&Status::invalid_argument("")));
-    }
-
-    #[test]
-    fn codes_are_named_as_on_the_wire() {
-        assert_eq!(code_name(&Status::deadline_exceeded("")), "DEADLINE_EXCEEDED");
     }
 }

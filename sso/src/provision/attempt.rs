@@ -4,6 +4,7 @@ use db::{
     Lease,
     work::{self, By, End},
 };
+use mesh::code_name;
 use tonic::Status;
 
 use super::{PROBE_PAUSE, Provisioner};
@@ -11,7 +12,7 @@ use crate::{
     audit::{Event, Kind},
     error::Error,
     model::{Target, Truth},
-    step::{Step, ahead, code_name, is_permanent, is_tombstone},
+    step::{Step, ahead, is_permanent, is_tombstone},
     store::{self, provisioning::DEBTS},
 };
 
@@ -38,12 +39,12 @@ impl Provisioner {
             }
             Err(status) if is_permanent(&status) => {
                 tracing::error!(%user_id, %target, attempts, code = ?status.code(), "parked: refused for good, until RetryProvisioning");
-                Step::Postpone { due_at: None, error: code_name(&status) }
+                Step::Postpone { due_at: None, error: code_name(status.code()).to_owned() }
             }
             Err(status) => {
                 tracing::warn!(%user_id, %target, attempts, code = ?status.code(), "still owed");
                 let pause = if was_open { self.random.between(work::pause(attempts)) } else { PROBE_PAUSE };
-                Step::Postpone { due_at: Some(self.clock.now() + pause), error: code_name(&status) }
+                Step::Postpone { due_at: Some(self.clock.now() + pause), error: code_name(status.code()).to_owned() }
             }
         };
         // The row is not to blame for a target that was known to be down.

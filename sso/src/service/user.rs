@@ -13,7 +13,7 @@ use proto::sso::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{events, operator, parse, people, render};
-use crate::{audit, change, create, delete, operate, owed, reconcile, signup, sso::Sso};
+use crate::{audit, change, delete, operate, owed, reconcile, signup, sso::Sso};
 
 pub(super) struct Users(pub(super) Arc<Sso>);
 
@@ -31,7 +31,7 @@ impl UserService for Users {
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
         let id = parse::id("user_id", &request.into_inner().user_id)?;
-        let (user, _) = create::user_and_provisioning(&self.0, id).await?;
+        let user = operate::get(&self.0, id).await?;
         Ok(Response::new(GetUserResponse { user: Some(render::user(&user)) }))
     }
 
@@ -48,7 +48,7 @@ impl UserService for Users {
         request: Request<GetProvisioningRequest>,
     ) -> Result<Response<GetProvisioningResponse>, Status> {
         let id = parse::id("user_id", &request.into_inner().user_id)?;
-        let (_, provisioning) = owed::of_user(&self.0, id).await?;
+        let provisioning = owed::of_user(&self.0, id).await?;
         Ok(Response::new(GetProvisioningResponse { provisioning: render::provisioning(&provisioning) }))
     }
 
