@@ -1,6 +1,6 @@
 //! What persons do with their own account.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use mesh::Person;
 use uuid::Uuid;
@@ -12,7 +12,8 @@ use crate::{
     fresh,
     model::{Notice, Outcome, Provisioning, User},
     password::Password,
-    recovery, session,
+    recovery,
+    session::{self, Caller},
     sso::Sso,
     store::{self, requests::Request},
     throttle::Ticket,
@@ -51,13 +52,9 @@ impl ChangePassword {
 ///
 /// # Errors
 /// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], INVALID_FIELDS, overload.
-pub(crate) async fn change_password(
-    sso: &Arc<Sso>,
-    person: Person,
-    ask: ChangePassword,
-    address: Option<IpAddr>,
-) -> Result<(), Error> {
-    let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
+pub(crate) async fn change_password(sso: &Arc<Sso>, caller: Caller, ask: ChangePassword) -> Result<(), Error> {
+    let (limits, now, person) = (sso.sessions, sso.clock.now(), caller.person);
+    let user_id = person.user_id;
     let request = ask.request(sso, user_id);
     let before = sso.db.read("change_password_before", move |c| {
         session::require(c, person, &limits, now)?;
@@ -70,11 +67,11 @@ pub(crate) async fn change_password(
         return Ok(());
     }
     let new = recovery::unlike(ask.new.clone(), &user.username)?;
-    let ticket = fresh::check(sso, person, &ask.old, stored.clone(), address).await?;
+    let ticket = fresh::check(sso, caller, &ask.old, stored.clone()).await?;
     let kept = keep(sso, person, request, stored, &new, ticket.clone()).await;
     ticket.settle(sso, kept).await.inspect_err(|error| {
         if matches!(error, Error::CredentialsInvalid) {
-            fresh::refuse(sso, person, Reason::Overtaken, address);
+            fresh::refuse(sso, caller, Reason::Overtaken);
         }
     })
 }
@@ -117,12 +114,12 @@ async fn keep(
 /// [`Error::SessionEnded`], [`Error::UsernameTaken`], [`Error::RequestIdReused`].
 pub(crate) async fn change_username(
     sso: &Arc<Sso>,
-    person: Person,
+    caller: Caller,
     request_id: Uuid,
     username: Username,
-    address: Option<IpAddr>,
 ) -> Result<(User, Vec<Provisioning>), Error> {
-    let (limits, now, user_id) = (sso.sessions, sso.clock.now(), person.user_id);
+    let (limits, now, person) = (sso.sessions, sso.clock.now(), caller.person);
+    let user_id = person.user_id;
     let request = sso.request(request_id, &[b"change_username", user_id.as_bytes(), username.as_str().as_bytes()]);
     let (debts, audit) = (sso.provisioner.held(user_id, now), sso.audit.clone());
     let changed = sso.db.write("change_username", move |c| {
@@ -138,8 +135,7 @@ pub(crate) async fn change_username(
     });
     let changed = changed.await.inspect_err(|error| {
         if matches!(error, Error::UsernameTaken) {
-            let refused = Event::new(Kind::UsernameChangeRefused).because(Reason::UsernameTaken);
-            sso.audit.count(refused.of(user_id).session(person.session_id).from(address));
+            sso.audit.count(caller.event(Kind::UsernameChangeRefused).because(Reason::UsernameTaken));
         }
     });
     create::settled(sso, user_id, changed?).await

@@ -1,8 +1,7 @@
 //! Deleting a user: all that SSO holds of the person goes, and that the others are to be told is owed, in one commit.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use mesh::Person;
 use uuid::Uuid;
 
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
     fresh,
     model::{Outcome, Provisioning, Truth},
     password::Password,
-    session,
+    session::{self, Caller},
     sso::Sso,
     store::{self, requests::Request},
     throttle::Ticket,
@@ -37,12 +36,11 @@ pub(crate) async fn by_operator(
 /// [`Error::SessionEnded`], [`Error::CredentialsInvalid`], [`Error::Limited`], [`Error::RequestIdReused`], overload.
 pub(crate) async fn by_person(
     sso: &Arc<Sso>,
+    caller: Caller,
     request_id: Uuid,
-    person: Person,
     password: Password,
-    address: Option<IpAddr>,
 ) -> Result<Vec<Provisioning>, Error> {
-    let user_id = person.user_id;
+    let (person, user_id) = (caller.person, caller.person.user_id);
     let (limits, asked_at) = (sso.sessions, sso.clock.now());
     let request = sso.request(request_id, &[b"delete_account", user_id.as_bytes(), password.bytes()]);
     let before = sso.db.read("delete_account_before", move |c| {
@@ -55,10 +53,10 @@ pub(crate) async fn by_person(
     });
     let ticket = match before.await? {
         // With the user its misses are of no use: only a deletion that comes to nothing takes them back.
-        Some(hash) => fresh::check(sso, person, &password, hash, address).await?,
+        Some(hash) => fresh::check(sso, caller, &password, hash).await?,
         None => Ticket::default(),
     };
-    let event = Event::new(Kind::UserDeleted).because(Reason::ByOwner).from(address);
+    let event = Event::new(Kind::UserDeleted).because(Reason::ByOwner).from(caller.address);
     ticket.settle(sso, delete(sso, request, user_id, event).await).await
 }
 

@@ -1,14 +1,12 @@
 //! That whoever asks is the person and not somebody with their token: what changes how a person signs in asks for more than a session (OWASP ASVS 5.0, 7.5.1).
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
-
-use mesh::Person;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    audit::{Event, Kind, Reason},
+    audit::{Kind, Reason},
     error::Error,
     password::Password,
-    session,
+    session::{self, Caller},
     sso::Sso,
     store,
     throttle::{self, Ticket, Who},
@@ -22,23 +20,18 @@ const FRESH: Duration = Duration::from_secs(5 * 60);
 ///
 /// # Errors
 /// [`Error::SessionEnded`], [`Error::NotFresh`], [`Error::CredentialsInvalid`], [`Error::Limited`], overload.
-pub(crate) async fn prove(
-    sso: &Arc<Sso>,
-    person: Person,
-    password: Option<&Password>,
-    address: Option<IpAddr>,
-) -> Result<Ticket, Error> {
-    let (limits, now) = (sso.sessions, sso.clock.now());
+pub(crate) async fn prove(sso: &Arc<Sso>, caller: Caller, password: Option<&Password>) -> Result<Ticket, Error> {
+    let (limits, now, person) = (sso.sessions, sso.clock.now(), caller.person);
     let found = sso.db.read("fresh", move |c| {
         let session = session::require(c, person, &limits, now)?;
         Ok::<_, Error>((session.created_at, store::passwords::of(c, person.user_id)?.flatten()))
     });
     let (signed_in_at, stored) = found.await?;
     match password {
-        Some(password) => check(sso, person, password, stored, address).await,
+        Some(password) => check(sso, caller, password, stored).await,
         None if now <= signed_in_at + FRESH => Ok(Ticket::default()),
         None => {
-            refuse(sso, person, Reason::NotFresh, address);
+            refuse(sso, caller, Reason::NotFresh);
             Err(Error::NotFresh)
         }
     }
@@ -50,22 +43,20 @@ pub(crate) async fn prove(
 /// [`Error::CredentialsInvalid`], [`Error::Limited`], overload.
 pub(crate) async fn check(
     sso: &Arc<Sso>,
-    person: Person,
+    caller: Caller,
     password: &Password,
     stored: Option<String>,
-    address: Option<IpAddr>,
 ) -> Result<Ticket, Error> {
-    let ticket = throttle::take(sso, &Who::User(person.user_id), address).await?;
+    let ticket = throttle::take(sso, &Who::User(caller.person.user_id), caller.address).await?;
     let compared = sso.hasher.check(password, stored).await.map_err(Error::from);
     if ticket.settle(sso, compared).await? {
         return Ok(ticket);
     }
-    refuse(sso, person, Reason::PasswordWrong, address);
+    refuse(sso, caller, Reason::PasswordWrong);
     Err(Error::CredentialsInvalid)
 }
 
 /// Counts a password that let nobody do what they wanted.
-pub(crate) fn refuse(sso: &Sso, person: Person, reason: Reason, address: Option<IpAddr>) {
-    let refused = Event::new(Kind::PasswordRefused).because(reason);
-    sso.audit.count(refused.of(person.user_id).session(person.session_id).from(address));
+pub(crate) fn refuse(sso: &Sso, caller: Caller, reason: Reason) {
+    sso.audit.count(caller.event(Kind::PasswordRefused).because(reason));
 }

@@ -3,7 +3,7 @@
 //!
 //! Whether somebody else has it is nobody's business: then everything goes the same way, a decoy, for which no code is ever right.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use mesh::{Failure, Person, Violation};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
     otp::{self, Pending},
     password::Password,
     peers::Verdict,
-    session,
+    session::{self, Caller},
     sso::{DAY, Sso},
     store::{self, requests::Request},
     throttle::{self, Ticket, Who},
@@ -45,13 +45,13 @@ pub(crate) struct Confirm {
 /// # Errors
 /// Those of [`fresh::prove`]; INVALID_FIELDS if it is the caller's already; [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does
 /// not answer.
-pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Option<IpAddr>) -> Result<Pending, Error> {
-    let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
+pub(crate) async fn start(sso: &Arc<Sso>, caller: Caller, ask: Ask) -> Result<Pending, Error> {
+    let ticket = fresh::prove(sso, caller, ask.password.as_ref()).await?;
     let Ask { request_id, identifier, .. } = ask;
     // With one account there are messages to as many addresses as one can name.
-    let asked = throttle::take(sso, &Who::Code(identifier.clone(), Kind::CodeNotSent), address).await;
+    let asked = throttle::take(sso, &Who::Code(identifier.clone(), Kind::CodeNotSent), caller.address).await;
     ticket.settle(sso, asked).await?;
-    let Person { user_id, session_id } = person;
+    let user_id = caller.person.user_id;
     let request =
         sso.request(request_id, &[b"start_identifier_change", user_id.as_bytes(), identifier.value().as_bytes()]);
     let (id, now) = (sso.opaque_id(), sso.clock.now());
@@ -79,8 +79,7 @@ pub(crate) async fn start(sso: &Arc<Sso>, person: Person, ask: Ask, address: Opt
     });
     let (verification, decoy) = ticket.settle(sso, opened.await).await?.verification();
     let reason = if decoy { Reason::Decoy } else { Reason::Unspecified };
-    let started = Event::new(Kind::IdentifierChangeStarted).because(reason);
-    sso.audit.count(started.of(user_id).session(session_id).from(address));
+    sso.audit.count(caller.event(Kind::IdentifierChangeStarted).because(reason));
     otp::deliver(sso, request_id, &verification, decoy).await
 }
 
@@ -96,14 +95,9 @@ fn theirs_already(identifier: &Identifier) -> Error {
 ///
 /// # Errors
 /// [`Error::SessionEnded`], [`Error::VerificationNotFound`], [`Error::RequestIdReused`], [`Error::Limited`], also by SMS, or that SMS does not answer.
-pub(crate) async fn confirm(
-    sso: &Arc<Sso>,
-    person: Person,
-    ask: Confirm,
-    address: Option<IpAddr>,
-) -> Result<Result<User, Verdict>, Error> {
+pub(crate) async fn confirm(sso: &Arc<Sso>, caller: Caller, ask: Confirm) -> Result<Result<User, Verdict>, Error> {
     let Confirm { request_id, verification_id, code } = ask;
-    let Person { user_id, .. } = person;
+    let (person, user_id) = (caller.person, caller.person.user_id);
     let request = sso.request(
         request_id,
         &[b"confirm_identifier_change", user_id.as_bytes(), verification_id.as_bytes(), code.as_bytes()],
@@ -119,7 +113,7 @@ pub(crate) async fn confirm(
         if change.begun_for().is_some_and(|other| other != user_id) {
             return Err(otp::unknown(sso, Kind::CodeRefused));
         }
-        let ticket = match challenge::guess(sso, request_id, &change, &code, address).await? {
+        let ticket = match challenge::guess(sso, request_id, &change, &code, caller.address).await? {
             Ok((_, ticket)) => ticket,
             Err(verdict) => return Ok(Err(verdict)),
         };
@@ -180,10 +174,10 @@ async fn change_to(
 ///
 /// # Errors
 /// Those of [`fresh::prove`]; [`Error::LastIdentifier`] if no other is verified; [`Error::RequestIdReused`].
-pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Option<IpAddr>) -> Result<User, Error> {
-    let ticket = fresh::prove(sso, person, ask.password.as_ref(), address).await?;
+pub(crate) async fn remove(sso: &Arc<Sso>, caller: Caller, ask: Ask) -> Result<User, Error> {
+    let ticket = fresh::prove(sso, caller, ask.password.as_ref()).await?;
     let Ask { request_id, identifier, .. } = ask;
-    let Person { user_id, session_id } = person;
+    let person @ Person { user_id, session_id } = caller.person;
     let request = sso.request(request_id, &[b"remove_identifier", user_id.as_bytes(), identifier.value().as_bytes()]);
     let (limits, now) = (sso.sessions, sso.clock.now());
     let (audit, notices) = (sso.audit.clone(), Arc::clone(&sso.notices));
@@ -211,8 +205,7 @@ pub(crate) async fn remove(sso: &Arc<Sso>, person: Person, ask: Ask, address: Op
     });
     ticket.settle(sso, removed.await).await.inspect_err(|error| {
         if matches!(error, Error::LastIdentifier) {
-            let refused = Event::new(Kind::IdentifierRemovalRefused).because(Reason::LastIdentifier);
-            sso.audit.count(refused.of(user_id).session(session_id).from(address));
+            sso.audit.count(caller.event(Kind::IdentifierRemovalRefused).because(Reason::LastIdentifier));
         }
     })?;
     sso.notices.stir();

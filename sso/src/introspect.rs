@@ -10,7 +10,7 @@ use mesh::{
 use crate::{
     audit::{Event, Kind as Audited, Reason},
     error::Error,
-    session,
+    session::{self, Caller},
     sso::Sso,
 };
 
@@ -33,7 +33,8 @@ pub(crate) async fn introspect(sso: &Arc<Sso>, token: &str) -> Result<Option<Arc
     match sso.db.read("introspect", move |c| session::require(c, person, &limits, now)).await {
         Ok(_) => Ok(Some(claims)),
         Err(Error::SessionEnded) => {
-            sso.audit.count(session::token_refused(person));
+            let caller = Caller { person, address: None };
+            sso.audit.count(caller.event(Audited::TokenRefused).because(Reason::SessionOver));
             Ok(None)
         }
         Err(error) => Err(error),

@@ -88,6 +88,32 @@ impl Limits {
     }
 }
 
+/// Who makes a call in a session, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) person: Person,
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// What is decided about the caller.
+    pub(crate) fn event(self, kind: Kind) -> Event {
+        Event::new(kind).of(self.person.user_id).session(self.person.session_id).from(self.address)
+    }
+
+    /// What the call came to. That the session of its token has ended is counted.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) fn told<T>(self, sso: &Sso, called: Result<T, Error>) -> Result<T, Error> {
+        called.inspect_err(|error| {
+            if matches!(error, Error::SessionEnded) {
+                sso.audit.count(self.event(Kind::TokenRefused).because(Reason::SessionOver));
+            }
+        })
+    }
+}
+
 impl Session {
     /// A session that begins now.
     pub(crate) fn begin(id: Uuid, user_id: Uuid, origin: &Origin, now: SystemTime) -> Self {
@@ -143,28 +169,6 @@ pub(crate) fn require(c: &mut Conn, person: Person, limits: &Limits, now: System
     })
 }
 
-/// What a call of a person came to. That the session of its token has ended is counted.
-///
-/// # Errors
-/// Those of the call.
-pub(crate) fn told<T>(
-    sso: &Sso,
-    person: Person,
-    address: Option<IpAddr>,
-    called: Result<T, Error>,
-) -> Result<T, Error> {
-    called.inspect_err(|error| {
-        if matches!(error, Error::SessionEnded) {
-            sso.audit.count(token_refused(person).from(address));
-        }
-    })
-}
-
-/// That an access token was refused because its session has ended.
-pub(crate) fn token_refused(person: Person) -> Event {
-    Event::new(Kind::TokenRefused).because(Reason::SessionOver).of(person.user_id).session(person.session_id)
-}
-
 /// Ends the session of a refresh token. What is no token has none.
 pub(crate) async fn sign_out(sso: &Arc<Sso>, token: &str, address: Option<IpAddr>) -> Result<(), Error> {
     let Some(RefreshToken { session_id, .. }) = RefreshToken::open(&sso.refresh_key, token) else { return Ok(()) };
@@ -192,9 +196,9 @@ pub(crate) async fn list(sso: &Arc<Sso>, person: Person) -> Result<Vec<Session>,
 }
 
 /// Ends one of the caller's sessions. That it is none of theirs is not told to them, but counted.
-pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid, address: Option<IpAddr>) -> Result<(), Error> {
-    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
-    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).session(id).from(address);
+pub(crate) async fn revoke(sso: &Arc<Sso>, caller: Caller, id: Uuid) -> Result<(), Error> {
+    let (limits, now, audit, person) = (sso.sessions, sso.clock.now(), sso.audit.clone(), caller.person);
+    let event = caller.event(Kind::SessionEnded).because(Reason::ByOwner).session(id);
     let revoked = sso.ending("revoke_session", move |c| {
         require(c, person, &limits, now)?;
         let ended = store::sessions::end(c, person.user_id, id, limits.ending(now))?;
@@ -204,16 +208,15 @@ pub(crate) async fn revoke(sso: &Arc<Sso>, person: Person, id: Uuid, address: Op
         Ok(ended)
     });
     if revoked.await? == 0 {
-        let refused = Event::new(Kind::RevocationRefused).because(Reason::SessionUnknown).of(person.user_id);
-        sso.audit.count(refused.session(person.session_id).from(address));
+        sso.audit.count(caller.event(Kind::RevocationRefused).because(Reason::SessionUnknown));
     }
     Ok(())
 }
 
 /// Ends all of the caller's sessions but the one that asks, and says how many that were.
-pub(crate) async fn revoke_others(sso: &Arc<Sso>, person: Person, address: Option<IpAddr>) -> Result<usize, Error> {
-    let (limits, now, audit) = (sso.sessions, sso.clock.now(), sso.audit.clone());
-    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).from(address);
+pub(crate) async fn revoke_others(sso: &Arc<Sso>, caller: Caller) -> Result<usize, Error> {
+    let (limits, now, audit, person) = (sso.sessions, sso.clock.now(), sso.audit.clone(), caller.person);
+    let event = Event::new(Kind::SessionEnded).because(Reason::ByOwner).of(person.user_id).from(caller.address);
     sso.ending("revoke_other_sessions", move |c| {
         require(c, person, &limits, now)?;
         let ended = store::sessions::end_all(c, person.user_id, Some(person.session_id), limits.ending(now))?;

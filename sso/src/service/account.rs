@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh::access;
+use mesh::{Failure, access};
 use proto::sso::v1::{
     ChangePasswordRequest, ChangePasswordResponse, ChangeUsernameRequest, ChangeUsernameResponse,
     ConfirmIdentifierChangeRequest, ConfirmIdentifierChangeResponse, DeleteAccountRequest, DeleteAccountResponse,
@@ -14,15 +14,23 @@ use proto::sso::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{identifiers::confirmed, operator, parse, render};
-use crate::{account, delete, identifiers, session, sso::Sso};
+use crate::{
+    account, delete, identifiers,
+    session::{self, Caller},
+    sso::Sso,
+};
 
 pub(super) struct Account(pub(super) Arc<Sso>);
+
+fn caller<T>(request: &Request<T>) -> Result<Caller, Failure> {
+    Ok(Caller { person: access::person(request)?, address: access::client_address(request) })
+}
 
 #[tonic::async_trait]
 impl AccountService for Account {
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<GetAccountResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let user = session::told(&self.0, person, address, account::get(&self.0, person).await)?;
+        let caller = caller(&request)?;
+        let user = caller.told(&self.0, account::get(&self.0, caller.person).await)?;
         Ok(Response::new(GetAccountResponse { user: Some(render::user(&user)) }))
     }
 
@@ -30,11 +38,11 @@ impl AccountService for Account {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let listed = session::told(&self.0, person, address, session::list(&self.0, person).await)?;
+        let caller = caller(&request)?;
+        let listed = caller.told(&self.0, session::list(&self.0, caller.person).await)?;
         let sessions = listed.into_iter().map(|one| {
             let end = self.0.sessions.end(&one);
-            render::session(one, end, person.session_id)
+            render::session(one, end, caller.person.session_id)
         });
         Ok(Response::new(ListSessionsResponse { sessions: sessions.collect() }))
     }
@@ -43,9 +51,9 @@ impl AccountService for Account {
         &self,
         request: Request<RevokeSessionRequest>,
     ) -> Result<Response<RevokeSessionResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let caller = caller(&request)?;
         let id = parse::id("session_id", &request.into_inner().session_id)?;
-        session::told(&self.0, person, address, session::revoke(&self.0, person, id, address).await)?;
+        caller.told(&self.0, session::revoke(&self.0, caller, id).await)?;
         Ok(Response::new(RevokeSessionResponse {}))
     }
 
@@ -53,9 +61,8 @@ impl AccountService for Account {
         &self,
         request: Request<RevokeOtherSessionsRequest>,
     ) -> Result<Response<RevokeOtherSessionsResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let revoked = session::revoke_others(&self.0, person, address).await;
-        let revoked = session::told(&self.0, person, address, revoked)?;
+        let caller = caller(&request)?;
+        let revoked = caller.told(&self.0, session::revoke_others(&self.0, caller).await)?;
         Ok(Response::new(RevokeOtherSessionsResponse { revoked: i32::try_from(revoked).unwrap_or(i32::MAX) }))
     }
 
@@ -63,10 +70,10 @@ impl AccountService for Account {
         &self,
         request: Request<DeleteAccountRequest>,
     ) -> Result<Response<DeleteAccountResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let caller = caller(&request)?;
         let ask: operator::DeleteOwn = request.into_inner().try_into()?;
-        let deleted = delete::by_person(&self.0, ask.request_id, person, ask.password, address).await;
-        let provisioning = session::told(&self.0, person, address, deleted)?;
+        let deleted = delete::by_person(&self.0, caller, ask.request_id, ask.password).await;
+        let provisioning = caller.told(&self.0, deleted)?;
         Ok(Response::new(DeleteAccountResponse { provisioning: render::provisioning(&provisioning) }))
     }
 
@@ -74,9 +81,9 @@ impl AccountService for Account {
         &self,
         request: Request<ChangePasswordRequest>,
     ) -> Result<Response<ChangePasswordResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let changed = account::change_password(&self.0, person, request.into_inner().try_into()?, address).await;
-        session::told(&self.0, person, address, changed)?;
+        let caller = caller(&request)?;
+        let changed = account::change_password(&self.0, caller, request.into_inner().try_into()?).await;
+        caller.told(&self.0, changed)?;
         Ok(Response::new(ChangePasswordResponse {}))
     }
 
@@ -84,10 +91,10 @@ impl AccountService for Account {
         &self,
         request: Request<ChangeUsernameRequest>,
     ) -> Result<Response<ChangeUsernameResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
+        let caller = caller(&request)?;
         let (request_id, username) = parse::change_username(&request.into_inner())?;
-        let changed = account::change_username(&self.0, person, request_id, username, address).await;
-        let (user, provisioning) = session::told(&self.0, person, address, changed)?;
+        let changed = account::change_username(&self.0, caller, request_id, username).await;
+        let (user, provisioning) = caller.told(&self.0, changed)?;
         let provisioning = render::provisioning(&provisioning);
         Ok(Response::new(ChangeUsernameResponse { user: Some(render::user(&user)), provisioning }))
     }
@@ -96,9 +103,9 @@ impl AccountService for Account {
         &self,
         request: Request<StartIdentifierChangeRequest>,
     ) -> Result<Response<StartIdentifierChangeResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let started = identifiers::start(&self.0, person, request.into_inner().try_into()?, address).await;
-        let pending = session::told(&self.0, person, address, started)?;
+        let caller = caller(&request)?;
+        let started = identifiers::start(&self.0, caller, request.into_inner().try_into()?).await;
+        let pending = caller.told(&self.0, started)?;
         Ok(Response::new(StartIdentifierChangeResponse { verification: Some(render::verification(pending)) }))
     }
 
@@ -106,18 +113,18 @@ impl AccountService for Account {
         &self,
         request: Request<ConfirmIdentifierChangeRequest>,
     ) -> Result<Response<ConfirmIdentifierChangeResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let outcome = identifiers::confirm(&self.0, person, request.into_inner().try_into()?, address).await;
-        Ok(Response::new(confirmed(session::told(&self.0, person, address, outcome)?)))
+        let caller = caller(&request)?;
+        let outcome = identifiers::confirm(&self.0, caller, request.into_inner().try_into()?).await;
+        Ok(Response::new(confirmed(caller.told(&self.0, outcome)?)))
     }
 
     async fn remove_identifier(
         &self,
         request: Request<RemoveIdentifierRequest>,
     ) -> Result<Response<RemoveIdentifierResponse>, Status> {
-        let (person, address) = (access::person(&request)?, access::client_address(&request));
-        let removed = identifiers::remove(&self.0, person, request.into_inner().try_into()?, address).await;
-        let user = session::told(&self.0, person, address, removed)?;
+        let caller = caller(&request)?;
+        let removed = identifiers::remove(&self.0, caller, request.into_inner().try_into()?).await;
+        let user = caller.told(&self.0, removed)?;
         Ok(Response::new(RemoveIdentifierResponse { user: Some(render::user(&user)) }))
     }
 }
