@@ -62,9 +62,14 @@ impl Outcome {
         self == Self::Sent
     }
 
-    /// Whether the carrier has certainly not taken the message, and may later. What it may have taken is not sent twice.
+    /// Whether the carrier has certainly not taken the message, and may later.
     pub(crate) fn may_pass(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unreachable)
+        matches!(self, Self::RateLimited | Self::Unreachable | Self::Unauthenticated)
+    }
+
+    /// Whether the carrier may have taken the message, or not.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unknown)
     }
 
     pub(crate) fn stored(number: i16) -> Self {
@@ -88,7 +93,8 @@ pub type Delivering<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 /// Takes messages to people.
 pub trait Carrier: Send + Sync + 'static {
     /// Delivers one message, and is given up on after the configured time. It is asked again for the same message only if it could not be
-    /// reached or took no more, or if nobody could note what it said, as when the process died: then it may see the same id twice.
+    /// reached, took no more or did not know us, if nobody could note what it said, as when the process died, or if it is a notice and nobody knows what became of
+    /// it: then it may see the same id twice.
     fn deliver<'a>(&'a self, message: &'a Message) -> Delivering<'a>;
 }
 

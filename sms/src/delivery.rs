@@ -76,13 +76,13 @@ pub(crate) fn carrier_of(destination: &str) -> i16 {
 /// # Errors
 /// [`Error::Unsettled`] if the carrier panicked: it may have taken the message.
 pub(crate) async fn at_once(core: &Arc<Core>, owed: &Owed, lease: Lease) -> Result<Outcome, Error> {
-    let message = written(core, owed);
+    let (message, is_notice) = (written(core, owed), owed.is_notice());
     let (core, (answer, said)) = (Arc::clone(core), oneshot::channel());
     tokio::spawn(mesh::trace::inherit(async move {
         let outcome = carry(&core, &message).await;
         // A caller that has gone does not want to know.
         let _ = answer.send(outcome);
-        note(&core, message.id, lease, outcome, By::Owner).await;
+        note(&core, lease, is_notice, outcome, By::Owner).await;
     }));
     said.await.map_err(|_| Error::Unsettled)
 }
@@ -125,11 +125,12 @@ async fn carry(core: &Core, message: &Message) -> Outcome {
 }
 
 /// Writes down what the carrier said, and tries again while the message is held: what nobody noted is sent once more, under the same id.
-async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
+async fn note(core: &Core, lease: Lease, is_notice: bool, outcome: Outcome, by: By) {
+    let id = lease.subject;
     let pause = core.random.between(work::pause(lease.attempts));
     let noted = async {
         for tries in 1.. {
-            match note_once(core, id, lease, outcome, pause).await {
+            match note_once(core, lease, is_notice, outcome, pause).await {
                 Ok(end) => return core.tally.count(lease.target, by, end),
                 Err(error) => tracing::warn!(%id, %error, "what became of a message is not kept yet"),
             }
@@ -141,16 +142,27 @@ async fn note(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, by: By) {
     }
 }
 
-async fn note_once(core: &Core, id: Uuid, lease: Lease, outcome: Outcome, pause: Duration) -> Result<End, Error> {
+async fn note_once(
+    core: &Core,
+    lease: Lease,
+    is_notice: bool,
+    outcome: Outcome,
+    pause: Duration,
+) -> Result<End, Error> {
+    // A code that may have arrived is not paid for twice, and its owner asks for another. Nobody asks for a notice: better told twice than never.
+    let again = outcome.may_pass() || (is_notice && outcome.is_open());
     let noted = core.write("record_outcome", move |c, now| {
-        let end = if outcome.may_pass() {
+        let end = if again {
             DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?
         } else {
-            DELIVERIES.finish(c, &lease)?
+            match DELIVERIES.finish(c, &lease)? {
+                End::Done if !outcome.is_sent() => End::GivenUp,
+                end => end,
+            }
         };
         // Whoever holds it by now will say what became of it.
         if end != End::Fenced {
-            store::record_outcome(c, id, outcome)?;
+            store::record_outcome(c, lease.subject, outcome)?;
         }
         Ok(end)
     });
@@ -180,7 +192,7 @@ impl Duty for Core {
             Ok(Some(owed)) => {
                 let message = written(&self, &owed);
                 let outcome = carry(&self, &message).await;
-                note(&self, message.id, lease, outcome, By::Worker).await;
+                note(&self, lease, owed.is_notice(), outcome, By::Worker).await;
             }
             Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
             Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),

@@ -195,6 +195,13 @@ pub(crate) enum Owed {
     Notice(notices::Row),
 }
 
+impl Owed {
+    /// Whether it is a notice; a decoy is none, for it is treated as a code.
+    pub(crate) fn is_notice(&self) -> bool {
+        matches!(self, Self::Notice(_))
+    }
+}
+
 /// The message of a delivery, if it is still of use at `now`: the code is the last and works, and was not given yet; the notice is not too old.
 pub(crate) fn deliverable(c: &mut Conn, id: Uuid, now: i64) -> QueryResult<Option<Owed>> {
     let Some(send) = send(c, id)? else {

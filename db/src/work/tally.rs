@@ -23,13 +23,20 @@ pub enum End {
     Postponed,
     /// Nobody tries it before somebody has looked at it.
     Parked,
+    /// Nothing is owed any more, though it came to nothing.
+    GivenUp,
     /// Somebody else held the row by then, and what this attempt came to changed nothing.
     Fenced,
 }
 
 const BY: [(By, &str); 2] = [(By::Owner, "owner"), (By::Worker, "worker")];
-const END: [(End, &str); 4] =
-    [(End::Done, "done"), (End::Postponed, "postponed"), (End::Parked, "parked"), (End::Fenced, "fenced")];
+const END: [(End, &str); 5] = [
+    (End::Done, "done"),
+    (End::Postponed, "postponed"),
+    (End::Parked, "parked"),
+    (End::GivenUp, "given_up"),
+    (End::Fenced, "fenced"),
+];
 
 /// A figure under a name of Prometheus; one that ends in `_total` only goes up while the process lives.
 #[derive(Debug, Clone)]

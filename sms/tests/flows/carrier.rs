@@ -25,11 +25,19 @@ pub(crate) struct TestCarrier {
     crashes: AtomicU32,
     /// How much longer it takes with text messages.
     slow: Duration,
+    asked: AtomicU32,
 }
 
 impl TestCarrier {
     pub(crate) fn new(takes: Duration, outcome: Outcome) -> Arc<Self> {
-        Arc::new(Self { takes, outcome, got: Mutex::default(), crashes: AtomicU32::new(0), slow: Duration::ZERO })
+        Arc::new(Self {
+            takes,
+            outcome,
+            got: Mutex::default(),
+            crashes: AtomicU32::new(0),
+            slow: Duration::ZERO,
+            asked: AtomicU32::new(0),
+        })
     }
 
     /// One whose first `crashes` calls never come back.
@@ -40,7 +48,14 @@ impl TestCarrier {
     /// The same, which takes so long with a text message later.
     pub(crate) fn crashing_and_slow(crashes: u32, slow: Duration, outcome: Outcome) -> Arc<Self> {
         let crashes = AtomicU32::new(crashes);
-        Arc::new(Self { takes: Duration::ZERO, outcome, got: Mutex::default(), crashes, slow })
+        Arc::new(Self {
+            takes: Duration::ZERO,
+            outcome,
+            got: Mutex::default(),
+            crashes,
+            slow,
+            asked: AtomicU32::new(0),
+        })
     }
 
     /// The code of the only message.
@@ -48,6 +63,11 @@ impl TestCarrier {
         let got = self.got.lock().unwrap();
         let (code, _) = got.values().flatten().next().unwrap().code.clone().unwrap();
         code.expose().to_owned()
+    }
+
+    /// How many calls there were.
+    pub(crate) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// How many messages were delivered to the end.
@@ -58,6 +78,7 @@ impl TestCarrier {
 
 impl Carrier for TestCarrier {
     fn deliver<'a>(&'a self, message: &'a Message) -> Delivering<'a> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             let left = self.crashes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             assert!(left.is_err(), "on purpose");

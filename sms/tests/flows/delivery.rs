@@ -31,6 +31,7 @@ on_both_engines! {
     what_could_not_be_noted_is_unknown_until_it_was_sent_again,
     a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works,
     a_code_that_was_replaced_is_not_delivered_late,
+    a_code_that_the_carrier_did_not_take_for_our_credentials_is_sent_once_it_does,
     what_a_carrier_refused_or_may_have_taken_is_not_sent_twice,
     a_real_carrier_has_no_inbox,
 }
@@ -161,6 +162,14 @@ async fn a_code_that_was_replaced_is_not_delivered_late(engine: Engine) {
     assert_eq!(carrier.delivered(), 1, "the second alone");
     assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Failed, "nobody sends the first any more");
     assert_eq!(world.verify(&world.guess(&opening, &carrier.code())).await.unwrap().0, Verdict::Approved);
+}
+
+async fn a_code_that_the_carrier_did_not_take_for_our_credentials_is_sent_once_it_does(engine: Engine) {
+    let carrier = TestCarrier::new(Duration::ZERO, Outcome::Unauthenticated);
+    let world = World::with(engine, &carrier).await;
+    assert_eq!(world.send(&world.opening("anna@example.com")).await.unwrap().delivery(), Delivery::Failed);
+    sleep(Duration::from_secs(299)).await;
+    assert!((10..60).contains(&carrier.asked()), "{} times in five minutes", carrier.asked());
 }
 
 async fn what_a_carrier_refused_or_may_have_taken_is_not_sent_twice(engine: Engine) {

@@ -21,6 +21,8 @@ on_both_engines! {
     a_notice_that_a_crash_cut_short_is_delivered,
     a_caller_who_hangs_up_does_not_stop_a_notice,
     a_carrier_that_cannot_be_reached_is_tried_for_seven_days,
+    what_nobody_knows_to_have_arrived_is_tried_until_it_has,
+    a_notice_that_is_refused_is_not_counted_as_done,
     notices_are_limited_by_destination_and_kind_and_touch_no_code,
     what_is_no_notice_is_refused_with_every_mistake,
 }
@@ -85,6 +87,29 @@ async fn a_carrier_that_cannot_be_reached_is_tried_for_seven_days(engine: Engine
     let tried = carrier.delivered();
     sleep(Duration::from_secs(600)).await;
     assert_eq!(carrier.delivered(), tried, "after seven it is given up");
+}
+
+async fn what_nobody_knows_to_have_arrived_is_tried_until_it_has(engine: Engine) {
+    let hanging = TestCarrier::new(Duration::from_secs(60), Outcome::Sent);
+    let unknown = TestCarrier::new(Duration::ZERO, Outcome::Unknown);
+    let rejecting = TestCarrier::new(Duration::ZERO, Outcome::Unauthenticated);
+    for carrier in [hanging, unknown, rejecting] {
+        let world = World::with(engine, &carrier).await;
+        world.tell(&world.telling("anna@example.com")).await.unwrap();
+        sleep(Duration::from_secs(300)).await;
+        let asked = carrier.asked();
+        assert!((10..60).contains(&asked), "{asked} times in five minutes");
+        assert_eq!(world.ends("done").await, 0.0);
+    }
+}
+
+async fn a_notice_that_is_refused_is_not_counted_as_done(engine: Engine) {
+    let carrier = TestCarrier::new(Duration::ZERO, Outcome::Refused);
+    let world = World::with(engine, &carrier).await;
+    world.tell(&world.telling("anna@example.com")).await.unwrap();
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(carrier.asked(), 1);
+    assert_eq!((world.ends("done").await, world.ends("given_up").await), (0.0, 1.0));
 }
 
 async fn notices_are_limited_by_destination_and_kind_and_touch_no_code(engine: Engine) {

@@ -215,6 +215,16 @@ impl World {
         (opening, code)
     }
 
+    /// How many attempts ended so, as `/metrics` tells it.
+    pub(crate) async fn ends(&self, end: &str) -> f64 {
+        let admin = mesh::Admin::new(self.shutdown.clone());
+        admin.add(self.router.clone());
+        let (page, end) = (admin.metrics().await, format!("end=\"{end}\""));
+        let attempts =
+            page.lines().filter(|line| line.starts_with("plaza_work_attempts_total{") && line.contains(&end));
+        attempts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
     /// Lets time pass, and those who waited for it run.
     pub(crate) async fn wait(&self, seconds: u64) {
         advance(Duration::from_secs(seconds)).await;
