@@ -27,8 +27,10 @@ use crate::{
     store::{self, DELIVERIES, Owed, Send},
 };
 
-/// How long whoever took a message may keep it: longer than any carrier may take, with two commits and room to spare.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
+/// How long whoever took a message may keep it: longer than clocks of replicas may differ (10 s), [`HOLDING`] and any carrier take together.
+pub(crate) const LEASE: Duration = Duration::from_secs(18);
+/// How long it may take to take hold of a message again, before it is handed to the carrier.
+const HOLDING: Duration = Duration::from_secs(6);
 /// How much longer than the carrier may take a repeated request waits for what became of the first.
 const GRACE: Duration = Duration::from_millis(200);
 /// How often it looks.
@@ -179,9 +181,14 @@ impl Duty for Core {
         self.db.write("claim_deliveries", claim).await
     }
 
-    /// A message that is of no use any more is not worth another attempt.
+    /// Looks first whether the row is still its own, and holds it anew: a claim that waited in a queue may be over. A message that is of no use any more is not worth
+    /// another attempt.
     async fn attempt(self: Arc<Self>, lease: Lease) {
+        let begun = Instant::now();
         let found = self.write("find_delivery", move |c, now| {
+            if !DELIVERIES.hold(c, &lease, At(after(now, LEASE)))? {
+                return Ok(None);
+            }
             let found = store::deliverable(c, lease.subject, now)?;
             if found.is_none() && DELIVERIES.finish(c, &lease)? == End::Done {
                 store::give_up(c, lease.subject)?;
@@ -189,12 +196,15 @@ impl Duty for Core {
             Ok(found)
         });
         match found.await {
+            Ok(Some(_)) if begun.elapsed() > HOLDING => {
+                tracing::warn!(id = %lease.subject, "held too late to be sent; the lease runs out");
+            }
             Ok(Some(owed)) => {
                 let message = written(&self, &owed);
                 let outcome = carry(&self, &message).await;
                 note(&self, lease, owed.is_notice(), outcome, By::Worker).await;
             }
-            Ok(None) => tracing::info!(id = %lease.subject, "of no use any more; not sent"),
+            Ok(None) => tracing::info!(id = %lease.subject, "of no use any more, or somebody else's; not sent"),
             Err(error) => tracing::warn!(id = %lease.subject, %error, "not tried; the lease runs out"),
         }
     }

@@ -84,7 +84,7 @@ const BACKGROUND: [&str; 19] = [
 const LATER: Duration = Duration::from_secs(2);
 
 /// The lease of a message, the longest pause of SMS's worker, and a little.
-const TAKEN_OVER: Duration = Duration::from_millis(5000 + 1500 + 200);
+const TAKEN_OVER: Duration = Duration::from_millis(18_000 + 1500 + 200);
 
 /// A step, the how-manieth time it comes by, and what goes wrong there.
 type Fault = (Step, usize, Wrong);

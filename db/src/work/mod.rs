@@ -133,6 +133,14 @@ impl Work {
         Ok(rows.into_iter().map(|(subject, attempts)| Lease { subject: subject.0, target, token, attempts }).collect())
     }
 
+    /// Holds it on, until `until`. False if somebody else holds it by now, or it is done.
+    pub fn hold(self, c: &mut Conn, lease: &Lease, until: At) -> QueryResult<bool> {
+        let Self { table, subject } = self;
+        let sql = format!("UPDATE {table} SET due_at = ? WHERE {subject} = ? AND target = ? AND token = ?");
+        let Lease { subject, target, token, .. } = *lease;
+        Ok(execute(c, &sql, &[until.into(), subject.into(), target.into(), token.into()])? > 0)
+    }
+
     /// It is done: the row goes, unless it is [`End::Fenced`].
     pub fn finish(self, c: &mut Conn, lease: &Lease) -> QueryResult<End> {
         let sql = format!("DELETE FROM {} WHERE {} = ? AND target = ? AND token = ?", self.table, self.subject);

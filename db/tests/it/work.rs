@@ -5,6 +5,7 @@ use crate::world::everywhere;
 everywhere!(
     a_row_born_held_is_left_alone_until_its_lease_is_over,
     whoever_lost_the_token_ends_and_postpones_nothing,
+    who_holds_on_is_left_alone_for_longer,
     what_is_owed_again_begins_anew,
     what_is_parked_waits_for_somebody,
     what_waits_is_brought_forward_but_not_what_is_held,
@@ -71,6 +72,17 @@ mod stories {
         let again = claim(&db, 72, 90).await[0];
         assert_eq!(run(&db, move |c| ERRANDS.finish(c, &again)).await, End::Done);
         assert_eq!(backlog(&db, 9).await, Backlog { target: 1, pending: 0, parked: 0, oldest: None });
+    }
+
+    pub async fn who_holds_on_is_left_alone_for_longer(db: Db) {
+        owe(&db, Lease::held(id(1), 1, id(70)), At(50)).await;
+        let first = claim(&db, 71, 50).await[0];
+        assert!(run(&db, move |c| ERRANDS.hold(c, &first, At(300))).await);
+        assert_eq!(claim(&db, 72, 299).await, []);
+        let second = claim(&db, 72, 300).await[0];
+        assert!(!run(&db, move |c| ERRANDS.hold(c, &first, At(900))).await, "it is somebody else's");
+        assert_eq!(claim(&db, 73, 400).await.len(), 1, "and that one's time is its own");
+        assert_eq!(run(&db, move |c| ERRANDS.finish(c, &second)).await, End::Fenced);
     }
 
     pub async fn what_is_owed_again_begins_anew(db: Db) {

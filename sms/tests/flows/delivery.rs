@@ -10,9 +10,9 @@ use std::{
 };
 
 use db::Fate;
-use proto::sms::v1::{Delivery, Verdict};
+use proto::sms::v1::{Delivery, SendOtpRequest, Verdict, send_otp_request::Destination};
 use sms::carrier::Outcome;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Code;
 
 use crate::{
@@ -27,6 +27,7 @@ on_both_engines! {
     a_caller_who_hangs_up_does_not_stop_the_delivery,
     two_sends_with_one_request_id_deliver_once_and_answer_the_same,
     a_message_that_a_crash_cut_short_is_delivered_with_the_same_code,
+    a_worker_that_was_held_up_sends_nothing_that_another_has_taken,
     what_the_carrier_took_is_noted_once_the_database_lets_us_and_sent_once,
     what_could_not_be_noted_is_unknown_until_it_was_sent_again,
     a_carrier_that_cannot_be_reached_is_tried_again_while_the_code_works,
@@ -35,6 +36,11 @@ on_both_engines! {
     what_a_carrier_refused_or_may_have_taken_is_not_sent_twice,
     a_real_carrier_has_no_inbox,
 }
+
+/// How long whoever took a message keeps it.
+const LEASE: Duration = Duration::from_secs(18);
+/// The longest pause of a worker, and a little.
+const LOOKS: Duration = Duration::from_millis(1600);
 
 async fn a_carrier_that_fails_is_an_answer_and_the_send_counts(engine: Engine) {
     let carrier = TestCarrier::new(Duration::ZERO, Outcome::Refused);
@@ -85,15 +91,36 @@ async fn a_message_that_a_crash_cut_short_is_delivered_with_the_same_code(engine
         let unknown = world.send(&opening).await.unwrap_err();
         assert_eq!(unknown.code(), Code::Unavailable, "nobody knows what became of it");
     }
-    sleep(Duration::from_secs(2)).await;
+    sleep(LEASE - Duration::from_secs(4)).await;
     assert_eq!(carrier.delivered(), 0, "whoever took it may still be at it");
-    sleep(Duration::from_secs(3)).await;
+    sleep(Duration::from_secs(4) + LOOKS).await;
     assert_eq!(carrier.delivered(), 1);
     assert_eq!(world.send(&opening).await.unwrap().delivery(), Delivery::Sent);
     let code = carrier.code();
     assert_eq!(world.verify(&world.guess(&opening, &code)).await.unwrap().0, Verdict::Approved);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(carrier.delivered(), 1, "and once only");
+}
+
+/// With a worker that looks for nothing else meanwhile: what it has claimed late is held by nobody, and it looks again while the carrier is at it.
+async fn a_worker_that_was_held_up_sends_nothing_that_another_has_taken(engine: Engine) {
+    // Each carrier has a worker that claims.
+    for (job, times) in [("find_delivery", 1), ("claim_deliveries", 2)] {
+        let carrier = TestCarrier::crashing_and_slow(1, Duration::from_millis(1400), Outcome::Sent);
+        let left = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&left);
+        let is_late =
+            move |name| name == job && counted.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        let fate = move |name| if is_late(name) { Fate::Late(LEASE + LOOKS) } else { Fate::Run };
+        let world = World::with_faults(engine, &carrier, db::Faults::new(fate)).await;
+        let number = Destination::PhoneNumber("+84912345678".to_owned());
+        let (opening, begun) = (SendOtpRequest { destination: Some(number), ..world.opening("") }, Instant::now());
+        assert_eq!(world.send(&opening).await.unwrap_err().code(), Code::Unavailable);
+        sleep_until(begun + LEASE).await;
+        left.store(times, SeqCst);
+        sleep(3 * LEASE).await;
+        assert_eq!(carrier.delivered(), 1, "{job}");
+    }
 }
 
 /// Faults that refuse to note what a carrier said, so many times.
@@ -129,9 +156,10 @@ async fn what_could_not_be_noted_is_unknown_until_it_was_sent_again(engine: Engi
     sleep(Duration::from_secs(4)).await;
     let unknown = world.send(&opening).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unavailable, "a message that arrived is not said to have failed");
-    sleep(Duration::from_secs(10)).await;
+    // The first holder has given up, and a worker has sent it again.
+    sleep(LEASE).await;
     left.store(0, SeqCst);
-    sleep(Duration::from_secs(7)).await;
+    sleep(LEASE).await;
     assert_eq!(world.send(&opening).await.unwrap(), otp, "as it was told at first");
     let texts: HashSet<_> = carrier.got.lock().unwrap().values().flatten().map(|one| one.text.clone()).collect();
     assert_eq!((carrier.got.lock().unwrap().len(), texts.len()), (1, 1), "one message, under one id");
