@@ -152,6 +152,8 @@ pub(crate) enum Difference {
     Behind,
     /// The target knows this version, which SSO does not.
     Ahead(i64),
+    /// The target knows this version of somebody whom SSO has deleted.
+    Deleted(i64),
     /// The target knows this version of somebody SSO does not know.
     Unknown(i64),
 }

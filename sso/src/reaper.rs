@@ -61,16 +61,16 @@ struct Watch {
 }
 
 impl Watch {
-    /// The job has a place for an id, and no place to come to.
+    /// The job counts how long it was awake, in microseconds.
     fn stored(job: Job) -> Self {
-        let (awake, unbroken) = job.place.as_u64_pair();
-        let [awake, unbroken] = [awake, unbroken].map(Duration::from_micros);
+        let [awake, unbroken] =
+            [job.total, job.latest].map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
         Self { since: job.since, looked_at: job.ran_at, awake, unbroken }
     }
 
     fn job(self) -> Job {
-        let [awake, unbroken] = [self.awake, self.unbroken].map(|time| u64::try_from(time.as_micros()).unwrap_or(0));
-        Job { since: self.since, ran_at: self.looked_at, place: Uuid::from_u64_pair(awake, unbroken) }
+        let [total, latest] = [self.awake, self.unbroken].map(|time| i64::try_from(time.as_micros()).unwrap_or(0));
+        Job { since: self.since, ran_at: self.looked_at, place: Uuid::nil(), total, latest }
     }
 
     /// After a look at `now`. It begins anew while there is a day in one piece: then there is nothing to add up.
@@ -149,7 +149,7 @@ mod tests {
     /// From here on, not a look before.
     fn begun() -> Watch {
         let now = UNIX_EPOCH + 1000 * DAY;
-        Watch::stored(Job { since: now, ran_at: now, place: Uuid::nil() })
+        Watch::stored(Job::new(now))
     }
 
     /// Awake for so long, by looks every minute; through the database each time.

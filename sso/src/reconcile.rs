@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use db::Db;
+use db::{Conn, Db};
 use mesh::{Failure, Shutdown};
 use tokio::time;
 use uuid::Uuid;
@@ -77,7 +77,15 @@ pub(crate) async fn page(sso: &Arc<Sso>, ask: Ask) -> Result<Page, Error> {
         let pairs = pair(&ours, &theirs, next);
         let mut differences = Vec::new();
         for (id, (ours, theirs)) in &pairs {
-            let Some(difference) = differ(*ours, *theirs) else { continue };
+            let Some(mut difference) = differ(*ours, *theirs) else { continue };
+            if let Difference::Unknown(version) = difference
+                && let Some(deleted_at) = store::audit::deleted_at(c, *id)?
+            {
+                if deleted_at > since {
+                    continue;
+                }
+                difference = Difference::Deleted(version);
+            }
             if !store::reconcile::is_owed(c, *id, target)? && !store::reconcile::changed_since(c, *id, since)? {
                 differences.push((*id, difference));
             }
@@ -147,7 +155,8 @@ async fn mend(sso: &Arc<Sso>, ask: Ask, differences: &[(Uuid, Difference)]) -> R
 }
 
 /// Compares everything now and then, slowly, until `shutdown`. How far that came stands in the database: whoever starts goes on there, and of several replicas one takes
-/// a page. Users that SSO does not know are reported and left: an SSO that was restored from an old backup must not delete everybody who came since.
+/// a page. Users that SSO does not know, and of whose deletion it knows nothing, are reported and left: an SSO that was restored from an old backup must not delete everybody
+/// who came since. One that deleted a user has an event of it, of the same commit, for as long as events are kept.
 pub(crate) async fn work(sso: Arc<Sso>, target: Target, shutdown: Shutdown) {
     loop {
         let pause = next_page(&sso, target).await.unwrap_or_else(|error| {
@@ -167,13 +176,14 @@ async fn next_page(sso: &Arc<Sso>, target: Target) -> Result<Duration, Error> {
     let ask = Ask { target, dry_run: false, delete_unknown: false, after, size: PAGE, operator: String::new() };
     let done = page(sso, ask).await?;
     let unknown = done.differences.iter().filter(|(_, how)| matches!(how, Difference::Unknown(_))).count();
+    let unknown = i64::try_from(unknown).unwrap_or(i64::MAX);
     if unknown > 0 {
         tracing::error!(%target, unknown, "knows users that SSO does not: ReconcileProvisioning");
     }
     let now = sso.clock.now();
     let kept = sso.db.write("keep_comparison", move |c| {
         let job = store::jobs::lock(c, job_of(target), now)?;
-        if let Some(job) = compared(job, after, done.next, now) {
+        if let Some(job) = compared(job, after, done.next, unknown, now) {
             store::jobs::keep(c, job_of(target), &job)?;
         }
         Ok::<_, Error>(())
@@ -195,7 +205,7 @@ async fn take(db: &Db, target: Target, now: SystemTime) -> Result<Option<Uuid>, 
     .await
 }
 
-/// The row of a target among the jobs, which counts from the end of the last time through.
+/// The row of a target among the jobs, which counts unknown users from the end of the last time through.
 fn job_of(target: Target) -> &'static str {
     match target {
         Target::Social => "reconcile_social",
@@ -207,10 +217,23 @@ fn is_due(job: &Job, now: SystemTime) -> bool {
     job.ran_at + PAUSE <= now && (!job.place.is_nil() || job.since + PERIOD <= now)
 }
 
-/// The job after the page that begins after `after` and ends with `last` if there are more. `None` if others overtook it: it does not turn them back.
-fn compared(job: Job, after: Uuid, last: Option<Uuid>, now: SystemTime) -> Option<Job> {
-    let since = if last.is_some() { job.since } else { now };
-    (job.place == after).then_some(Job { since, ran_at: now, place: last.unwrap_or_default() })
+/// The job after the page that begins after `after`, has so many unknown users and ends with `last` if there are more. `None` if others overtook it: it does not turn
+/// them back.
+fn compared(job: Job, after: Uuid, last: Option<Uuid>, unknown: i64, now: SystemTime) -> Option<Job> {
+    let total = job.total + unknown;
+    let next = match last {
+        Some(place) => Job { ran_at: now, place, total, ..job },
+        None => Job { latest: total, ..Job::new(now) },
+    };
+    (job.place == after).then_some(next)
+}
+
+/// How many users of a target were unknown when it was compared last, from the first page to the last.
+///
+/// # Errors
+/// Of the database.
+pub(crate) fn unknown(c: &mut Conn, target: Target) -> Result<i64, Error> {
+    Ok(store::jobs::find(c, job_of(target))?.map_or(0, |job| job.latest))
 }
 
 #[cfg(test)]
@@ -245,14 +268,15 @@ mod tests {
     #[test]
     fn a_page_is_due_when_the_pause_is_over_and_a_first_one_when_the_period_is() {
         let start = SystemTime::UNIX_EPOCH + PERIOD;
-        let fresh = Job { since: start, ran_at: start, place: Uuid::nil() };
+        let fresh = Job::new(start);
         assert!(!is_due(&fresh, start + PERIOD - PAUSE) && is_due(&fresh, start + PERIOD));
         let seventh = Uuid::from_u128(7);
-        let begun = compared(fresh, Uuid::nil(), Some(seventh), start + PERIOD).expect("its own");
+        let begun = compared(fresh, Uuid::nil(), Some(seventh), 2, start + PERIOD).expect("its own");
         assert!(!is_due(&begun, begun.ran_at) && is_due(&begun, begun.ran_at + PAUSE));
-        assert_eq!(compared(begun, Uuid::nil(), None, begun.ran_at + PAUSE), None, "overtaken");
-        let done = compared(begun, seventh, None, begun.ran_at + PAUSE).expect("its own");
+        assert_eq!(compared(begun, Uuid::nil(), None, 1, begun.ran_at + PAUSE), None, "overtaken");
+        let done = compared(begun, seventh, None, 3, begun.ran_at + PAUSE).expect("its own");
         assert_eq!((done.since, done.place), (done.ran_at, Uuid::nil()));
+        assert_eq!((begun.total, begun.latest, done.total, done.latest), (2, 0, 0, 5));
         assert!(!is_due(&done, done.ran_at + PAUSE) && is_due(&done, done.ran_at + PERIOD));
     }
 

@@ -198,6 +198,8 @@ diesel::table! {
         since -> At,
         ran_at -> At,
         place -> Id,
+        total -> BigInt,
+        latest -> BigInt,
     }
 }
 

@@ -92,15 +92,31 @@ async fn a_target_that_was_restored_catches_up_with_changes_and_deletions() {
     let found = reconcile(&world, of(Target::Social)).await;
     let kind = |id: &String| found.iter().find(|(found, _)| found == id).map(|(_, kind)| *kind);
     assert_eq!(kind(&ids[0]), Some(DifferenceKind::Behind));
-    assert_eq!(kind(&ids[1]), Some(DifferenceKind::Unknown));
+    assert_eq!(kind(&ids[1]), Some(DifferenceKind::Deleted));
     assert_eq!((kind(&ids[2]), kind(&late[0])), (None, Some(DifferenceKind::Behind)));
-    world.settled().await;
-    assert!(world.social_knows(&ids[1]).await.is_some(), "nobody is deleted unless asked");
-    reconcile(&world, ReconcileProvisioningRequest { delete_unknown: true, ..of(Target::Social) }).await;
     world.settled().await;
     for user_id in ids.iter().chain(&late) {
         world.agree(user_id, "after the restore").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slow_job_deletes_again_whom_a_restored_target_brings_back() {
+    let mut world = World::start().await;
+    let ids = crowd(&world, 0, 2).await;
+    let backup = world.back_up(Part::Blog).await;
+    world.delete(&id(), &ids[0]).await.expect("deleted");
+    world.restore(Part::Blog, Some(&backup)).await;
+    assert!(world.blog_knows(&ids[0]).await.is_some(), "it is back");
+    assert!(reconcile(&world, dry(Target::Blog)).await.is_empty(), "what was deleted within a minute is left alone");
+    world.leap(Duration::from_secs(6 * 3600)).await;
+    world.pass(Duration::from_secs(60)).await;
+    world.settled().await;
+    for user_id in &ids {
+        world.agree(user_id, "after six hours").await;
+    }
+    assert_eq!(world.blog_knows(&ids[0]).await, None);
+    assert_eq!(world.metric("plaza_provisioning_unknown{target=\"blog\"}").await, 0.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,6 +227,8 @@ async fn the_slow_job_heals_by_itself_and_deletes_nobody() {
         world.agree(user_id, "after six hours").await;
     }
     assert!(world.blog_knows(&stranger).await.is_some());
+    let unknown = async |target| world.metric(&format!("plaza_provisioning_unknown{{target=\"{target}\"}}")).await;
+    assert_eq!((unknown("blog").await, unknown("social").await), (1.0, 0.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -137,6 +137,7 @@ pub(super) fn compared(target: Target, done: &reconcile::Page) -> ReconcileProvi
         let kind = match how {
             Difference::Behind => DifferenceKind::Behind,
             Difference::Ahead(_) => DifferenceKind::Ahead,
+            Difference::Deleted(_) => DifferenceKind::Deleted,
             Difference::Unknown(_) => DifferenceKind::Unknown,
         };
         ProvisioningDifference { user_id: id.to_string(), kind: kind.into() }

@@ -1,7 +1,9 @@
 //! What was decided, and why. Rows are added and, when they are old, taken away.
 
+use std::time::SystemTime;
+
 use db::{At, Conn, Id, Old, on};
-use diesel::{QueryResult, prelude::*};
+use diesel::{OptionalExtension as _, QueryResult, prelude::*};
 use uuid::Uuid;
 
 use super::{at, time};
@@ -67,6 +69,17 @@ pub(crate) fn page(c: &mut Conn, filter: &Filter, before: Option<Uuid>, limit: i
         some.order(audit_events::id.desc()).limit(limit).select(Row::as_select()).load(c)
     })?;
     Ok(rows.into_iter().map(recorded).collect())
+}
+
+/// When a user was deleted last, if that is still known.
+pub(crate) fn deleted_at(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<SystemTime>> {
+    let events = audit_events::table
+        .filter(audit_events::user_id.eq(Id(user_id)))
+        .filter(audit_events::kind.eq(number(Kind::UserDeleted.into())))
+        .order(audit_events::id.desc())
+        .select(audit_events::created_at);
+    let found: Option<At> = on!(c => events.first(c).optional())?;
+    Ok(found.map(time))
 }
 
 /// An enum's number: the contract has no more than fit.

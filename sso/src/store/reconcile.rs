@@ -63,7 +63,7 @@ pub(crate) fn mend(
                 .execute(c))?;
             all.owe(c, now)?;
         }
-        (Difference::Unknown(theirs), None) => {
+        (Difference::Deleted(theirs) | Difference::Unknown(theirs), None) => {
             deletion::bury(c, user_id, theirs + 1, now)?;
             one.owe(c, now)?;
         }

@@ -1,0 +1,2 @@
+ALTER TABLE jobs DROP COLUMN latest;
+ALTER TABLE jobs DROP COLUMN total;
