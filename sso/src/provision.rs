@@ -133,7 +133,7 @@ impl Provisioner {
             }
             // Deleted, and somebody else has told the last target. The row has gone then; one that has not would be claimed for ever.
             Ok(None) => {
-                if self.record(lease, &Step::Finish).await == Some(End::Done) {
+                if self.record(lease, &Step::Forget { now: self.clock.now() }).await == Some(End::Done) {
                     tracing::error!(%user_id, lease.target, "was owed, and there is nothing to tell: neither user nor tombstone");
                 }
             }

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     /// The target knows the user.
     Finish,
     /// The target knows that the user is deleted.
+    /// There was nobody to tell of.
+    Forget { now: SystemTime },
     Bury,
     /// The target knows that the user was deleted, which SSO does not: from now on these are owed instead.
     Believe { debts: Debts, now: SystemTime },

@@ -81,6 +81,7 @@ impl Provisioner {
         let kept = self.db.write("settle_provisioning", move |c| {
             let end = match &ended {
                 Step::Finish => DEBTS.finish(c, &lease)?,
+                Step::Forget { now } => store::deletion::forget(c, &lease, *now)?,
                 Step::Bury => store::deletion::finish(c, &lease)?,
                 Step::Believe { debts, now } => {
                     let (end, deleted) = store::deletion::believe(c, &lease, debts, *now)?;

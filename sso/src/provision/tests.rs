@@ -7,13 +7,10 @@ use mesh::{ChannelOptions, Local};
 use super::*;
 use crate::store::fixture::sqlite;
 
-/// A debt about nobody was claimed every ten seconds, and answered for by nobody: neither GetProvisioning nor RetryProvisioning knows its user.
-#[tokio::test]
-async fn a_debt_about_nobody_goes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (db, clock, random) = (sqlite(&folder).await, Clock::system(), Random::seeded(1));
+fn provisioner(db: &Db) -> Provisioner {
+    let (clock, random) = (Clock::system(), Random::seeded(1));
     let nobody_answers = |name| Local::new().channel(name, "sso", ChannelOptions::default());
-    let provisioner = Provisioner {
+    Provisioner {
         db: db.clone(),
         clock: clock.clone(),
         random: random.clone(),
@@ -21,11 +18,40 @@ async fn a_debt_about_nobody_goes() {
         gates: Gates::new(),
         tally: Tally::new(Provisioner::NAME, Target::ALL.map(|target| (target as i16, target.name()))),
         audit: Audit::new(clock, random),
-    };
-    let debts = provisioner.free(Uuid::from_u128(1), &[Target::Blog], UNIX_EPOCH);
-    db.write("owe", move |c| Ok::<_, Error>(debts.owe(c, UNIX_EPOCH)?)).await.expect("owed");
-    let mut claimed = provisioner.claim(Target::Blog as i16, 9).await.expect("claimed");
-    provisioner.later(claimed.pop().expect("it is due")).await;
-    let left = |c: &mut db::Conn| Ok::<_, Error>(store::reconcile::is_owed(c, Uuid::from_u128(1), Target::Blog)?);
-    assert!(!db.read("left", left).await.expect("a look"));
+    }
+}
+
+/// What is owed to Blog about a user, claimed.
+async fn claimed(provisioner: &Provisioner, user_id: Uuid) -> Lease {
+    let debts = provisioner.free(user_id, &[Target::Blog], UNIX_EPOCH);
+    provisioner.db.write("owe", move |c| Ok::<_, Error>(debts.owe(c, UNIX_EPOCH)?)).await.expect("owed");
+    provisioner.claim(Target::Blog as i16, 9).await.expect("claimed").pop().expect("it is due")
+}
+
+async fn is_owed(db: &Db, user_id: Uuid) -> bool {
+    let left = move |c: &mut Conn| Ok::<_, Error>(store::reconcile::is_owed(c, user_id, Target::Blog)?);
+    db.read("left", left).await.expect("a look")
+}
+
+/// A debt about nobody was claimed every ten seconds, and answered for by nobody: neither GetProvisioning nor RetryProvisioning knows its user.
+#[tokio::test]
+async fn a_debt_about_nobody_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    let (provisioner, user_id) = (provisioner(&db), Uuid::from_u128(1));
+    provisioner.later(claimed(&provisioner, user_id).await).await;
+    assert!(!is_owed(&db, user_id).await);
+}
+
+/// The read that found nobody may have been answered by a server that is behind the one that writes.
+#[tokio::test]
+async fn a_debt_stays_if_there_is_somebody_after_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    let (provisioner, user_id) = (provisioner(&db), Uuid::from_u128(1));
+    let lease = claimed(&provisioner, user_id).await;
+    let bury = move |c: &mut Conn| Ok::<_, Error>(store::deletion::bury(c, user_id, 2, UNIX_EPOCH)?);
+    db.write("bury", bury).await.expect("deleted meanwhile");
+    let end = provisioner.record(lease, &Step::Forget { now: UNIX_EPOCH }).await;
+    assert_eq!((end, is_owed(&db, user_id).await), (Some(End::Postponed), true));
 }

@@ -102,6 +102,14 @@ pub(crate) fn finish(c: &mut Conn, lease: &Lease) -> QueryResult<End> {
     let finished = DEBTS.finish(c, lease)?;
     on!(c => diesel::delete(tombstones::table.find(id))
         .filter(diesel::dsl::not(diesel::dsl::exists(debts::table.filter(debts::user_id.eq(id)))))
+/// A worker found nobody to tell of: the debt goes, if it is still so, for the server that was asked may have been behind. Else it is due again.
+pub(crate) fn forget(c: &mut Conn, lease: &Lease, now: SystemTime) -> QueryResult<End> {
+    match truth(c, lease.subject)? {
+        None => DEBTS.finish(c, lease),
+        Some(_) => DEBTS.postpone(c, lease, Some(at(now)), "somebody after all"),
+    }
+}
+
         .execute(c))?;
     Ok(finished)
 }
