@@ -161,6 +161,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
         Arc::new(Verifier::new(keyring, Expected { deployment, audience, issuer: issued_by }, clock.clone()));
     let stack = Stack { verifier: Arc::clone(&verifier), limits: config.server, tracer, random: random.clone() };
     let peers = peers::Peers::new(sms, social, blog);
+    let sessions = session::Limits::new(&config.sessions, &config.tokens);
     let provisioner = Arc::new(provision::Provisioner {
         db: db.clone(),
         clock: clock.clone(),
@@ -172,11 +173,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<Service, StartError> {
             model::Target::ALL.map(|target| (target as i16, target.name())),
         ),
         audit: audit.clone(),
+        sessions,
     });
     let notices = Arc::new(notices::Notices::new(db.clone(), clock.clone(), random.clone(), peers.clone()));
     let digest_key = master_key.derive("plaza/sso/request-digests");
     let refresh_key = master_key.derive("plaza/sso/refresh-tokens");
-    let sessions = session::Limits::new(&config.sessions, &config.tokens);
     let throttle_key = master_key.derive("plaza/sso/throttle");
     let throttle = config.throttle.clone();
     let sso = Arc::new(sso::Sso {

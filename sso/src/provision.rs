@@ -24,6 +24,7 @@ use crate::{
     gate::{Gate, Gates},
     model::{Target, Truth},
     peers::Peers,
+    session::Limits,
     step::Step,
     store::{
         self,
@@ -49,6 +50,7 @@ pub(crate) struct Provisioner {
     pub(crate) gates: Gates,
     pub(crate) tally: Tally,
     pub(crate) audit: Audit,
+    pub(crate) sessions: Limits,
 }
 
 impl Provisioner {

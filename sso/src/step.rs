@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{
     model::{Known, Truth},
+    session::Ending,
     store::provisioning::Debts,
 };
 
@@ -15,12 +16,12 @@ use crate::{
 pub(crate) enum Step {
     /// The target knows the user.
     Finish,
-    /// The target knows that the user is deleted.
     /// There was nobody to tell of.
     Forget { now: SystemTime },
+    /// The target knows that the user is deleted.
     Bury,
     /// The target knows that the user was deleted, which SSO does not: from now on these are owed instead.
-    Believe { debts: Debts, now: SystemTime },
+    Believe { debts: Debts, ending: Ending },
     /// The target knows the user otherwise, at a version that SSO has not come to: what SSO has is to go beyond it, and these are owed instead.
     Outdo { version: i64, debts: Debts, now: SystemTime },
     /// It is still owed: due at `due_at`, or parked.

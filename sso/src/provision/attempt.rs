@@ -35,7 +35,7 @@ impl Provisioner {
             Err(status) if is_tombstone(&status) => {
                 tracing::error!(%user_id, %target, "deleted: the target knows of a deletion that SSO does not, as after a backup was restored");
                 let now = self.clock.now();
-                Step::Believe { debts: self.free(user_id, &Target::ALL, now), now }
+                Step::Believe { debts: self.free(user_id, &Target::ALL, now), ending: self.sessions.ending(now) }
             }
             Err(status) if is_permanent(&status) => {
                 tracing::error!(%user_id, %target, attempts, code = ?status.code(), "parked: refused for good, until RetryProvisioning");
@@ -83,8 +83,8 @@ impl Provisioner {
                 Step::Finish => DEBTS.finish(c, &lease)?,
                 Step::Forget { now } => store::deletion::forget(c, &lease, *now)?,
                 Step::Bury => store::deletion::finish(c, &lease)?,
-                Step::Believe { debts, now } => {
-                    let (end, deleted) = store::deletion::believe(c, &lease, debts, *now)?;
+                Step::Believe { debts, ending } => {
+                    let (end, deleted) = store::deletion::believe(c, &lease, debts, *ending)?;
                     if deleted {
                         audit.record(c, Event::new(Kind::UserDeleted).because(target.reason()).of(user_id))?;
                     }

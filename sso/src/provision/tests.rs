@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use mesh::{ChannelOptions, Local};
 
 use super::*;
-use crate::store::fixture::sqlite;
+use crate::{session::Limits, store::fixture::sqlite};
 
 fn provisioner(db: &Db) -> Provisioner {
     let (clock, random) = (Clock::system(), Random::seeded(1));
@@ -18,6 +18,7 @@ fn provisioner(db: &Db) -> Provisioner {
         gates: Gates::new(),
         tally: Tally::new(Provisioner::NAME, Target::ALL.map(|target| (target as i16, target.name()))),
         audit: Audit::new(clock, random),
+        sessions: Limits { idle: LEASE, absolute: LEASE, grace: LEASE, per_user: 1, access: LEASE },
     }
 }
 

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use super::{
     at, challenges,
     provisioning::{DEBTS, Debts},
-    users,
+    sessions, users,
 };
 use crate::{
     model::Truth,
     schema::{provisioning as debts, tombstones, users as people},
+    session::Ending,
 };
 
 #[derive(Insertable)]
@@ -85,13 +86,28 @@ pub(crate) fn truth(c: &mut Conn, user_id: Uuid) -> QueryResult<Option<Truth>> {
 
 /// A target knows of a deletion that SSO has forgotten: the user goes here too, and every target is told, unless somebody else holds the debt by
 /// now, and so may know better. And whether the user was still here.
-pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, now: SystemTime) -> QueryResult<(End, bool)> {
+pub(crate) fn believe(c: &mut Conn, lease: &Lease, debts: &Debts, ending: Ending) -> QueryResult<(End, bool)> {
+    // The user before the debt, as in a change.
+    users::lock(c, lease.subject)?;
     let end = DEBTS.finish(c, lease)?;
-    let deleted = end == End::Done && delete(c, lease.subject, None, now)?.is_some();
+    if end != End::Done {
+        return Ok((end, false));
+    }
+    // Not by the foreign key, which would tell nobody.
+    sessions::end_all(c, lease.subject, None, ending)?;
+    let deleted = delete(c, lease.subject, None, ending.at)?.is_some();
     if deleted {
-        debts.owe(c, now)?;
+        debts.owe(c, ending.at)?;
     }
     Ok((end, deleted))
+}
+
+/// A worker found nobody to tell of: the debt goes, if it is still so, for the server that was asked may have been behind. Else it is due again.
+pub(crate) fn forget(c: &mut Conn, lease: &Lease, now: SystemTime) -> QueryResult<End> {
+    match truth(c, lease.subject)? {
+        None => DEBTS.finish(c, lease),
+        Some(_) => DEBTS.postpone(c, lease, Some(at(now)), "somebody after all"),
+    }
 }
 
 /// A target knows that the user is deleted: the debt goes, and with the last one the tombstone, unless somebody else holds the debt by now.
@@ -102,14 +118,6 @@ pub(crate) fn finish(c: &mut Conn, lease: &Lease) -> QueryResult<End> {
     let finished = DEBTS.finish(c, lease)?;
     on!(c => diesel::delete(tombstones::table.find(id))
         .filter(diesel::dsl::not(diesel::dsl::exists(debts::table.filter(debts::user_id.eq(id)))))
-/// A worker found nobody to tell of: the debt goes, if it is still so, for the server that was asked may have been behind. Else it is due again.
-pub(crate) fn forget(c: &mut Conn, lease: &Lease, now: SystemTime) -> QueryResult<End> {
-    match truth(c, lease.subject)? {
-        None => DEBTS.finish(c, lease),
-        Some(_) => DEBTS.postpone(c, lease, Some(at(now)), "somebody after all"),
-    }
-}
-
         .execute(c))?;
     Ok(finished)
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use db::{Db, Lease};
-use tokio::time::timeout;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use uuid::Uuid;
 
 use super::*;
@@ -15,8 +18,11 @@ use crate::{
     error::Error,
     identifier::Identifier,
     model::{AccountKind, Purpose, Target},
+    revocations::Place,
+    session::Session,
     store::{
         fixture::{postgres, sqlite},
+        revocations,
         users::NewUser,
     },
     username::Username,
@@ -181,4 +187,64 @@ async fn a_code_that_is_asked_for_while_its_user_is_deleted_is_a_decoy() {
     drop(go);
     assert!(deleting.await.expect("no panic").expect("deleted").is_some());
     assert_eq!(asking.await.expect("no panic").expect("a decoy"), None);
+}
+
+fn ending() -> Ending {
+    Ending { at: now(), until: now() + Duration::from_secs(900) }
+}
+
+/// As after a backup of SSO was restored.
+#[tokio::test]
+async fn whoever_goes_because_a_target_says_so_has_no_session_left_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    sign_up(&db).await;
+    let (session_id, lease) = (Uuid::from_u128(3), Lease::held(USER, Target::Blog as i16, Uuid::from_u128(7)));
+    let session = Session {
+        id: session_id,
+        user_id: USER,
+        generation: 1,
+        device_label: String::new(),
+        network: String::new(),
+        created_at: now(),
+        refreshed_at: now(),
+    };
+    let believed = db.write("believe", move |c| {
+        sessions::insert(c, &session)?;
+        DEBTS.owe(c, Uuid::from_u128(4), &lease, at(now()), at(now()))?;
+        Ok::<_, Error>(believe(c, &lease, &Debts::default(), ending())?)
+    });
+    assert_eq!(believed.await.expect("believed"), (End::Done, true));
+    let first = Place { revoked_at: now(), session_id: Uuid::nil() };
+    let revoked = db.read("revoked", move |c| Ok::<_, Error>(revocations::page(c, first, now(), 9)?));
+    let revoked: Vec<_> = revoked.await.expect("a look").into_iter().map(|one| one.place.session_id).collect();
+    assert_eq!(revoked, [session_id]);
+}
+
+/// Each held its debt and waited for the user, or for the other's debt, until PostgreSQL ended one of them, a second later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_targets_that_say_so_at_once_do_not_wait_for_each_other() {
+    let Some(db) = postgres().await else { return };
+    for round in 0..20 {
+        sign_up(&db).await;
+        let leases = Target::ALL.map(|target| Lease::held(USER, target as i16, Uuid::from_u128(7)));
+        let debts: Debts = leases.iter().map(|lease| (Uuid::from_u128(lease.target as u128), *lease, now())).collect();
+        let owed = debts.clone();
+        db.write("owe", move |c| Ok::<_, Error>(owed.owe(c, now())?)).await.expect("owed");
+        let (begun, mut both) = (Instant::now(), JoinSet::new());
+        for lease in leases {
+            let (db, debts) = (db.clone(), debts.clone());
+            let believe = move |c: &mut Conn| Ok::<_, Error>(believe(c, &lease, &debts, ending())?);
+            both.spawn(async move { db.write("believe", believe).await });
+        }
+        for end in both.join_all().await {
+            end.expect("believed");
+        }
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?} in round {round}", begun.elapsed());
+        let clean = |c: &mut Conn| {
+            on!(c => diesel::delete(debts::table).execute(c))?;
+            Ok::<_, Error>(on!(c => diesel::delete(tombstones::table).execute(c))?)
+        };
+        db.write("clean", clean).await.expect("clean");
+    }
 }
