@@ -146,22 +146,26 @@ impl Audit {
         *sum = sum.saturating_add(count);
     }
 
-    /// Writes down what was counted.
-    ///
-    /// # Errors
-    /// Of the database: then it stays counted. An outcome that is unknown may be told twice, which is better than not at all.
-    pub(crate) async fn flush(&self, db: &Db) -> Result<(), Error> {
+    /// Writes down what was counted, if that is possible: else it stays counted. An outcome that is unknown may be told twice, which is better than not at all. In a task
+    /// of its own, for a handler that is dropped would take along what it has taken.
+    pub(crate) async fn flush(&self, db: &Db) {
+        let (this, db) = (self.clone(), db.clone());
+        // A panic has said so already.
+        let _ = tokio::spawn(async move { this.write_down(&db).await }).await;
+    }
+
+    async fn write_down(&self, db: &Db) {
         let sums = std::mem::take(&mut *self.sums());
         if sums.is_empty() {
-            return Ok(());
+            return;
         }
         let rows: Vec<_> = sums.iter().map(|(event, count)| self.recorded(event.clone(), *count)).collect();
         let written =
-            db.write("audit", move |c| Ok(rows.iter().try_for_each(|row| store::audit::insert(c, row))?)).await;
-        if written.is_err() {
+            db.write("audit", move |c| Ok::<_, Error>(rows.iter().try_for_each(|row| store::audit::insert(c, row))?));
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "what was refused could not be written down");
             sums.into_iter().for_each(|(event, count)| self.add(event, count));
         }
-        written
     }
 
     /// Draws id and time in the middle of a transaction, as `Notices::owe` does, though db wants none of it there: which events there are shows only inside. It does
@@ -182,9 +186,7 @@ pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
             () = time::sleep(PERIOD) => {}
             () = shutdown.begun() => return,
         }
-        if let Err(error) = sso.audit.flush(&sso.db).await {
-            tracing::warn!(%error, "what was refused could not be written down");
-        }
+        sso.audit.flush(&sso.db).await;
     }
 }
 
@@ -198,7 +200,7 @@ pub(crate) async fn list(
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<(Vec<Recorded>, bool), Error> {
-    sso.audit.flush(&sso.db).await?;
+    sso.audit.flush(&sso.db).await;
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let page =
         sso.db.read("list_audit_events", move |c| Ok::<_, Error>(store::audit::page(c, &filter, before, one_more)?));

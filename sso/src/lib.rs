@@ -257,9 +257,7 @@ impl Service {
         let Self { sso, router, workers } = self;
         workers.ended().await;
         drop(router);
-        if let Err(error) = sso.audit.flush(&sso.db).await {
-            tracing::warn!(%error, "what was refused could not be written down");
-        }
+        sso.audit.flush(&sso.db).await;
         sso.db.clone().close().await;
     }
 }

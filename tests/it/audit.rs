@@ -2,15 +2,20 @@
 
 mod listing;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
 
+use db::Fate;
+use onebox::Part;
 use proto::sso::v1::{
     AuditEventKind as Kind, AuditReason as Reason, CompletePasswordResetRequest, DeleteUserRequest, GetAccountRequest,
     IntrospectTokenRequest, IntrospectTokenResponse, ListAuditEventsRequest, ListAuditEventsResponse,
     RevokeOtherSessionsRequest, RevokeSessionRequest, SignOutRequest, StartPasswordResetRequest, Tokens,
     start_password_reset_request, token_service_client::TokenServiceClient,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     identifiers::change_to,
@@ -241,6 +246,35 @@ async fn every_change_of_an_identifier_is_told() {
             (Kind::PasswordRefused, Reason::NotFresh),
         ])
     );
+}
+
+/// A reader whose deadline passes must not take along what it was about to write down.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_cut_off_loses_no_refusal() {
+    let left = AtomicUsize::new(0);
+    let left: &'static AtomicUsize = Box::leak(Box::new(left));
+    let is_next = |name| name == "audit" && left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+    let fate = move |name| if is_next(name) { Fate::Late(Duration::from_secs(3)) } else { Fate::Run };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(fate))].into(), ..Default::default() };
+    let world = World::with_faults(faults).await;
+    world.sign_in(&Person::with_email("nobody")).await.expect_err("nobody");
+    left.store(1, SeqCst);
+    let refused = ListAuditEventsRequest { kinds: vec![Kind::SignInRefused.into()], ..Default::default() };
+    let cut = list(&world, refused.clone()).await.expect_err("the write takes longer than a reader has");
+    assert_eq!(cut.code(), Code::DeadlineExceeded);
+    world.pass(Duration::from_secs(3)).await;
+    assert_eq!(list(&world, refused).await.expect("a page").events.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_down_does_not_stop_whoever_reads() {
+    let fate = |name| if name == "audit" { Fate::Refuse } else { Fate::Run };
+    let faults = onebox::Faults { databases: [(Part::Sso, db::Faults::new(fate))].into(), ..Default::default() };
+    let world = World::with_faults(faults).await;
+    world.sign_up(&Person::with_email("anna")).await.expect("signs up");
+    world.sign_in(&Person::with_email("nobody")).await.expect_err("nobody");
+    let signed_up = ListAuditEventsRequest { kinds: vec![Kind::SignedUp.into()], ..Default::default() };
+    assert_eq!(list(&world, signed_up).await.expect("a page").events.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
