@@ -26,6 +26,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 const OUTAGE: Duration = Duration::from_secs(15 * 60);
 /// How long it has to have looked in all, where outages leave no day in one piece.
 const PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long of that it has to have looked since the last outage, which may have ended with a backup.
+const REST: Duration = Duration::from_secs(8 * 3600);
 /// Its row among the jobs.
 const JOB: &str = "reap";
 /// Sign-ups that it reaps in one transaction.
@@ -88,11 +90,11 @@ impl Watch {
         Self { since: self.looked_at, awake: Duration::ZERO, ..self }
     }
 
-    /// Until when whoever signed up has had a day. After an outage that is a day in one piece; where none ever is, three in all, for those who were there when they
-    /// began.
+    /// Until when whoever signed up has had a day. After an outage that is a day in one piece; where none ever is, three in all with a third of a day in one piece at
+    /// the end, for those who were there when they began.
     fn reaps(&self) -> Option<SystemTime> {
         let day_ago = self.looked_at - DAY;
-        match (self.unbroken >= DAY, self.awake >= PATIENCE) {
+        match (self.unbroken >= DAY, self.awake >= PATIENCE && self.unbroken >= REST) {
             (true, _) => Some(day_ago),
             (false, true) => Some(self.since.min(day_ago)),
             (false, false) => None,
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn outages_every_day_do_not_stop_it_for_ever() {
         let begun = begun();
-        let days = |watch, days| (0..days).fold(watch, |watch, _| asleep(awake(watch, 16 * HOUR), 8 * HOUR));
+        let days = |watch, days| (0..days).fold(watch, |watch, _| awake(asleep(watch, 8 * HOUR), 16 * HOUR));
         let watch = days(begun, 4);
         assert_eq!(watch.reaps(), None, "64 h");
         let watch = days(watch, 1);
@@ -195,6 +197,18 @@ mod tests {
         let next = watch.anew();
         assert_eq!(days(next, 4).reaps(), None, "those are to have as much");
         assert_eq!(days(next, 5).reaps(), Some(watch.looked_at));
+    }
+
+    /// The backup knows of the three days, and not of whom they verified.
+    #[test]
+    fn three_days_in_all_are_no_rest_after_a_backup_was_restored() {
+        let mut watch = (0..4).fold(begun(), |watch, _| awake(asleep(watch, 8 * HOUR), 16 * HOUR));
+        watch = awake(asleep(watch, HOUR), 7 * HOUR);
+        assert_eq!((watch.awake, watch.reaps()), (71 * HOUR, None));
+        watch = awake(asleep(watch, 8 * HOUR), HOUR);
+        assert_eq!((watch.awake, watch.reaps()), (72 * HOUR, None));
+        watch = awake(watch, 7 * HOUR);
+        assert_eq!(watch.reaps(), Some(begun().since));
     }
 
     #[test]
