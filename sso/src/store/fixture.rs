@@ -1,12 +1,20 @@
 //! Databases for tests of statements.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
-use db::{Db, Options};
-use diesel::{Connection as _, connection::SimpleConnection as _};
+use db::{Conn, Db, Options};
+use diesel::{
+    Connection as _, QueryableByName, RunQueryDsl as _,
+    connection::{InstrumentationEvent, SimpleConnection as _},
+    sql_types::Text,
+};
 use tempfile::TempDir;
 
 use super::MIGRATIONS;
+use crate::error::Error;
 
 /// A new SQLite in a folder.
 pub(crate) async fn sqlite(folder: &TempDir) -> Db {
@@ -30,4 +38,35 @@ pub(crate) async fn postgres() -> Option<Db> {
     };
     tokio::task::spawn_blocking(create).await.expect("created");
     Some(Db::open(Options::new(url), MIGRATIONS).await.expect("a database"))
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+/// How SQLite goes about all that `ask` asks.
+pub(crate) async fn plans(db: &Db, mut ask: impl FnMut(&mut Conn) + Send + 'static) -> Vec<String> {
+    let planned = db.write("plans", move |c| {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        if let Conn::Sqlite(c) = c {
+            c.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if let InstrumentationEvent::StartQuery { query, .. } = event {
+                    heard.lock().expect("nobody panicked").push(query.to_string());
+                }
+            });
+        }
+        ask(c);
+        let Conn::Sqlite(c) = c else { return Ok(Vec::new()) };
+        c.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        let mut steps = Vec::new();
+        for query in asked.lock().expect("nobody panicked").iter() {
+            let plan: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {query}")).load(c)?;
+            steps.extend(plan.into_iter().map(|step| step.detail));
+        }
+        Ok::<_, Error>(steps)
+    });
+    planned.await.expect("a plan")
 }

@@ -7,7 +7,7 @@ use diesel::{QueryResult, prelude::*};
 use uuid::Uuid;
 
 use super::{
-    at,
+    after_all_until, at, before_all_from,
     users::{IdentifierRow, UserRow, user},
 };
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) struct Filter {
 
 /// Up to `limit` users after the id `after`, in the order of their ids, which is that of their sign-ups.
 pub(crate) fn page(c: &mut Conn, after: Uuid, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
+    let after = filter.from.map_or(after, |from| after.max(before_all_from(from)));
     let rows: Vec<UserRow> = on!(c => {
         let mut some = users::table.filter(users::id.gt(Id(after))).into_boxed();
         if let Some(is_locked) = filter.is_locked {
@@ -43,7 +44,7 @@ pub(crate) fn page(c: &mut Conn, after: Uuid, filter: &Filter, limit: i64) -> Qu
             some = some.filter(users::created_at.ge(at(from)));
         }
         if let Some(until) = filter.until {
-            some = some.filter(users::created_at.lt(at(until)));
+            some = some.filter(users::id.lt(Id(after_all_until(until)))).filter(users::created_at.lt(at(until)));
         }
         some.order(users::id).limit(limit).select(UserRow::as_select()).load(c)
     })?;
@@ -75,4 +76,22 @@ fn with_claims(c: &mut Conn, rows: Vec<UserRow>) -> QueryResult<Vec<User>> {
         user(row, own)
     };
     Ok(rows.into_iter().map(of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::store::fixture::{plans, sqlite};
+
+    #[tokio::test]
+    async fn a_page_of_a_time_walks_along_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = sqlite(&folder).await;
+        let filter = Filter { from: Some(UNIX_EPOCH), until: Some(UNIX_EPOCH), ..Filter::default() };
+        let asked = move |c: &mut Conn| drop(page(c, Uuid::nil(), &filter, 9).expect("a page"));
+        let steps = plans(&db, asked).await;
+        assert_eq!(steps[0], "SEARCH users USING PRIMARY KEY (id>? AND id<?)");
+    }
 }

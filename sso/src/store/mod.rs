@@ -49,3 +49,20 @@ pub(crate) fn at(time: SystemTime) -> At {
 pub(crate) fn time(at: At) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(u64::try_from(at.0).unwrap_or_default())
 }
+
+/// How much earlier or later than a row says its id may have been made.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// An id below all of rows from `time` on: ids are made by time, of the same clock.
+fn before_all_from(time: SystemTime) -> Uuid {
+    made_at(time.checked_sub(MARGIN).unwrap_or(UNIX_EPOCH))
+}
+
+/// An id above all of rows until `time`.
+fn after_all_until(time: SystemTime) -> Uuid {
+    made_at(time.checked_add(MARGIN).unwrap_or(time))
+}
+
+fn made_at(time: SystemTime) -> Uuid {
+    Uuid::from_u128(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() << 80)
+}
