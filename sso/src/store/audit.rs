@@ -129,7 +129,10 @@ fn recorded(row: Row) -> Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{plans, sqlite};
+    use crate::{
+        error::Error,
+        store::fixture::{plans, postgres, sqlite},
+    };
 
     #[tokio::test]
     async fn a_page_walks_along_nothing_else() {
@@ -152,5 +155,21 @@ mod tests {
         }
         let asked = |c: &mut Conn| assert_eq!(deleted_at(c, Uuid::from_u128(1)).expect("a look"), None);
         assert_eq!(plans(&db, asked).await, ["SEARCH audit_events USING INDEX audit_events_user (user_id=?)"]);
+    }
+    /// On both engines; PostgreSQL used to answer that no row was meant.
+    #[tokio::test]
+    async fn an_event_is_never_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for db in [Some(sqlite(&folder).await), postgres().await].into_iter().flatten() {
+            let event = Event::new(Kind::KeyRotated);
+            let recorded = Recorded { id: Uuid::from_u128(1), event, count: 1, at: SystemTime::UNIX_EPOCH };
+            db.write("record", move |c| Ok::<_, Error>(insert(c, &recorded)?)).await.expect("recorded");
+            let forge = |c: &mut Conn| {
+                Ok::<_, Error>(on!(c => diesel::update(audit_events::table)
+                    .set(audit_events::count.eq(2))
+                    .execute(c))?)
+            };
+            db.write("forge", forge).await.expect_err("refused");
+        }
     }
 }

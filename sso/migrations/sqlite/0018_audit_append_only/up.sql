@@ -1,0 +1,2 @@
+-- PostgreSQL refuses an UPDATE from here on, as SQLite does.
+SELECT 1;
