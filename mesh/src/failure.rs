@@ -83,6 +83,11 @@ impl Failure {
         failure
     }
 
+    /// [`Failure::invalid`] for one field, where no other can be bad.
+    pub fn invalid_field(field: &str, description: &str) -> Self {
+        Self::invalid(vec![Violation { field: field.to_owned(), description: description.to_owned() }])
+    }
+
     /// INTERNAL without text, for this [cause](Self::because).
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::mesh(Code::Internal, ErrorReason::Internal, "").because(cause)

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Violation};
 ///
 /// ```ignore
 /// let mut fields = Fields::default();
-/// let id = fields.request_id("request_id", &request.request_id);
+/// let id = fields.request_id(&request.request_id);
 /// let name = fields.take("username", Username::parse(&request.username));
 /// let parsed = (|| Some(SignUp { id: id?, name: name? }))();
 /// fields.finish(parsed)
@@ -23,37 +23,27 @@ pub struct Fields {
 impl Fields {
     /// The parsed value, or `None` after noting the error as a violation of `field`.
     pub fn take<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
-        parsed.map_err(|error| self.refuse(field, error)).ok()
+        parsed.map_or_else(|error| self.refuse(field, error), Some)
     }
 
-    /// The idempotency key of a mutation (AIP-155): a UUID, required.
-    pub fn request_id(&mut self, field: &str, text: &str) -> Option<Uuid> {
-        self.id(field, text)
+    /// The field `request_id`, the idempotency key of a mutation (AIP-155): an id.
+    pub fn request_id(&mut self, text: &str) -> Option<Uuid> {
+        self.id("request_id", text)
     }
 
     /// An id: a UUID in its hyphenated form, required and not nil.
     pub fn id(&mut self, field: &str, text: &str) -> Option<Uuid> {
-        if text.is_empty() {
-            self.refuse(field, "is required");
-            return None;
-        }
         match Uuid::try_parse(text) {
             Ok(id) if text.len() == 36 && !id.is_nil() => Some(id),
-            _ => {
-                self.refuse(field, "is not a UUID");
-                None
-            }
+            _ if text.is_empty() => self.refuse(field, "is required"),
+            _ => self.refuse(field, "is not a UUID"),
         }
     }
 
-    /// Notes that `field` is bad.
-    pub fn refuse(&mut self, field: &str, description: impl Display) {
+    /// Notes that `field` is bad: it has no value.
+    pub fn refuse<T>(&mut self, field: &str, description: impl Display) -> Option<T> {
         self.violations.push(Violation { field: field.to_owned(), description: description.to_string() });
-    }
-
-    /// Whether nothing bad was noted so far.
-    pub fn is_empty(&self) -> bool {
-        self.violations.is_empty()
+        None
     }
 
     /// The whole value.
@@ -83,7 +73,7 @@ mod tests {
     #[test]
     fn all_bad_fields_are_gathered() {
         let mut fields = Fields::default();
-        let id = fields.request_id("request_id", "");
+        let id = fields.request_id("");
         let user = fields.id("user_id", "00000000-0000-0000-0000-000000000001");
         let age = fields.take("age", "x".parse::<u8>());
         let refused = fields.finish((|| Some((id?, user?, age?)))()).expect_err("two bad fields");

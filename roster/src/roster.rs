@@ -183,9 +183,7 @@ impl Key {
 
     /// A request without its key.
     pub fn missing() -> Failure {
-        let mut fields = Fields::default();
-        fields.refuse("key", "is required: user_id or username");
-        fields.finish::<()>(None).err().unwrap_or_else(Failure::access_denied)
+        Failure::invalid_field("key", "is required: user_id or username")
     }
 }
 

@@ -50,9 +50,7 @@ impl Told {
 
     /// A request without its user.
     pub fn missing() -> Failure {
-        let mut fields = Fields::default();
-        fields.refuse("user", "is required");
-        fields.finish::<()>(None).err().unwrap_or_else(Failure::access_denied)
+        Failure::invalid_field("user", "is required")
     }
 
     /// Reads which user is deleted, and at which version.
@@ -69,25 +67,22 @@ impl Told {
 
 /// Type and tier fit together: an official account has a tier, a customer has none.
 fn account(fields: &mut Fields, account_type: i32, tier: i32) -> Option<Account> {
-    let (field, what) = match (account_type, tier) {
-        (1, 0) => return Some(Account::Customer),
-        (2, 1) => return Some(Account::Official(Tier::Unverified)),
-        (2, 2) => return Some(Account::Official(Tier::Verified)),
-        (2, 3) => return Some(Account::Official(Tier::Premium)),
-        (1, _) => ("user.official_tier", "is not for customers"),
-        (2, _) => ("user.official_tier", "is required for an official account, and one of those the contract names"),
-        _ => ("user.account_type", "is required, and one of those the contract names"),
-    };
-    fields.refuse(field, what);
-    None
+    let mut refuse = |field, what| fields.refuse(field, what);
+    match (account_type, tier) {
+        (1, 0) => Some(Account::Customer),
+        (2, 1) => Some(Account::Official(Tier::Unverified)),
+        (2, 2) => Some(Account::Official(Tier::Verified)),
+        (2, 3) => Some(Account::Official(Tier::Premium)),
+        (1, _) => refuse("user.official_tier", "is not for customers"),
+        (2, _) => {
+            refuse("user.official_tier", "is required for an official account, and one of those the contract names")
+        }
+        _ => refuse("user.account_type", "is required, and one of those the contract names"),
+    }
 }
 
 fn version_of(fields: &mut Fields, field: &str, version: i64) -> Option<i64> {
-    if version < 1 {
-        fields.refuse(field, "is required, from 1");
-        return None;
-    }
-    Some(version)
+    if version < 1 { fields.refuse(field, "is required, from 1") } else { Some(version) }
 }
 
 impl Account {

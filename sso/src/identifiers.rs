@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mesh::{Failure, Person, Violation};
+use mesh::{Failure, Person};
 use uuid::Uuid;
 
 use crate::{
@@ -88,7 +88,7 @@ fn theirs_already(identifier: &Identifier) -> Error {
         Identifier::Email(_) => "email",
         Identifier::Phone(_) => "phone_number",
     };
-    Failure::invalid(vec![Violation { field: field.to_owned(), description: "is yours already".to_owned() }]).into()
+    Failure::invalid_field(field, "is yours already").into()
 }
 
 /// Has the code checked, and makes the identifier the caller's if it was right.

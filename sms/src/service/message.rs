@@ -31,25 +31,20 @@ impl MessageService for Notices {
 
 fn telling(request: pb::SendMessageRequest) -> Result<Telling, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", &request.request_id);
+    let request_id = fields.request_id(&request.request_id);
     let notice = match pb::Notice::try_from(request.notice) {
         Ok(pb::Notice::PasswordChanged) => Some(Notice::PasswordChanged),
         Ok(pb::Notice::PasswordReset) => Some(Notice::PasswordReset),
         Ok(pb::Notice::IdentifierChanged) => Some(Notice::IdentifierChanged),
         Ok(pb::Notice::IdentifierAdded) => Some(Notice::IdentifierAdded),
         Ok(pb::Notice::IdentifierRemoved) => Some(Notice::IdentifierRemoved),
-        Ok(pb::Notice::Unspecified) => refuse(&mut fields, "notice", "is required"),
-        Err(_) => refuse(&mut fields, "notice", "is not known here"),
+        Ok(pb::Notice::Unspecified) => fields.refuse("notice", "is required"),
+        Err(_) => fields.refuse("notice", "is not known here"),
     };
     let destination = match request.destination {
         Some(PbDestination::Email(text)) => fields.take("email", Destination::email(&text)),
         Some(PbDestination::PhoneNumber(text)) => fields.take("phone_number", Destination::phone(&text)),
-        None => refuse(&mut fields, "destination", "is required"),
+        None => fields.refuse("destination", "is required"),
     };
     fields.finish((|| Some(Telling { request_id: request_id?, notice: notice?, destination: destination? }))())
-}
-
-fn refuse<T>(fields: &mut Fields, field: &str, description: &str) -> Option<T> {
-    fields.refuse(field, description);
-    None
 }

@@ -60,17 +60,14 @@ impl OtpService for Otp {
 
 fn opening(request: pb::SendOtpRequest) -> Result<Opening, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", &request.request_id);
+    let request_id = fields.request_id(&request.request_id);
     let verification_id = fields.id("verification_id", &request.verification_id);
     let user_id = fields.id("user_id", &request.user_id);
     let purpose = purpose(&mut fields, request.purpose);
     let destination = match request.destination {
         Some(PbDestination::Email(text)) => fields.take("email", Destination::email(&text)),
         Some(PbDestination::PhoneNumber(text)) => fields.take("phone_number", Destination::phone(&text)),
-        None => {
-            fields.refuse("destination", "is required");
-            None
-        }
+        None => fields.refuse("destination", "is required"),
     };
     let decoy = request.decoy;
     fields.finish((|| {
@@ -87,7 +84,7 @@ fn opening(request: pb::SendOtpRequest) -> Result<Opening, Failure> {
 
 fn another(request: &pb::ResendOtpRequest) -> Result<Another, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", &request.request_id);
+    let request_id = fields.request_id(&request.request_id);
     let verification_id = fields.id("verification_id", &request.verification_id);
     let decoy = request.decoy;
     fields.finish((|| Some(Another { request_id: request_id?, verification_id: verification_id?, decoy }))())
@@ -95,7 +92,7 @@ fn another(request: &pb::ResendOtpRequest) -> Result<Another, Failure> {
 
 fn guess(request: &pb::VerifyOtpRequest) -> Result<Guess, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", &request.request_id);
+    let request_id = fields.request_id(&request.request_id);
     let verification_id = fields.id("verification_id", &request.verification_id);
     let user_id = fields.id("user_id", &request.user_id);
     let purpose = purpose(&mut fields, request.purpose);
@@ -117,14 +114,8 @@ fn purpose(fields: &mut Fields, number: i32) -> Option<Purpose> {
         Ok(pb::Purpose::ResetPassword) => Some(Purpose::ResetPassword),
         Ok(pb::Purpose::SignIn) => Some(Purpose::SignIn),
         Ok(pb::Purpose::ChangeIdentifier) => Some(Purpose::ChangeIdentifier),
-        Ok(pb::Purpose::Unspecified) => {
-            fields.refuse("purpose", "is required");
-            None
-        }
-        Err(_) => {
-            fields.refuse("purpose", "is not known here");
-            None
-        }
+        Ok(pb::Purpose::Unspecified) => fields.refuse("purpose", "is required"),
+        Err(_) => fields.refuse("purpose", "is not known here"),
     }
 }
 

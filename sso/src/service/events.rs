@@ -6,7 +6,7 @@ use mesh::{Failure, Fields, page};
 use proto::sso::v1::{self as pb, ListAuditEventsRequest, ListAuditEventsResponse};
 use uuid::Uuid;
 
-use super::{parse, render};
+use super::render;
 use crate::audit::{Filter, Kind, Recorded};
 
 /// Kinds that one listing may name.
@@ -44,11 +44,11 @@ impl TryFrom<ListAuditEventsRequest> for List {
 
 fn kinds(fields: &mut Fields, numbers: &[i32]) -> Option<Vec<Kind>> {
     if numbers.len() > KINDS {
-        return parse::refuse(fields, "kinds", "names more than 32");
+        return fields.refuse("kinds", "names more than 32");
     }
     let known = |number: &i32| Kind::try_from(*number).ok().filter(|kind| *kind != Kind::Unspecified);
     let kinds: Option<Vec<_>> = numbers.iter().map(known).collect();
-    kinds.or_else(|| parse::refuse(fields, "kinds", "names one that is unknown"))
+    kinds.or_else(|| fields.refuse("kinds", "names one that is unknown"))
 }
 
 /// A moment. The inner `None`: it was not set; the outer: it was none, which `fields` knows.
@@ -60,7 +60,7 @@ pub(super) fn time(
     match stamp.map(SystemTime::try_from) {
         None => Some(None),
         Some(Ok(time)) => Some(Some(time)),
-        Some(Err(_)) => parse::refuse(fields, field, "is no time"),
+        Some(Err(_)) => fields.refuse(field, "is no time"),
     }
 }
 

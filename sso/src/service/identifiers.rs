@@ -34,7 +34,7 @@ impl TryFrom<pb::RemoveIdentifierRequest> for Ask {
 
 fn ask(request_id: &str, given: Option<Given>, password: &str) -> Result<Ask, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", request_id);
+    let request_id = fields.request_id(request_id);
     let identifier = parse::identifier(&mut fields, given);
     let password = match password {
         "" => Some(None),
@@ -48,7 +48,7 @@ impl TryFrom<pb::ConfirmIdentifierChangeRequest> for Confirm {
 
     fn try_from(request: pb::ConfirmIdentifierChangeRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let verification_id = fields.id("verification_id", &request.verification_id);
         let code = fields.take("code", parse::codes::code(&request.code));
         fields.finish((|| Some(Self { request_id: request_id?, verification_id: verification_id?, code: code? }))())

@@ -13,7 +13,7 @@ use proto::sso::v1::{
 use tonic::Request;
 use uuid::Uuid;
 
-use super::{parse, render};
+use super::render;
 use crate::{
     model::{Difference, Owed, Target},
     owed::Scope,
@@ -54,7 +54,7 @@ impl TryFrom<DeleteUserRequest> for Delete {
 
     fn try_from(request: DeleteUserRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let user_id = fields.id("user_id", &request.user_id);
         let parsed = (|| Some(Self { request_id: request_id?, user_id: user_id? }))();
         fields.finish(parsed)
@@ -66,7 +66,7 @@ impl TryFrom<DeleteAccountRequest> for DeleteOwn {
 
     fn try_from(request: DeleteAccountRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let password = fields.take("password", Password::given(&request.password));
         let parsed = (|| Some(Self { request_id: request_id?, password: password? }))();
         fields.finish(parsed)
@@ -83,7 +83,7 @@ impl TryFrom<RetryProvisioningRequest> for Scope {
             Some(retry_provisioning_request::Scope::ParkedOf(number)) => {
                 target(&mut fields, "parked_of", number).map(Self::ParkedOf)
             }
-            None => parse::refuse(&mut fields, "scope", "is required: user_id or parked_of"),
+            None => fields.refuse("scope", "is required: user_id or parked_of"),
         };
         fields.finish(scope)
     }
@@ -102,7 +102,7 @@ impl TryFrom<ListProvisioningRequest> for List {
             Ok(ProvisioningState::Unspecified) => Some(None),
             Ok(ProvisioningState::Pending) => Some(Some(false)),
             Ok(ProvisioningState::Parked) => Some(Some(true)),
-            _ => parse::refuse(&mut fields, "state", "is PENDING, PARKED or unspecified"),
+            _ => fields.refuse("state", "is PENDING, PARKED or unspecified"),
         };
         let limit = fields.take("page_size", page::size(request.page_size, 100, 500));
         let filter = of.zip(parked).map(|(target, parked)| Filter { target, parked });
@@ -174,14 +174,14 @@ fn target(fields: &mut Fields, field: &str, number: i32) -> Option<Target> {
     match pb::Target::try_from(number) {
         Ok(pb::Target::Social) => Some(Target::Social),
         Ok(pb::Target::Blog) => Some(Target::Blog),
-        _ => parse::refuse(fields, field, "is unknown"),
+        _ => fields.refuse(field, "is unknown"),
     }
 }
 
 /// Who is to be locked or unlocked.
 pub(super) fn locking(request_id: &str, user_id: &str) -> Result<(Uuid, Uuid), Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", request_id);
+    let request_id = fields.request_id(request_id);
     let user_id = fields.id("user_id", user_id);
     fields.finish(request_id.zip(user_id))
 }

@@ -54,7 +54,7 @@ impl TryFrom<SignInRequest> for SignIn {
     fn try_from(request: SignInRequest) -> Result<Self, Failure> {
         let given = request.identifier.map(Given::from);
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let identifier = identifier(&mut fields, given);
         let password = fields.take("password", Password::given(&request.password));
         let label = fields.take("device_label", device_label(&request.device_label));
@@ -71,7 +71,7 @@ impl TryFrom<ChangePasswordRequest> for ChangePassword {
 
     fn try_from(request: ChangePasswordRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let old = fields.take("old_password", Password::given(&request.old_password));
         let new = fields.take("new_password", Password::new(&request.new_password, None));
         let parsed = (|| Some(Self { request_id: request_id?, old: old?, new: new? }))();
@@ -82,7 +82,7 @@ impl TryFrom<ChangePasswordRequest> for ChangePassword {
 /// A username to change to.
 pub(super) fn change_username(request: &pb::ChangeUsernameRequest) -> Result<(Uuid, Username), Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", &request.request_id);
+    let request_id = fields.request_id(&request.request_id);
     let username = fields.take("username", Username::parse(&request.username));
     fields.finish(request_id.zip(username))
 }
@@ -96,24 +96,20 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Failure> {
 
 /// A refresh token by itself: whether it is one is for the flow to say.
 pub(super) fn refresh_token(text: &str) -> Result<&str, Failure> {
-    let mut fields = Fields::default();
-    let token = match text.len() {
-        0 => refuse(&mut fields, "refresh_token", "is required"),
-        1..=256 => Some(text),
-        _ => refuse(&mut fields, "refresh_token", "is longer than 256 bytes"),
-    };
-    fields.finish(token)
+    match text.len() {
+        0 => Err(Failure::invalid_field("refresh_token", "is required")),
+        1..=256 => Ok(text),
+        _ => Err(Failure::invalid_field("refresh_token", "is longer than 256 bytes")),
+    }
 }
 
 /// An access token by itself: whether it is one is for the flow to say.
 pub(super) fn access_token(text: &str) -> Result<&str, Failure> {
-    let mut fields = Fields::default();
-    let token = match text.len() {
-        0 => refuse(&mut fields, "access_token", "is required"),
-        1..=MAX_TOKEN => Some(text),
-        _ => refuse(&mut fields, "access_token", "is longer than 1024 bytes"),
-    };
-    fields.finish(token)
+    match text.len() {
+        0 => Err(Failure::invalid_field("access_token", "is required")),
+        1..=MAX_TOKEN => Ok(text),
+        _ => Err(Failure::invalid_field("access_token", "is longer than 1024 bytes")),
+    }
 }
 
 /// The time in a cursor: microseconds since 1970. `None` without one.
@@ -121,22 +117,15 @@ pub(super) fn cursor(text: &str) -> Result<Option<SystemTime>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
-    let mut fields = Fields::default();
     let micros = text.parse().ok().filter(|micros| i64::try_from(*micros).is_ok());
     let time = micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
-    let time = time.or_else(|| refuse(&mut fields, "cursor", "is not one that came from here"));
-    fields.finish(time.map(Some))
+    time.map(Some).ok_or_else(|| Failure::invalid_field("cursor", "is not one that came from here"))
 }
 
 pub(super) fn identifier(fields: &mut Fields, given: Option<Given>) -> Option<Identifier> {
     match given {
         Some(Given::Email(text)) => fields.take("email", Identifier::email(&text)),
         Some(Given::Phone(text)) => fields.take("phone_number", Identifier::phone(&text)),
-        None => refuse(fields, "identifier", "is required: email or phone_number"),
+        None => fields.refuse("identifier", "is required: email or phone_number"),
     }
-}
-
-pub(super) fn refuse<T>(fields: &mut Fields, field: &str, description: &str) -> Option<T> {
-    fields.refuse(field, description);
-    None
 }

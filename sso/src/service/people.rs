@@ -16,7 +16,7 @@ impl TryFrom<UpdateUserRequest> for Change {
 
     fn try_from(request: UpdateUserRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let user_id = fields.id("user_id", &request.user_id);
         let mask = Mask::read(&mut fields, &request);
         let kind = match mask {
@@ -53,7 +53,7 @@ impl Mask {
                         "account_type" => mask.kind = true,
                         "username" => mask.username = true,
                         "*" => mask = Self { kind: true, username: true },
-                        _ => return parse::refuse(fields, "update_mask", "names what cannot be changed"),
+                        _ => return fields.refuse("update_mask", "names what cannot be changed"),
                     }
                 }
             }
@@ -65,7 +65,7 @@ impl Mask {
         if mask.kind || mask.username {
             return Some(mask);
         }
-        parse::refuse(fields, "update_mask", "is required if nothing else is set")
+        fields.refuse("update_mask", "is required if nothing else is set")
     }
 }
 
@@ -84,12 +84,12 @@ impl TryFrom<ListUsersRequest> for List {
         let is_locked = match UserState::try_from(request.state) {
             Ok(UserState::Unspecified) => Some(None),
             Ok(state) => Some(Some(state == UserState::Locked)),
-            Err(_) => parse::refuse(&mut fields, "state", "is unknown"),
+            Err(_) => fields.refuse("state", "is unknown"),
         };
         let account_type = match AccountType::try_from(request.account_type) {
             Ok(AccountType::Unspecified) => Some(None),
             Ok(known) => Some(i16::try_from(i32::from(known)).ok()),
-            Err(_) => parse::refuse(&mut fields, "account_type", "is unknown"),
+            Err(_) => fields.refuse("account_type", "is unknown"),
         };
         let from = events::time(&mut fields, "start_time", request.start_time);
         let until = events::time(&mut fields, "end_time", request.end_time);
@@ -119,11 +119,10 @@ fn listing(filter: Filter) -> String {
 
 /// The ids of a batch.
 pub(super) fn ids(texts: &[String]) -> Result<Vec<Uuid>, Failure> {
-    let mut fields = Fields::default();
     if texts.is_empty() || texts.len() > BATCH {
-        fields.refuse("user_ids", "are not 1 to 100");
-        return fields.finish(None);
+        return Err(Failure::invalid_field("user_ids", "are not 1 to 100"));
     }
+    let mut fields = Fields::default();
     let ids: Vec<_> = texts.iter().map(|text| fields.id("user_ids", text)).collect();
     fields.finish(ids.into_iter().collect())
 }

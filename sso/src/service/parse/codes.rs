@@ -27,7 +27,7 @@ impl TryFrom<SendOtpRequest> for SendOtp {
 
     fn try_from(request: SendOtpRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let verification_id = fields.id("verification_id", &request.verification_id);
         let parsed = (|| Some(Self { request_id: request_id?, verification_id: verification_id? }))();
         fields.finish(parsed)
@@ -52,7 +52,7 @@ impl TryFrom<CompleteCodeSignInRequest> for Guess {
 
 fn guess(request_id: &str, verification_id: &str, digits: &str, label: &str) -> Result<Guess, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", request_id);
+    let request_id = fields.request_id(request_id);
     let verification_id = fields.id("verification_id", verification_id);
     let code = fields.take("code", code(digits));
     let label = fields.take("device_label", device_label(label));
@@ -83,7 +83,7 @@ impl TryFrom<StartCodeSignInRequest> for challenge::Start {
 
 fn start(request_id: &str, given: Option<Given>) -> Result<challenge::Start, Failure> {
     let mut fields = Fields::default();
-    let request_id = fields.request_id("request_id", request_id);
+    let request_id = fields.request_id(request_id);
     let identifier = identifier(&mut fields, given);
     let parsed = (|| Some(challenge::Start { request_id: request_id?, identifier: identifier? }))();
     fields.finish(parsed)
@@ -94,7 +94,7 @@ impl TryFrom<CompletePasswordResetRequest> for recovery::Complete {
 
     fn try_from(request: CompletePasswordResetRequest) -> Result<Self, Failure> {
         let mut fields = Fields::default();
-        let request_id = fields.request_id("request_id", &request.request_id);
+        let request_id = fields.request_id(&request.request_id);
         let verification_id = fields.id("verification_id", &request.verification_id);
         let code = fields.take("code", code(&request.code));
         let password = fields.take("new_password", Password::new(&request.new_password, None));

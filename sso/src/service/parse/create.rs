@@ -3,7 +3,7 @@
 use mesh::{Failure, Fields};
 use proto::sso::v1::{AccountType, CreateUserRequest, OfficialTier, SignUpRequest};
 
-use super::{Given, identifier, refuse};
+use super::{Given, identifier};
 use crate::{
     create::{By, Create},
     model::{AccountKind, Tier},
@@ -20,7 +20,7 @@ impl TryFrom<SignUpRequest> for Create {
         let kind = match AccountType::try_from(request.account_type) {
             Ok(AccountType::Customer) => Some(AccountKind::Customer),
             Ok(AccountType::Official) => Some(AccountKind::Official(Tier::Unverified)),
-            _ => refuse(&mut fields, "account_type", "is required"),
+            _ => fields.refuse("account_type", "is required"),
         };
         let rest = Common { request_id: request.request_id, password: request.password, username: request.username };
         create(fields, given, rest, kind, By::Person)
@@ -47,12 +47,12 @@ pub(in crate::service) fn account_kind(
 ) -> Option<AccountKind> {
     match (AccountType::try_from(account_type), OfficialTier::try_from(official_tier)) {
         (Ok(AccountType::Customer), Ok(OfficialTier::Unspecified)) => Some(AccountKind::Customer),
-        (Ok(AccountType::Customer), _) => refuse(fields, "official_tier", "is for official accounts"),
+        (Ok(AccountType::Customer), _) => fields.refuse("official_tier", "is for official accounts"),
         (Ok(AccountType::Official), Ok(OfficialTier::Verified)) => Some(AccountKind::Official(Tier::Verified)),
         (Ok(AccountType::Official), Ok(OfficialTier::Premium)) => Some(AccountKind::Official(Tier::Premium)),
         (Ok(AccountType::Official), Ok(_)) => Some(AccountKind::Official(Tier::Unverified)),
-        (Ok(AccountType::Official), Err(_)) => refuse(fields, "official_tier", "is unknown"),
-        _ => refuse(fields, "account_type", "is required"),
+        (Ok(AccountType::Official), Err(_)) => fields.refuse("official_tier", "is unknown"),
+        _ => fields.refuse("account_type", "is required"),
     }
 }
 
@@ -70,7 +70,7 @@ fn create(
     kind: Option<AccountKind>,
     by: By,
 ) -> Result<Create, Failure> {
-    let request_id = fields.request_id("request_id", &rest.request_id);
+    let request_id = fields.request_id(&rest.request_id);
     let identifier = identifier(&mut fields, given);
     let username = fields.take("username", Username::parse(&rest.username));
     let password = fields.take("password", Password::new(&rest.password, username.as_ref()));
