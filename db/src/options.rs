@@ -16,12 +16,8 @@ pub struct Options {
     /// Threads, each with a connection of its own, on PostgreSQL (1 to 64; 8). Over all replicas they stay below the
     /// server's `max_connections`.
     pub threads: usize,
-    /// Reading threads on SQLite (1 to 16; 2). There is one writing thread besides.
-    pub readers: usize,
     /// How many jobs may wait in a queue (1024). One more is refused at once, with [`Error::Full`](crate::Error::Full).
     pub queue: usize,
-    /// How many writes SQLite commits as one (1 to 1024; 64).
-    pub group: usize,
     /// The longest a job may take, waiting included, when nothing asks for less (5 s).
     pub patience: Duration,
     /// How long to wait at the start for a server that cannot be reached; `None`, the default, is for ever.
@@ -42,9 +38,7 @@ impl Options {
         Self {
             url: url.into(),
             threads: 8,
-            readers: 2,
             queue: 1024,
-            group: 64,
             patience: Duration::from_secs(5),
             wait: None,
             inline: false,
@@ -56,9 +50,7 @@ impl Options {
     /// The same, with the numbers held within their bounds.
     pub(crate) fn bounded(mut self) -> Self {
         self.threads = self.threads.clamp(1, 64);
-        self.readers = self.readers.clamp(1, 16);
         self.queue = self.queue.max(1);
-        self.group = self.group.clamp(1, 1024);
         self.patience = self.patience.clamp(Duration::from_millis(1), Duration::from_secs(3600));
         self
     }
@@ -69,9 +61,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("threads", &self.threads)
-            .field("readers", &self.readers)
             .field("queue", &self.queue)
-            .field("group", &self.group)
             .field("patience", &self.patience)
             .field("wait", &self.wait)
             .field("inline", &self.inline)

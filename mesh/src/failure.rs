@@ -11,7 +11,7 @@ pub const DOMAIN: &str = "mesh.plaza";
 
 /// The longest status message that leaves, in bytes. A status travels in headers, and a peer that finds them too large
 /// reports an HTTP/2 error in their place.
-pub const MAX_MESSAGE: usize = 1024;
+pub(crate) const MAX_MESSAGE: usize = 1024;
 
 /// The most bytes of field names and descriptions that leave in one answer, for the same reason: grpc-java takes no more than
 /// 8 KiB of headers in all.
@@ -22,11 +22,11 @@ const MAX_TEXT: usize = 160;
 
 /// One bad field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// The path of the field in the request, as in the contract: `identifier.email`.
-    pub field: String,
+    pub(crate) field: String,
     /// What is wrong with it, for the developer. Never repeats a secret.
-    pub description: String,
+    pub(crate) description: String,
 }
 
 /// An error on its way to the caller. Becomes a [`Status`] by `From`, or by `?` in a handler.
@@ -47,7 +47,7 @@ struct Inner {
 
 impl Failure {
     /// A failure for a reason that a contract lists. `reason` is `ErrorReason::X.as_str_name()`; the prefix `ERROR_REASON_`
-    /// is stripped. The message is for the developer who reads it, and is cut at [`MAX_MESSAGE`].
+    /// is stripped. The message is for the developer who reads it, and is cut at 1024 bytes.
     pub fn new(code: Code, domain: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             code,
@@ -75,7 +75,7 @@ impl Failure {
     }
 
     /// INVALID_ARGUMENT `INVALID_FIELDS`: every bad field at once, in a BadRequest, up to 2.5 KiB of text.
-    pub fn invalid(violations: Vec<Violation>) -> Self {
+    pub(crate) fn invalid(violations: Vec<Violation>) -> Self {
         let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
         let message = format!("bad fields: {}", fields.join(", "));
         let mut failure = Self::mesh(Code::InvalidArgument, ErrorReason::InvalidFields, message);
@@ -83,7 +83,7 @@ impl Failure {
         failure
     }
 
-    /// [`Failure::invalid`] for one field, where no other can be bad.
+    /// INVALID_ARGUMENT `INVALID_FIELDS` for one field, where no other can be bad.
     pub fn invalid_field(field: &str, description: &str) -> Self {
         Self::invalid(vec![Violation { field: field.to_owned(), description: description.to_owned() }])
     }

@@ -47,7 +47,7 @@ pub use admin::{Admin, AdminConfig};
 pub use channel::{Channel, ChannelOptions, Local, Network, PeerIdentity};
 pub use clock::{Clock, Random, uuid_v7};
 pub use deadline::Deadline;
-pub use failure::{Failure, Violation};
+pub use failure::Failure;
 pub use metrics::ClientMetrics;
 pub use parse::Fields;
 pub use proxies::Proxies;

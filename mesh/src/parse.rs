@@ -49,7 +49,7 @@ impl Fields {
     /// The whole value.
     ///
     /// # Errors
-    /// [`Failure::invalid`] with all violations, if any was noted. A missing value without a violation is a mistake of the
+    /// INVALID_ARGUMENT `INVALID_FIELDS` with all bad fields, if any was noted. A missing value without a violation is a mistake of the
     /// caller of this function, and leaves as INTERNAL.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Failure> {
         match value {

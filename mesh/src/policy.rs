@@ -7,7 +7,7 @@ use proto::MethodPolicy;
 pub use proto::mesh::v1::Access;
 
 /// How long a call may take when no contract names its method: 5 s.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A set of contracts: the encoded descriptor set that reflection serves, and the policy of every method in it.
 #[derive(Debug, Clone, Copy)]

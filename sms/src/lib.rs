@@ -88,9 +88,6 @@ pub enum StartError {
     /// A carrier was handed in for nothing: messages would go to the inbox where they were meant to go out.
     #[error("this program has a carrier, and carrier.kind is not \"embedded\"")]
     UnusedCarrier,
-    /// A file or a port.
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 /// SMS, running. It is spoken to through its router.

@@ -18,6 +18,9 @@ use reader::Reader;
 use std::sync::{Arc, Mutex};
 use writer::Writer;
 
+/// Threads that read; one writes besides.
+const READERS: usize = 2;
+
 /// Opens the file (or a database in memory) and starts the threads.
 pub(crate) fn open(
     path: &str,
@@ -43,7 +46,7 @@ pub(crate) fn open(
     let writer = writer.with_checkpoints(checkpoints);
     let mut threads = vec![thread, run("db-write".to_owned(), Box::new(writer), &writes).map_err(failed)?];
     let reads = Arc::new(Queue::new(options.queue));
-    for number in 0..options.readers {
+    for number in 0..READERS {
         let reader: Box<dyn Worker> = Box::new(Reader::new(Arc::clone(&source)));
         threads.push(run(format!("db-read-{number}"), reader, &reads).map_err(failed)?);
     }

@@ -11,11 +11,13 @@ use diesel::result::Error as DieselError;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The most writes that are committed as one.
+const GROUP: usize = 64;
+
 pub(crate) struct Writer {
     // Before the source, so that it is closed before the lock is given back.
     conn: Option<Conn>,
     source: Arc<Source>,
-    group: usize,
     /// Whether closures are run where time may stand still.
     inline: bool,
     figures: Arc<Figures>,
@@ -25,8 +27,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(source: Arc<Source>, conn: Conn, options: &Options, figures: Arc<Figures>) -> Self {
-        let (group, inline) = (options.group, options.inline);
-        Self { conn: Some(conn), source, group, inline, figures, checkpoints: None }
+        Self { conn: Some(conn), source, inline: options.inline, figures, checkpoints: None }
     }
 
     /// The same, with a thread that makes the checkpoints.
@@ -107,7 +108,7 @@ fn unknown(member: Member) {
 
 impl Worker for Writer {
     fn most(&self) -> usize {
-        self.group
+        GROUP
     }
 
     fn is_connected(&self) -> bool {

@@ -71,8 +71,6 @@ pub struct ChannelOptions {
     /// Whether calls wait for a connection as long as their deadline allows, although it could not be made; otherwise they fail
     /// at once. While connections are made for the first time, or again after a loss, all calls wait. No.
     pub wait_for_ready: bool,
-    /// How many calls may wait for a connection; more fail UNAVAILABLE at once. 1024.
-    pub queue: u32,
     /// How names are resolved and connections made. The operating system's.
     pub network: Network,
     /// The caller's certificate and its roots, which an `https` URI wants. None.
@@ -101,7 +99,6 @@ impl Default for ChannelOptions {
             connect_timeout: Duration::from_secs(1),
             keepalive: (Duration::from_secs(10), Duration::from_secs(5)),
             wait_for_ready: false,
-            queue: 1024,
             network: Network::system(),
             tls: None,
             random: Random::system(),

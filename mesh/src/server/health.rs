@@ -12,7 +12,7 @@ use tonic_health::{
 
 /// What probes are told of a server. Clones are one.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub(super) struct Health {
     statuses: Arc<watch::Sender<BTreeMap<String, ServingStatus>>>,
 }
 
@@ -24,16 +24,8 @@ impl Health {
         Self { statuses: Arc::new(watch::Sender::new(statuses)) }
     }
 
-    /// Sets what probes of one service are told; "" is the whole server. Names nobody added are ignored.
-    pub fn set(&self, service: &str, serving: bool) {
-        self.statuses.send_if_modified(|statuses| match statuses.get_mut(service) {
-            Some(status) => std::mem::replace(status, of(serving)) != of(serving),
-            None => false,
-        });
-    }
-
     /// Sets what probes of all services are told.
-    pub fn set_all(&self, serving: bool) {
+    pub(super) fn set_all(&self, serving: bool) {
         self.statuses.send_modify(|statuses| statuses.values_mut().for_each(|status| *status = of(serving)));
     }
 

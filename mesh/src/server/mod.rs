@@ -33,7 +33,7 @@ pub(crate) use activity::Activity;
 pub use bind::{BindError, bind};
 pub(crate) use check::Check;
 pub use config::Limits;
-pub use health::Health;
+use health::Health;
 pub use router::Router;
 pub use serve::Port;
 

@@ -134,7 +134,7 @@ impl Router {
     }
 
     /// What probes of this server are told.
-    pub fn health(&self) -> &Health {
+    pub(super) fn health(&self) -> &Health {
         &self.0.health
     }
 

@@ -84,7 +84,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If not.
-    pub fn allows_callee(&self, callee: &'static str, uri: &str, tls: bool) -> Result<(), TlsError> {
+    pub(crate) fn allows_callee(&self, callee: &'static str, uri: &str, tls: bool) -> Result<(), TlsError> {
         let parsed: Option<Uri> = uri.parse().ok();
         let (scheme, host) = parsed.as_ref().map_or((None, None), |uri| (uri.scheme_str(), uri.host()));
         match (scheme, host) {

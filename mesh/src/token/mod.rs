@@ -27,6 +27,6 @@ pub use verifier::{Expected, TokenError, Verifier};
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN: usize = 1024;
 /// The longest footer, in bytes before base64.
-pub const MAX_FOOTER: usize = 256;
+pub(crate) const MAX_FOOTER: usize = 256;
 /// `iss` of the tokens that services make from the key they share.
 pub const MESH_ISSUER: &str = "mesh";

@@ -41,6 +41,9 @@ use connection::{Connection, Ticket};
 use state::{STATES, State};
 use view::View;
 
+/// How many calls may wait for a connection; more fail UNAVAILABLE at once.
+const WAITING: usize = 1024;
+
 /// The way to one callee.
 pub(super) struct Pool {
     shared: Arc<Shared>,
@@ -104,7 +107,7 @@ impl Pool {
             view: watch::Sender::new(Arc::new(State::default().view())),
             changed: Notify::new(),
             stale: Notify::new(),
-            queue: Semaphore::new(options.queue as usize),
+            queue: Semaphore::new(WAITING),
             seed: draws.next(),
             draws,
             counts: Counts::default(),
@@ -119,11 +122,11 @@ impl Pool {
 
     /// How many endpoints are in which state, how many calls wait, and what has happened.
     pub(super) fn seen(&self) -> SeenPool {
-        let Shared { queue, options, counts, .. } = &*self.shared;
+        let Shared { queue, counts, .. } = &*self.shared;
         let state = self.shared.lock();
         let count = |wanted| state.endpoints.iter().filter(|endpoint| endpoint.state() == wanted).count();
         let endpoints = STATES.map(|name| (name, count(name))).to_vec();
-        let waiting = (options.queue as usize).saturating_sub(queue.available_permits());
+        let waiting = WAITING.saturating_sub(queue.available_permits());
         SeenPool { endpoints, waiting, counts: counts.read() }
     }
 

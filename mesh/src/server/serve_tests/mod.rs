@@ -176,9 +176,9 @@ async fn probes_and_grpcurl_find_what_they_need() -> Result<(), Status> {
     let mut unknown = health.watch(check("other")).await?.into_inner();
     assert_eq!(watched.message().await?.map(|answer| answer.status), Some(1));
     assert_eq!(unknown.message().await?.map(|answer| answer.status), Some(3));
-    router.health().set("", false);
+    router.health().set_all(false);
     assert_eq!(watched.message().await?.map(|answer| answer.status), Some(2));
-    assert_eq!(health.check(check("test.v1.EchoService")).await?.into_inner().status, 1);
+    assert_eq!(health.check(check("test.v1.EchoService")).await?.into_inner().status, 2);
 
     let mut reflection = ServerReflectionClient::new(channel);
     let ask = |question| ServerReflectionRequest { host: String::new(), message_request: Some(question) };

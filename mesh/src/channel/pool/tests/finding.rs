@@ -123,11 +123,11 @@ async fn a_name_without_addresses_is_unavailable_until_it_has_one() {
 
 #[tokio::test(start_paused = true)]
 async fn only_so_many_calls_wait() {
-    let channel = channel(ChannelOptions { queue: 3, ..options(&Hosts::of([Host::Gone])) });
+    let channel = channel(options(&Hosts::of([Host::Gone])));
     let began = Instant::now();
-    let lost = load(&channel, "Once", 10, 1).await;
+    let lost = load(&channel, "Once", 1031, 1).await;
     let refused = |status: &&Status| status.message().contains("too many calls wait");
-    assert_eq!((lost.len(), lost.iter().filter(refused).count()), (10, 7));
+    assert_eq!((lost.len(), lost.iter().filter(refused).count()), (1031, 7));
     assert!(began.elapsed() <= Duration::from_secs(2));
 }
 
