@@ -36,9 +36,8 @@ pub async fn keep_fresh(keyring: Keyring, sso: Channel, every: Duration, shutdow
                 RETRY_PAUSE.min(every)
             }
         };
-        tokio::select! {
-            () = shutdown.begun() => return,
-            () = tokio::time::sleep(pause) => {}
+        if shutdown.unless_begun(tokio::time::sleep(pause)).await.is_none() {
+            return;
         }
     }
 }

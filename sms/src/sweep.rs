@@ -17,11 +17,7 @@ pub(crate) fn run(core: Arc<Core>, every: Duration, shutdown: Shutdown) -> impl 
 
 async fn keep(core: Arc<Core>, first: Duration, every: Duration, shutdown: Shutdown) {
     let mut pause = first;
-    loop {
-        tokio::select! {
-            () = shutdown.begun() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
+    while shutdown.unless_begun(tokio::time::sleep(pause)).await.is_some() {
         pause = every;
         match all(&core, &shutdown).await {
             Ok(0) => {}

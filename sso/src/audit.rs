@@ -181,11 +181,7 @@ impl Audit {
 
 /// Writes down what was counted once a minute, until `shutdown`.
 pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = time::sleep(PERIOD) => {}
-            () = shutdown.begun() => return,
-        }
+    while shutdown.unless_begun(time::sleep(PERIOD)).await.is_some() {
         sso.audit.flush(&sso.db).await;
     }
 }

@@ -20,11 +20,7 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// Deletes request ids, verifications and challenges that are older than a day, sessions that have ended, revocations that hold for nobody, tries that no rule looks at
 /// any more and decisions that were kept for long enough, every ten minutes, until `shutdown`.
 pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = time::sleep(PERIOD) => {}
-            () = shutdown.begun() => return,
-        }
+    while shutdown.unless_begun(time::sleep(PERIOD)).await.is_some() {
         for (old, until) in over(&sso) {
             match old.forget_all(&sso.db, at(until), || shutdown.is_begun()).await {
                 Ok(rows) => tracing::debug!(?old, rows, "forgotten"),

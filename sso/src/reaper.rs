@@ -44,10 +44,7 @@ pub(crate) async fn work(sso: Arc<Sso>, shutdown: Shutdown) {
             }
             Err(error) => tracing::warn!(%error, "sign-ups that were never verified could not be deleted"),
         }
-        tokio::select! {
-            () = time::sleep(PERIOD) => {}
-            () = shutdown.begun() => {}
-        }
+        shutdown.unless_begun(time::sleep(PERIOD)).await;
     }
 }
 

@@ -163,9 +163,8 @@ pub(crate) async fn work(sso: Arc<Sso>, target: Target, shutdown: Shutdown) {
             tracing::warn!(%target, %error, "could not be compared");
             LOOK
         });
-        tokio::select! {
-            () = time::sleep(pause) => {}
-            () = shutdown.begun() => return,
+        if shutdown.unless_begun(time::sleep(pause)).await.is_none() {
+            return;
         }
     }
 }
