@@ -9,9 +9,9 @@ use std::{
 const LAYERS: [&[&str]; 7] = [
     &[
         "clock", "config", "deadline", "failure", "farewell", "files", "otlp", "page", "policy", "proxies", "seldom",
-        "shutdown",
+        "stderr",
     ],
-    &["access", "backoff", "door", "keyfile", "parse", "threads", "wire"],
+    &["access", "backoff", "door", "keyfile", "parse", "shutdown", "threads", "wire"],
     &["metrics", "tls", "token", "trace"],
     &["log", "server", "workers"],
     &["admin", "channel", "web"],

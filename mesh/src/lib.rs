@@ -31,6 +31,7 @@ pub mod revocations;
 mod seldom;
 pub mod server;
 pub mod shutdown;
+pub mod stderr;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -20,6 +20,7 @@ use crate::{
     metrics::ClientMetrics,
     server::{self, Port, Router},
     shutdown::{self, Shutdown},
+    stderr,
     telemetry::{Telemetry, TelemetryConfig},
     threads::{self, Threads},
     tls::{Tls, TlsConfig, TlsError},
@@ -94,7 +95,7 @@ where
     let command = Arguments::command().name(name).version(version).about(format!("The service {name} of Plaza"));
     let Arguments { config } = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let outcome = threads::run(|threads| Box::pin(service(config, threads)));
-    match outcome.map_err(Into::into).flatten() {
+    let code = match outcome.map_err(Into::into).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // What fails first may be the configuration of the log itself.
@@ -102,7 +103,9 @@ where
             tracing::error!(error = error.as_ref(), "the service does not run");
             ExitCode::FAILURE
         }
-    }
+    };
+    stderr::flush();
+    code
 }
 
 impl Process {

@@ -8,6 +8,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::stderr;
+
 /// How long databases and workers may take to end after the last call has.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,7 @@ impl Shutdown {
                     begin.begin();
                 }
             }
+            stderr::flush();
             process::exit(130)
         });
         Ok(shutdown)

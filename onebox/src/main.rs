@@ -10,7 +10,11 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use mesh::{Admin, Shutdown, Telemetry, Threads, log, threads};
+use mesh::{
+    Admin, Shutdown, Telemetry, Threads, log,
+    stderr::{self, Lines},
+    threads,
+};
 use onebox::{Config, Edge, Onebox, Ports, welcome};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -82,13 +86,15 @@ fn main() -> ExitCode {
         Some(Command::Certs { out, trust_domain }) => certs(&out, &trust_domain),
         Some(Command::Version) => say(concat!("plaza ", env!("CARGO_PKG_VERSION"), "\n")).map_err(Into::into),
     };
-    match outcome {
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(error.as_ref());
             ExitCode::FAILURE
         }
-    }
+    };
+    stderr::flush();
+    code
 }
 
 fn serve(site: &Site) -> Outcome {
@@ -192,7 +198,7 @@ fn complain(error: &dyn Error) {
         cause = error.source();
     }
     // If standard error is gone too, the exit code is all that is left to say.
-    let _ = writeln!(io::stderr(), "plaza: {line}");
+    let _ = Lines.write_all(format!("plaza: {line}\n").as_bytes());
 }
 
 #[cfg(test)]

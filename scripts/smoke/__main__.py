@@ -61,6 +61,8 @@ def in_one_process(checks, plaza):
         ops.admin(checks, plaza)
     with checks.about("more idle connections than files it began with"):
         ops.crowded(checks, plaza)
+    with checks.about("a log that nobody reads"):
+        ops.unread(checks, plaza)
     with checks.about("the port for browsers"):
         web.browsers(checks, plaza)
         web.page(checks, plaza)

@@ -1,5 +1,6 @@
 """What whoever runs Plaza sees: the admin port."""
 
+import http.client
 import os
 import re
 import resource
@@ -13,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from checks import Broken
-from plaza import SERVICES
+from plaza import PAGE, SERVICES
 
 # What only a program with a certificate tells, of what alerts are about.
 CERTIFICATE = "plaza_certificate_end_timestamp_seconds"
@@ -70,6 +71,30 @@ def crowded(checks, plaza):
             idle.enter_context(socket.create_connection(("127.0.0.1", plaza.ports["sms"]), timeout=10))
         checks.equal(get(plaza, "/livez")[0], 200, "/livez among idle connections")
         checks.ok(plaza.call("sso", "grpc.health.v1.Health/Check"))
+
+
+def unread(checks, plaza):
+    """Nobody reads the log, and everybody is served, to the end."""
+    plaza.stop()
+    reader, writer = os.pipe()
+    plaza.start(stderr=writer)
+    page = http.client.HTTPConnection("127.0.0.1", plaza.web, timeout=10)
+    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1", "origin": PAGE}
+    codes = set()
+    for _ in range(2000):
+        # Each is a line of the log, and a pipe holds fewer.
+        page.request("POST", "/sso.v1.AuthService/SignUp", bytes(5), headers)
+        answer = page.getresponse()
+        answer.read()
+        codes.add(answer.headers["grpc-status"])
+    checks.equal(codes, {"3"}, "answers while nobody reads the log")
+    checks.equal(get(plaza, "/livez")[0], 200, "/livez while nobody reads the log")
+    began = time.monotonic()
+    checks.equal(plaza.stop(), 0, "exit code while nobody reads the log")
+    checks.that(time.monotonic() - began < 12, f"it took {time.monotonic() - began:.1f} s to stop")
+    os.close(writer)
+    os.close(reader)
+    plaza.start()
 
 
 def certificate(checks, plaza):

@@ -89,15 +89,15 @@ class Plaza:
             [self.program, *arguments], cwd=self.folder, env=self.environment(**settings), capture_output=True, text=True, timeout=60
         )
 
-    def start(self, limits=None):
-        """Starts the program, within what `limits` sets; the seconds until its welcome stood on standard output."""
+    def start(self, limits=None, stderr=None):
+        """Starts the program, within what `limits` sets, its log going into a file unless it is to go to `stderr`; the seconds until its welcome stood on standard output."""
         self.starts += 1
         out, log = (self.folder / f"{kind}.{self.starts}" for kind in ("out", "log"))
         self.output, self.log = out, log
-        with out.open("w") as stdout, log.open("w") as stderr:
+        with out.open("w") as stdout, log.open("w") as file:
             began = time.monotonic()
             self.process = subprocess.Popen(
-                [self.program], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr, preexec_fn=limits
+                [self.program], cwd=self.folder, env=self.environment(), stdout=stdout, stderr=stderr or file, preexec_fn=limits
             )
         while "GetProvisioning" not in out.read_text():
             if self.process.poll() is not None or time.monotonic() - began > 60:

@@ -40,6 +40,7 @@ use crate::{
     metrics::{self, ClientMetrics, Page},
     server::{self, Activity, BindError, Router},
     shutdown::Shutdown,
+    stderr,
 };
 use readiness::{Look, Readiness};
 
@@ -166,6 +167,8 @@ impl Admin {
         let help = "Always 1; the labels say what runs.";
         page.gauge("plaza_build_info", help, &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
         page.gauge("plaza_draining", "1 from the signal to the end, 0 before.", &[], flag(self.0.shutdown.is_begun()));
+        let help = "Lines of the log for which there was no room, since nobody reads standard error fast enough.";
+        page.counter("plaza_log_lines_dropped_total", help, &[], stderr::dropped() as f64);
         for (name, holds) in &look.checks {
             page.gauge("plaza_check", "1 if the check of readiness holds, 0 if not.", &[("check", name)], flag(*holds));
         }

@@ -10,7 +10,11 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::{config, trace};
+use crate::{
+    config,
+    stderr::{self, Lines},
+    trace,
+};
 use line::{Closing, Line};
 pub use mask::{Masked, mask_email, mask_phone};
 
@@ -43,14 +47,14 @@ impl Default for LogConfig {
     }
 }
 
-/// Sends events to standard error from now on, and transactions to the trace they belong to if `traced`. Does nothing if something already receives
+/// Sends events and panics to standard error from now on, by [`stderr`], which is to be flushed at the end, and transactions to the trace they belong to if `traced`. Does nothing if something already receives
 /// them, as in tests. A filter that cannot be parsed is reported, and `info` takes its place: a misspelt filter must not keep a service down.
 pub fn init(log: &LogConfig, traced: bool) {
     let (filter, problem) = match EnvFilter::try_new(&log.filter) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let lines = fmt::layer::<Registry>().with_writer(std::io::stderr).with_ansi(is_coloured());
+    let lines = fmt::layer::<Registry>().with_writer(|| Lines).with_ansi(is_coloured());
     let format = fmt::format().with_ansi(is_coloured());
     let lines = match log.format {
         LogFormat::Pretty => lines.event_format(Line::new(format.pretty(), Closing::Text)).boxed(),
@@ -65,7 +69,11 @@ pub fn init(log: &LogConfig, traced: bool) {
         false => Registry::default().with(lines).with(filter).try_init(),
         true => Registry::default().with(lines.with_filter(filter)).with(trace::database()).try_init(),
     };
-    if let (Ok(()), Some(error)) = (set, problem) {
+    if set.is_err() {
+        return;
+    }
+    stderr::take_panics();
+    if let Some(error) = problem {
         tracing::warn!(%error, filter = log.filter, "the log filter cannot be parsed");
     }
 }
