@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mesh::{
     Person,
-    token::{Claims, Kind},
+    token::{Claims, Kind, TokenError},
 };
 
 use crate::{
@@ -20,7 +20,12 @@ use crate::{
 /// # Errors
 /// Of the database alone.
 pub(crate) async fn introspect(sso: &Arc<Sso>, token: &str) -> Result<Option<Arc<Claims>>, Error> {
-    let claims = sso.verifier.verify_fresh(token).await.ok().filter(|claims| claims.kind == Kind::Access);
+    let verified = sso.verifier.verify_fresh(token).await;
+    if let Err(TokenError::Unreachable) = verified {
+        // Keys are asked of the database.
+        return Err(db::Error::Unavailable.into());
+    }
+    let claims = verified.ok().filter(|claims| claims.kind == Kind::Access);
     let named = claims.and_then(|claims| {
         let (user_id, session_id) = claims.user_id().zip(claims.session)?;
         Some((Person { user_id, session_id }, claims))

@@ -30,8 +30,8 @@ impl Gate {
     /// The caller, if the policy lets it in.
     ///
     /// # Errors
-    /// UNAUTHENTICATED `TOKEN_INVALID` if a token that the method wants is missing or does not hold; PERMISSION_DENIED
-    /// `ACCESS_DENIED` if the caller is nobody, or known and not named by the policy.
+    /// UNAUTHENTICATED `TOKEN_INVALID` if a token that the method wants is missing or does not hold; UNAVAILABLE `UNREACHABLE` if that cannot be
+    /// told, since nobody could be asked for its key; PERMISSION_DENIED `ACCESS_DENIED` if the caller is nobody, or known and not named by the policy.
     pub(super) async fn caller(
         &self,
         policy: &MethodPolicy,
@@ -142,5 +142,8 @@ fn of_token(claims: &Claims) -> Option<Caller> {
 /// Which check failed is for the log alone: it would tell a forger how far they got.
 fn refused(error: TokenError) -> Failure {
     tracing::debug!(%error, "a token was refused");
+    if error == TokenError::Unreachable {
+        return Failure::unreachable("nobody could be asked for the key of the token");
+    }
     Failure::token_invalid("the token does not hold")
 }

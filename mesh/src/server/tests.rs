@@ -15,8 +15,8 @@ use crate::{
     access::{self, Caller},
     channel::Channel,
     failure,
-    testing::{Echo, Keys, call, contracts, listen, say},
-    token::{Claims, Kind},
+    testing::{AUDIENCE, DEPLOYMENT, Echo, Keys, call, contracts, listen, say},
+    token::{Claims, Expected, Kind, Verifier},
 };
 
 /// A service that answers who called it.
@@ -92,6 +92,21 @@ async fn the_access_table() {
         let wanted = wanted.map(str::to_owned).map_err(|reason| (code, reason.to_owned()));
         assert_eq!(got, wanted, "row {row}: {method}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_not_refused_while_nobody_can_be_asked_for_its_key() {
+    let keys = Keys::new();
+    let keyring = keys.mesh.keyring().with_refresh(Kind::Access, || async { None });
+    let expected = Expected { deployment: DEPLOYMENT, audience: AUDIENCE, issuer: "sso" };
+    let verifier = Arc::new(Verifier::new(keyring, expected, keys.clock.clone()));
+    let anyone = Channel::anonymous(who().router(Stack { verifier, ..keys.stack() }));
+    let bearer = || with("authorization", &format!("Bearer {}", keys.token(Kind::Access)));
+    for method in ["Bearer", "Operator"] {
+        let status = call(&anyone, method, bearer()).await.expect_err("nobody can tell who calls");
+        assert_eq!((status.code(), failure::reason(&status).as_deref()), (Code::Unavailable, Some("UNREACHABLE")));
+    }
+    assert_eq!(call(&anyone, "Public", bearer()).await.expect("for everybody"), "anyone");
 }
 
 #[tokio::test(start_paused = true)]

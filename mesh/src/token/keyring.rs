@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Kind, PublicKey};
+use super::{Kind, PublicKey, TokenError};
 
 /// How long to leave the refresher alone after it was asked, whatever it answered.
 const REFRESH_PAUSE: Duration = Duration::from_secs(3);
@@ -32,7 +32,8 @@ type Refreshing = Pin<Box<dyn Future<Output = Option<Vec<VerifyingKey>>> + Send>
 struct Refresher {
     kind: Kind,
     fetch: Box<dyn Fn() -> Refreshing + Send + Sync>,
-    asked: Arc<Mutex<Option<Instant>>>,
+    /// When it was asked last, and what a key is that is not here since.
+    asked: Arc<Mutex<Option<(Instant, TokenError)>>>,
 }
 
 /// The keys by their id. Clones share them.
@@ -49,7 +50,7 @@ impl Keyring {
     }
 
     /// The same keys, and a way to get newer ones of `kind` when a token names a key that is not here. It is asked for by one
-    /// caller at a time and at most every 3 s; `None` leaves the keys as they are.
+    /// caller at a time and at most every 3 s; `None`, that it could not tell, leaves the keys as they are.
     pub fn with_refresh<F, R>(self, kind: Kind, fetch: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -82,28 +83,36 @@ impl Keyring {
         keys.values().any(|key| key.kinds.contains(&kind))
     }
 
-    /// Asks the refresher, unless it was asked a moment ago. Returns whether the key is here now.
-    pub(super) async fn refresh_for(&self, kid: &str) -> bool {
-        let Some(refresher) = &self.refresher else { return false };
+    /// Asks the refresher for a key, unless it was asked a moment ago: then what it said still holds.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`] if the refresher does not know it either, [`TokenError::Unreachable`] if it could not tell.
+    pub(super) async fn refresh_for(&self, kid: &str) -> Result<(), TokenError> {
+        let Some(refresher) = &self.refresher else { return Err(TokenError::UnknownKey) };
         let mut asked = Arc::clone(&refresher.asked).lock_owned().await;
         // Somebody may have fetched it while this call waited for the lock.
         if self.get(kid).is_some() {
-            return true;
+            return Ok(());
         }
-        if asked.is_some_and(|at| at.elapsed() < REFRESH_PAUSE) {
-            return false;
+        let now = Instant::now();
+        if let Some((_, missing)) = asked.filter(|(at, _)| now - *at < REFRESH_PAUSE) {
+            return Err(missing);
         }
-        *asked = Some(Instant::now());
+        *asked = Some((now, TokenError::Unreachable));
         let (keyring, fetched, kind) = (self.clone(), (refresher.fetch)(), refresher.kind);
         // A task of its own: whoever asked may give up at once, and with the answer would go that of all who come within the pause.
         let fetching = tokio::spawn(async move {
             match fetched.await {
-                Some(keys) => keyring.replace(kind, keys),
+                Some(keys) => {
+                    keyring.replace(kind, keys);
+                    *asked = Some((now, TokenError::UnknownKey));
+                }
                 None => tracing::warn!(?kind, "newer keys could not be fetched"),
             }
-            drop(asked);
+            asked.map(|(_, missing)| missing)
         });
-        fetching.await.is_ok() && self.get(kid).is_some()
+        let missing = fetching.await.ok().flatten().unwrap_or(TokenError::Unreachable);
+        self.get(kid).map(drop).ok_or(missing)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, VerifyingKey>> {

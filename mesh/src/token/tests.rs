@@ -196,8 +196,12 @@ async fn an_unknown_key_is_asked_for_once_in_a_while() {
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, key) = (Arc::clone(&asked), keys.sso_key());
     let keyring = keys.mesh.keyring().with_refresh(Kind::Access, move || {
-        // The first answer is that there is none.
-        let answer = if count.fetch_add(1, Ordering::SeqCst) == 0 { None } else { Some(vec![key.clone()]) };
+        // At first nobody can be asked, and then it is not known yet.
+        let answer = match count.fetch_add(1, Ordering::SeqCst) {
+            0 => None,
+            1 => Some(Vec::new()),
+            _ => Some(vec![key.clone()]),
+        };
         async move { answer }
     });
     let verifier = Verifier::new(
@@ -206,13 +210,15 @@ async fn an_unknown_key_is_asked_for_once_in_a_while() {
         keys.clock.clone(),
     );
     let token = keys.token(Kind::Access);
-    assert_eq!(verifier.verify_fresh(&token).await, Err(TokenError::UnknownKey));
-    assert_eq!(verifier.verify_fresh(&token).await, Err(TokenError::UnknownKey));
-    assert_eq!(asked.load(Ordering::SeqCst), 1, "not asked again at once");
-    tokio::time::advance(Duration::from_secs(3)).await;
+    for (times, refused) in [(1, TokenError::Unreachable), (2, TokenError::UnknownKey)] {
+        assert_eq!(verifier.verify_fresh(&token).await, Err(refused));
+        assert_eq!(verifier.verify_fresh(&token).await, Err(refused), "as it was said");
+        assert_eq!(asked.load(Ordering::SeqCst), times, "not asked again at once");
+        tokio::time::advance(Duration::from_secs(3)).await;
+    }
     let (one, other) = tokio::join!(verifier.verify_fresh(&token), verifier.verify_fresh(&token));
     assert!(one.is_ok() && other.is_ok());
-    assert_eq!(asked.load(Ordering::SeqCst), 2, "asked once for both");
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "asked once for both");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,9 @@ pub enum TokenError {
     /// Nobody knows the key, or it has ended.
     #[error("the key is unknown")]
     UnknownKey,
+    /// The key is not known here, and who would know it could not be asked: the token may hold.
+    #[error("nobody could be asked for the key")]
+    Unreachable,
     /// The signature does not hold, or was made for another deployment.
     #[error("the signature does not hold")]
     Signature,
@@ -133,12 +136,13 @@ impl Verifier {
     /// As [`Verifier::verify`], and asks the keyring's refresher once if the key is unknown.
     ///
     /// # Errors
-    /// As [`Verifier::verify`].
+    /// As [`Verifier::verify`], and [`TokenError::Unreachable`].
     pub async fn verify_fresh(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         match self.verify(token) {
             Err(TokenError::UnknownKey) => {
                 let kid = Envelope::open(token)?.kid;
-                if self.keyring.refresh_for(&kid).await { self.verify(token) } else { Err(TokenError::UnknownKey) }
+                self.keyring.refresh_for(&kid).await?;
+                self.verify(token)
             }
             verdict => verdict,
         }
