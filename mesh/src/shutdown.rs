@@ -50,10 +50,15 @@ impl Shutdown {
         self.0.send_replace(true);
     }
 
+    /// Tells whether the switch is thrown, and when it is.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+
     /// Waits until the switch is thrown. Cancel-safe.
     pub async fn begun(&self) {
         // The sender lives in self, so waiting ends with the value alone.
-        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+        let _ = self.watch().wait_for(|begun| *begun).await;
     }
 
     /// Waits for `work`, but no longer than until the switch is thrown: then it is dropped where it stands, and the answer is `None`.

@@ -38,8 +38,8 @@ pub(super) type Held = (Admitted, Option<Active>, Option<Answering>);
 /// What ends a stream before its deadline.
 #[derive(Clone)]
 pub(super) struct Ends {
-    /// The service stops.
-    pub(super) stopping: Shutdown,
+    /// The service stops, unless the stream has something to say to that.
+    pub(super) stopping: Option<Shutdown>,
     /// The connection ends, if it may before the call has to.
     pub(super) ending: Option<Shutdown>,
 }
@@ -47,6 +47,11 @@ pub(super) struct Ends {
 /// UNAVAILABLE: the call was still under way when its connection had to end.
 pub(super) fn outlasted() -> Failure {
     Failure::unreachable("the connection has ended")
+}
+
+/// UNAVAILABLE: the call was a stream when the service had to end.
+pub(super) fn stopping() -> Failure {
+    Failure::unreachable("the service is stopping")
 }
 
 impl Answer {
@@ -79,10 +84,11 @@ impl Answer {
             return Some(Failure::late());
         }
         let Ends { stopping, ending } = self.ends.as_ref()?;
-        if stopping.is_begun() {
-            return Some(Failure::unreachable("the service is stopping"));
+        let begun = |switch: &Option<Shutdown>| switch.as_ref().is_some_and(Shutdown::is_begun);
+        if begun(stopping) {
+            return Some(self::stopping());
         }
-        ending.as_ref().is_some_and(Shutdown::is_begun).then(outlasted)
+        begun(ending).then(outlasted)
     }
 
     /// Ready when [`Answer::over`] has something to say.
@@ -95,7 +101,7 @@ impl Answer {
                 Some(Ends { stopping, ending }) => Box::pin(async move {
                     tokio::select! {
                         () = late => {}
-                        () = stopping.begun() => {}
+                        () = Shutdown::any_begun(stopping) => {}
                         () = Shutdown::any_begun(ending) => {}
                     }
                 }),

@@ -1,74 +1,57 @@
-//! grpc.health.v1, by service name and, under "", for the whole server.
+//! grpc.health.v1, by service name and, under "", for the whole server. It serves until it stops.
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
-use tokio::sync::watch;
-use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
+use tokio_stream::{Stream, StreamExt as _, once, wrappers::WatchStream};
 use tonic::{Request, Response, Status};
-use tonic_health::{
-    ServingStatus,
-    pb::{HealthCheckRequest, HealthCheckResponse, health_server, health_server::HealthServer},
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
+    health_server::HealthServer,
 };
 
-/// What probes are told of a server. Clones are one.
-#[derive(Debug, Clone)]
-pub(super) struct Health {
-    statuses: Arc<watch::Sender<BTreeMap<String, ServingStatus>>>,
+use super::body;
+use crate::shutdown::Shutdown;
+
+struct Health {
+    services: Arc<BTreeSet<&'static str>>,
+    stopping: Shutdown,
 }
 
-impl Health {
-    /// Serving: the services, and the whole under "".
-    pub(super) fn serving(services: &[&'static str]) -> Self {
-        let names = services.iter().copied().chain([""]);
-        let statuses = names.map(|name| (name.to_owned(), ServingStatus::Serving)).collect();
-        Self { statuses: Arc::new(watch::Sender::new(statuses)) }
-    }
-
-    /// Sets what probes of all services are told.
-    pub(super) fn set_all(&self, serving: bool) {
-        self.statuses.send_modify(|statuses| statuses.values_mut().for_each(|status| *status = of(serving)));
-    }
-
-    pub(super) fn server(&self) -> HealthServer<impl health_server::Health> {
-        HealthServer::new(Service(self.clone()))
-    }
+/// SERVING until `stopping` begins: the services, and the whole under "".
+pub(super) fn server(services: &[&'static str], stopping: Shutdown) -> HealthServer<impl health_server::Health> {
+    let services = services.iter().copied().chain([""]).collect();
+    HealthServer::new(Health { services: Arc::new(services), stopping })
 }
-
-fn of(serving: bool) -> ServingStatus {
-    if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
-}
-
-struct Service(Health);
 
 #[tonic::async_trait]
-impl health_server::Health for Service {
+impl health_server::Health for Health {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        let status = self.0.statuses.borrow().get(&request.get_ref().service).copied();
-        status.map(|status| Response::new(response(status))).ok_or_else(|| Status::not_found("no such service"))
+        if self.services.contains(&*request.get_ref().service) {
+            Ok(Response::new(serving(!self.stopping.is_begun())))
+        } else {
+            Err(Status::not_found("no such service"))
+        }
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
+    /// Ends by itself when the service stops, and not as other streams do: who watches is told NOT_SERVING first.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let service = request.into_inner().service;
-        let mut last = None;
-        let changes = WatchStream::new(self.0.statuses.subscribe()).filter_map(move |statuses| {
-            let status = statuses.get(&service).copied().unwrap_or(ServingStatus::Unknown);
-            (last.replace(status) != Some(status)).then(|| Ok(watched(status)))
-        });
-        Ok(Response::new(Box::pin(changes)))
+        let known = self.services.contains(&*request.get_ref().service);
+        let mut stopping = self.stopping.watch();
+        let begun = *stopping.borrow_and_update();
+        let now = if known { serving(!begun) } else { of(ServingStatus::ServiceUnknown) };
+        let change = WatchStream::from_changes(stopping).take(usize::from(!begun));
+        let change = change.filter_map(move |_| known.then(|| Ok(serving(false))));
+        let end = once(Err(body::stopping().into()));
+        Ok(Response::new(Box::pin(once(Ok(now)).chain(change).chain(end))))
     }
 }
 
-fn response(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse { status: status as i32 }
+fn serving(serving: bool) -> HealthCheckResponse {
+    of(if serving { ServingStatus::Serving } else { ServingStatus::NotServing })
 }
 
-/// The protocol has a status of its own for a service that a watch does not find.
-fn watched(status: ServingStatus) -> HealthCheckResponse {
-    const SERVICE_UNKNOWN: i32 = 3;
-    match status {
-        ServingStatus::Unknown => HealthCheckResponse { status: SERVICE_UNKNOWN },
-        known => response(known),
-    }
+fn of(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
 }

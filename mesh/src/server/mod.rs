@@ -33,7 +33,6 @@ pub(crate) use activity::Activity;
 pub use bind::{BindError, bind};
 pub(crate) use check::Check;
 pub use config::Limits;
-use health::Health;
 pub use router::Router;
 pub use serve::Port;
 
@@ -42,6 +41,7 @@ use crate::{
     metrics::{Sample, Samples},
     policy::Contracts,
     proxies::Proxies,
+    shutdown::Shutdown,
     token::Verifier,
     trace::Tracer,
 };
@@ -155,16 +155,17 @@ impl Server {
         if let Some(unknown) = names.iter().find(|name| !self.contracts.know(name)) {
             return Err(BuildError::Unknown(unknown));
         }
-        let health = Health::serving(&names);
+        let stopping = Shutdown::manual();
+        let health = health::server(&names, stopping.clone());
         let v1 = reflection::v1(self.contracts, names.clone());
         let v1alpha = reflection::v1alpha(self.contracts, names);
-        let mut whole = self.add(health.server()).add(v1).add(v1alpha);
+        let mut whole = self.add(health).add(v1).add(v1alpha);
         let mut routes = HashMap::new();
         for (name, route) in std::mem::take(&mut whole.added) {
             if routes.insert(name, route).is_some() {
                 return Err(BuildError::Twice(name));
             }
         }
-        Ok(Router::new(whole, routes, health))
+        Ok(Router::new(whole, routes, stopping))
     }
 }

@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body};
 use tower::Service;
 
 use super::{
-    Check, Health, Limits, Route, Server, Stack,
+    Check, Limits, Route, Server, Stack,
     activity::{Active, Activity},
     admission::Admission,
     body::{self, Answer, Ends},
@@ -49,7 +49,6 @@ struct Inner {
     limits: Limits,
     contracts: Contracts,
     methods: HashMap<&'static str, (&'static MethodPolicy, Route)>,
-    health: Health,
     stopping: Shutdown,
     admission: Arc<Admission>,
     draws: Draws,
@@ -69,13 +68,12 @@ struct Observed {
 }
 
 impl Router {
-    /// What `server` gathered, by the names of its `routes`.
-    pub(super) fn new(server: Server, routes: HashMap<&'static str, Route>, health: Health) -> Self {
+    /// What `server` gathered, by the names of its `routes`. It drains once `stopping` begins.
+    pub(super) fn new(server: Server, routes: HashMap<&'static str, Route>, stopping: Shutdown) -> Self {
         let Server {
             name, stack: Stack { verifier, limits, tracer, random }, contracts, checks, samples, proxies, ..
         } = server;
         let gate = Gate::new(name, verifier);
-        let stopping = Shutdown::manual();
         let served = |path| {
             let (policy, route) = (contracts.find(path)?, routes.get(service(path)?)?);
             Some((path, (policy, route.clone())))
@@ -89,7 +87,6 @@ impl Router {
             limits,
             contracts,
             methods,
-            health,
             stopping,
             admission,
             draws,
@@ -133,16 +130,11 @@ impl Router {
         !path.starts_with("/grpc.") && self.0.methods.get(path).is_some_and(|(policy, _)| open(policy))
     }
 
-    /// What probes of this server are told.
-    pub(super) fn health(&self) -> &Health {
-        &self.0.health
-    }
-
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// Thrown when this server drains: streams end then.
+    /// Thrown when this server drains: probes are told NOT_SERVING, and streams end.
     pub(super) fn stopping(&self) -> &Shutdown {
         &self.0.stopping
     }
@@ -195,7 +187,8 @@ impl Router {
             record.end(code);
             return http::Response::from_parts(head, body);
         }
-        let ends = policy.server_streaming.then(|| Ends { stopping: self.0.stopping.clone(), ending });
+        let stopping = (!policy.path.starts_with("/grpc.health.")).then(|| self.0.stopping.clone());
+        let ends = policy.server_streaming.then_some(Ends { stopping, ending });
         let held = (admitted, active, answering);
         http::Response::from_parts(head, Body::new(Answer::new(body, deadline, record, ends, held)))
     }

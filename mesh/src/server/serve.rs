@@ -72,7 +72,6 @@ impl Router {
     }
 
     async fn drain(&self, connections: JoinSet<()>) {
-        self.health().set_all(false);
         self.stopping().begin();
         self.finish(connections).await;
     }

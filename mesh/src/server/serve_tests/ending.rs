@@ -52,6 +52,30 @@ async fn draining_waits_for_calls_and_not_for_streams() {
     assert_eq!(status.map(|status| status.code()), Some(Code::Unavailable));
 }
 
+#[tokio::test]
+async fn who_watches_health_is_told_of_the_end_and_holds_nothing_up() {
+    let keys = Keys::new();
+    let running = serve(echoing(), &keys, Duration::from_secs(5)).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).expect("a URI");
+    let health = HealthClient::new(endpoint.connect().await.expect("connected"));
+    let mut watched = Vec::new();
+    for (service, now, then) in [("", 1, Some(2)), ("test.v1.EchoService", 1, Some(2)), ("other", 3, None)] {
+        let check = HealthCheckRequest { service: service.to_owned() };
+        let mut watch = health.clone().watch(check).await.expect("watched").into_inner();
+        assert_eq!(watch.message().await.expect("told").expect("a status").status, now);
+        watched.push((watch, then));
+    }
+    let took = running.stop().await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for (mut watch, then) in watched {
+        if let Some(then) = then {
+            assert_eq!(watch.message().await.expect("told").expect("a status").status, then);
+        }
+        let status = watch.message().await.expect_err("it has ended");
+        assert_eq!((status.code(), failure::reason(&status).as_deref()), (Code::Unavailable, Some("UNREACHABLE")));
+    }
+}
+
 /// What a client that knows nothing of the mesh is told.
 async fn tell(address: SocketAddr, text: &str) -> Result<String, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URI");

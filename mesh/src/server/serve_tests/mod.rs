@@ -176,9 +176,6 @@ async fn probes_and_grpcurl_find_what_they_need() -> Result<(), Status> {
     let mut unknown = health.watch(check("other")).await?.into_inner();
     assert_eq!(watched.message().await?.map(|answer| answer.status), Some(1));
     assert_eq!(unknown.message().await?.map(|answer| answer.status), Some(3));
-    router.health().set_all(false);
-    assert_eq!(watched.message().await?.map(|answer| answer.status), Some(2));
-    assert_eq!(health.check(check("test.v1.EchoService")).await?.into_inner().status, 2);
 
     let mut reflection = ServerReflectionClient::new(channel);
     let ask = |question| ServerReflectionRequest { host: String::new(), message_request: Some(question) };
@@ -198,6 +195,10 @@ async fn probes_and_grpcurl_find_what_they_need() -> Result<(), Status> {
         let answer = answers.message().await?.and_then(|answer| answer.message_response);
         assert!(matches!(answer, Some(MessageResponse::FileDescriptorResponse(_))), "{answer:?}");
     }
+
+    router.stopping().begin();
+    assert_eq!(watched.message().await?.map(|answer| answer.status), Some(2));
+    assert_eq!(health.check(check("test.v1.EchoService")).await?.into_inner().status, 2);
     Ok(())
 }
 
