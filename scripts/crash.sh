@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Kills processes of Plaza at random under a stream of sign-ups, and then looks for what was lost: every acknowledged sign-up is in SSO,
-# Social and Blog, once, and nobody is in one of them alone. The last line is `N passed, N failed`.
+# Kills processes of Plaza at random under a stream of people, of whom half are renamed, become official, or are deleted, and then looks for what was
+# lost: everybody is in SSO, Social and Blog as was acknowledged last, once; who was deleted is in none; nobody is in one of them alone. The last line is
+# `N passed, N failed`.
 #
 #   scripts/crash.sh                                    a short run of each: all in one process and each in its own, on SQLite and on PostgreSQL
 #   scripts/crash.sh --sign-ups 10000 --kills 200       the long one

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills a PostgreSQL primary under a stream of sign-ups and promotes its standby: whatever was acknowledged is there, and the stream goes on.
+# Kills a PostgreSQL primary under a stream of people who sign up, change and are deleted, and promotes its standby: whatever was acknowledged is there, and the stream goes on.
 # Everything runs over TLS to a cluster made for the run out of Debian's package (`postgresql`). The last line is `N passed, N failed`.
 #
 #   scripts/failover.sh [--sign-ups N] [--rate N]

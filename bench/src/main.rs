@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 /// Load for Plaza.
 #[derive(Debug, Parser)]
 enum Command {
-    /// Sign people up at a steady rate, whatever dies meanwhile, and write down who was acknowledged
+    /// Sign people up at a steady rate, change and delete some, whatever dies meanwhile, and write down what was acknowledged
     Stream(stream::Arguments),
     /// Measure what a call costs: bare tonic, the mesh over loopback, and in memory
     Mesh(mesh::Arguments),

@@ -1,4 +1,4 @@
-"""Kills processes under a stream of sign-ups, and counts who is missing where."""
+"""Kills processes under a stream of people who sign up, change and are deleted, and counts who is missing where, and who is still there."""
 
 import argparse
 import random
@@ -24,14 +24,10 @@ def crash(arguments, folder, shape, cluster):
     acknowledged = Path(folder) / "acknowledged"
     try:
         site.start_all()
-        command = [arguments.bin / "bench", "stream", "--count", str(arguments.sign_ups), "--rate", str(rate)]
-        command += ["--acknowledged", acknowledged]
-        for port in site.sso:
-            command += ["--sso", f"http://127.0.0.1:{port}"]
-        stream = subprocess.Popen(command)
+        stream = site.stream(arguments.sign_ups, rate, acknowledged)
         kills, terminated, crashed = disturb(arguments, site, cluster, stream, chance)
         if stream.wait() != 0:
-            print("the stream of sign-ups came to no end")
+            print("the stream of people came to no end")
             return False
         left = catch_up(site)
     finally:

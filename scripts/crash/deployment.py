@@ -72,12 +72,15 @@ class Site:
 
     def start(self, name):
         command, settings = self.programs[name]
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("PLAZA_")}
         with (self.folder / f"log.{name}").open("a") as log:
             self.processes[name] = subprocess.Popen(
-                [self.bin / command[0], *command[1:]], cwd=self.folder, env={**plain, **self.settings, **settings},
+                [self.bin / command[0], *command[1:]], cwd=self.folder, env={**self.environment(), **settings},
                 stdout=subprocess.DEVNULL, stderr=log,
             )
+
+    def environment(self):
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("PLAZA_")}
+        return {**plain, **self.settings}
 
     def start_all(self):
         for name in self.programs:
@@ -96,6 +99,18 @@ class Site:
                 if time.monotonic() > patience:
                     raise RuntimeError(f"{name} does not start: {(self.folder / f'log.{name}').read_text()[-2000:]}")
                 time.sleep(0.02)
+
+    def stream(self, count, rate, acknowledged):
+        """People who sign up, change and are deleted; each call that is acknowledged gets a line in the file."""
+        command = [self.bin / "plaza", "token", "--operator", "crash", "--ttl", "1h"]
+        made = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=60)
+        if made.returncode:
+            raise RuntimeError(made.stderr)
+        command = [self.bin / "bench", "stream", "--count", str(count), "--rate", str(rate), "--acknowledged", acknowledged]
+        command += ["--operator", made.stdout.strip()]
+        for port in self.sso:
+            command += ["--sso", f"http://127.0.0.1:{port}"]
+        return subprocess.Popen(command)
 
     def kill(self, name):
         """Takes a process away with no time to say anything, and starts it again at once."""
@@ -143,13 +158,11 @@ class Site:
             connection.close()
 
     def users(self, service):
-        """Everybody a service knows, as (id, username)."""
-        where = "" if service == "sso" else " WHERE deleted_at IS NULL"
-        rows = self.rows(
-            service, f"SELECT lower(hex(id)), username FROM users{where}", f"SELECT replace(id::text, '-', ''), username FROM users{where}"
-        )
+        """Everybody a service knows, as (id, username, account type)."""
+        where = "username, account_type FROM users" + ("" if service == "sso" else " WHERE deleted_at IS NULL")
+        rows = self.rows(service, f"SELECT lower(hex(id)), {where}", f"SELECT replace(id::text, '-', ''), {where}")
         return [tuple(row) for row in rows]
 
-    def owed(self):
-        """How many rows are owed."""
-        return int(self.rows("sso", *["SELECT count(*) FROM provisioning"] * 2)[0][0])
+    def left(self, table):
+        """How many rows SSO has in a table of what is to be done."""
+        return int(self.rows("sso", *[f"SELECT count(*) FROM {table}"] * 2)[0][0])

@@ -1,4 +1,4 @@
-"""Kills a primary under a stream of sign-ups, promotes its standby, and counts who is missing."""
+"""Kills a primary under a stream of people who sign up, change and are deleted, promotes its standby, and counts who is missing."""
 
 import argparse
 import signal
@@ -64,22 +64,18 @@ class Run:
     def nothing_acknowledged_is_lost(self):
         self.site.start_all()
         acknowledged, count = self.work / "acknowledged", self.arguments.sign_ups
-        command = [self.arguments.bin / "bench", "stream", "--count", str(count), "--rate", str(self.arguments.rate)]
-        command += ["--acknowledged", acknowledged]
-        for port in self.site.sso:
-            command += ["--sso", f"http://127.0.0.1:{port}"]
-        stream = subprocess.Popen(command)
+        stream = self.site.stream(count, self.arguments.rate, acknowledged)
         lines = lambda: len(acknowledged.read_text().splitlines()) if acknowledged.exists() else 0  # noqa: E731
-        until(lambda: lines() > count // 3, "a third of the sign-ups")
+        until(lambda: lines() > count // 3, "a good part of them")
         plain = self.cluster.sql("SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'plaza' AND NOT ssl")
         assert plain == "0", f"{plain} sessions of Plaza are in plain text"
         self.cluster.kill_primary()
         before, killed = lines(), time.monotonic()
         self.cluster.promote()
         promoted = time.monotonic()
-        until(lambda: lines() > before + 20, "sign-ups after the promotion")
+        until(lambda: lines() > before + 20, "an answer after the promotion")
         print(f"  promoted {promoted - killed:.1f} s after the kill, the next acknowledged {time.monotonic() - promoted:.1f} s later at most; {before} were before")
-        assert stream.wait(timeout=600) == 0, "the stream of sign-ups came to no end"
+        assert stream.wait(timeout=600) == 0, "the stream of people came to no end"
         left = catch_up(self.site)
         assert not self.site.ended(), f"{self.site.ended()} ended by themselves"
         self.site.stop()
