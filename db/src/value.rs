@@ -47,6 +47,12 @@ impl At {
         Self(self.0.saturating_add(micros(later)))
     }
 
+    /// The moment `earlier` before this one, held at the least there is.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(earlier)))
+    }
+
     /// How long from `earlier` until this moment: zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

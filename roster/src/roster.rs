@@ -75,7 +75,7 @@ impl Roster {
     /// # Errors
     /// [`Error::UserDeleted`] if a deletion is known, at whatever version.
     pub async fn tell(&self, told: Told) -> Result<User, Error> {
-        let now = At(self.clock.micros());
+        let now = At::from(self.clock.now());
         self.db
             .write("tell_user", move |c| {
                 if let Some(known) = store::insert(c, &told, now)? {
@@ -94,7 +94,7 @@ impl Roster {
     /// # Errors
     /// Of the database.
     pub async fn delete(&self, id: Uuid, version: i64) -> Result<(), Error> {
-        let now = At(self.clock.micros());
+        let now = At::from(self.clock.now());
         self.db.write("delete_user", move |c| Ok(store::bury(c, Id(id), version, now)?)).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use db::{Conn, Db, work::Tally};
+use db::{At, Conn, Db, work::Tally};
 use mesh::{Clock, Random};
 
 use crate::{carrier::Carrier, code::Keys, error::Error, limits::Limits};
@@ -30,7 +30,7 @@ impl Core {
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         name: &'static str,
-        run: impl FnMut(&mut Conn, i64) -> Result<T, Error> + Clone + Send + 'static,
+        run: impl FnMut(&mut Conn, At) -> Result<T, Error> + Clone + Send + 'static,
     ) -> Result<T, Error> {
         match self.once(name, run.clone()).await {
             Err(Error::Db(db::Error::Unique { .. })) => self.once(name, run).await,
@@ -41,9 +41,9 @@ impl Core {
     async fn once<T: Send + 'static>(
         &self,
         name: &'static str,
-        mut run: impl FnMut(&mut Conn, i64) -> Result<T, Error> + Send + 'static,
+        mut run: impl FnMut(&mut Conn, At) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let now = self.clock.micros();
+        let now = self.clock.now().into();
         self.db.write(name, move |c| run(c, now)).await
     }
 }

@@ -20,7 +20,6 @@ use crate::{
     core::Core,
     destination::Destination,
     error::Error,
-    limits::after,
     message,
     notice::Notice,
     send::{Purpose, count},
@@ -45,8 +44,8 @@ pub(crate) struct Receipt {
     pub(crate) destination: Destination,
     pub(crate) sent: bool,
     pub(crate) reference: Reference,
-    pub(crate) code_expires_at: i64,
-    pub(crate) resend_after: i64,
+    pub(crate) code_expires_at: At,
+    pub(crate) resend_after: At,
     pub(crate) guesses_left: u16,
 }
 
@@ -57,8 +56,8 @@ impl Receipt {
             destination: Destination::stored(send.destination),
             sent: outcome.is_sent(),
             reference: Reference::stored(send.reference),
-            code_expires_at: send.code_expires_at.0,
-            resend_after: send.resend_after.0,
+            code_expires_at: send.code_expires_at,
+            resend_after: send.resend_after,
             guesses_left: count(send.guesses_left),
         }
     }
@@ -155,7 +154,7 @@ async fn note_once(
     let again = outcome.may_pass() || (is_notice && outcome.is_open());
     let noted = core.write("record_outcome", move |c, now| {
         let end = if again {
-            DELIVERIES.postpone(c, &lease, Some(At(after(now, pause))), &format!("{outcome:?}"))?
+            DELIVERIES.postpone(c, &lease, Some(now.plus(pause)), &format!("{outcome:?}"))?
         } else {
             match DELIVERIES.finish(c, &lease)? {
                 End::Done if !outcome.is_sent() => End::GivenUp,
@@ -176,7 +175,7 @@ impl Duty for Core {
     const NAME: &'static str = "deliveries";
 
     async fn claim(&self, carrier: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
-        let (token, now) = (uuid_v7(&self.clock, &self.random), At(self.clock.micros()));
+        let (token, now) = (uuid_v7(&self.clock, &self.random), At::from(self.clock.now()));
         let claim = move |c: &mut Conn| Ok(DELIVERIES.claim(c, carrier, most, token, now.plus(LEASE), now)?);
         self.db.write("claim_deliveries", claim).await
     }
@@ -186,7 +185,7 @@ impl Duty for Core {
     async fn attempt(self: Arc<Self>, lease: Lease) {
         let begun = Instant::now();
         let found = self.write("find_delivery", move |c, now| {
-            if !DELIVERIES.hold(c, &lease, At(after(now, LEASE)))? {
+            if !DELIVERIES.hold(c, &lease, now.plus(LEASE))? {
                 return Ok(None);
             }
             let found = store::deliverable(c, lease.subject, now)?;
@@ -220,7 +219,7 @@ pub(crate) async fn samples(core: &Core) -> Vec<metrics::Sample> {
         Ok::<_, Error>(DELIVERIES.backlogs(c, CARRIERS.map(|(carrier, _)| carrier), COUNTED)?)
     });
     let samples =
-        backlog.await.map(|backlog| core.tally.samples(&backlog, At(core.clock.micros()))).unwrap_or_default();
+        backlog.await.map(|backlog| core.tally.samples(&backlog, core.clock.now().into())).unwrap_or_default();
     samples
         .into_iter()
         .chain(core.db.samples(crate::NAME))
@@ -234,9 +233,9 @@ pub(crate) async fn samples(core: &Core) -> Vec<metrics::Sample> {
 /// # Errors
 /// [`Error::Unsettled`] if nobody has noted an outcome, as when a crash cut the send short: its message is on its way again.
 pub(crate) async fn settled(core: &Arc<Core>, mut send: Send) -> Result<Receipt, Error> {
-    let given_up = after(send.sent_at.0, core.carrier_timeout + GRACE);
+    let given_up = send.sent_at.plus(core.carrier_timeout + GRACE);
     let id = send.request_id.0;
-    while send.outcome.is_none() && core.clock.micros() < given_up {
+    while send.outcome.is_none() && At::from(core.clock.now()) < given_up {
         sleep(LOOK_EVERY).await;
         send = match core.db.read("send_outcome", move |c| Ok::<_, Error>(store::send(c, id)?)).await? {
             Some(send) => send,

@@ -1,6 +1,9 @@
-//! How often a code may be sent and guessed: pure rules over what was done before. Times are microseconds since 1970.
+//! How often a code may be sent and guessed: pure rules over what was done before.
 
 use std::time::Duration;
+
+use db::At;
+use diesel::Queryable;
 
 /// The window of the hourly limit.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -22,19 +25,19 @@ pub(crate) struct Limits {
 }
 
 /// A send to a destination, as the rules see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable)]
 pub(crate) struct PastSend {
-    pub(crate) at: i64,
-    pub(crate) cool_down_ends: i64,
+    pub(crate) at: At,
+    pub(crate) cool_down_ends: At,
 }
 
 /// Leave to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leave {
     /// When the cool-down after this send is over.
-    pub(crate) cool_down_ends: i64,
+    pub(crate) cool_down_ends: At,
     /// The earliest time at which the destination may be sent to again: the cool-down and the windows together.
-    pub(crate) resend_after: i64,
+    pub(crate) resend_after: At,
 }
 
 /// Why a message may not be sent.
@@ -56,49 +59,49 @@ impl Limits {
 
     /// Whether a verification that has had `sends` messages may have another at `now`, when `past` are the sends to its
     /// destination, newest first, from whatever verification: else a fresh verification would be a way around the limits.
-    pub(crate) fn admit(&self, now: i64, sends: u16, past: &[PastSend]) -> Result<Leave, Refusal> {
+    pub(crate) fn admit(&self, now: At, sends: u16, past: &[PastSend]) -> Result<Leave, Refusal> {
         if sends >= self.sends_per_verification {
             return Err(Refusal::VerificationSpent);
         }
         let cool = past.iter().map(|send| send.cool_down_ends).max().unwrap_or(now);
-        let times: Vec<i64> = past.iter().map(|send| send.at).collect();
+        let times: Vec<At> = past.iter().map(|send| send.at).collect();
         let open = self.windows_open(&times).unwrap_or(now);
         if open > now {
-            return Err(Refusal::DestinationSpent(until(now, open.max(cool))));
+            return Err(Refusal::DestinationSpent(open.max(cool).since(now)));
         }
         if cool > now {
-            return Err(Refusal::TooSoon(until(now, cool)));
+            return Err(Refusal::TooSoon(cool.since(now)));
         }
-        let cool_down_ends = after(now, self.cool_down(now, sends, &times));
-        let with_this: Vec<i64> = [now].into_iter().chain(times).collect();
+        let cool_down_ends = now.plus(self.cool_down(now, sends, &times));
+        let with_this: Vec<At> = [now].into_iter().chain(times).collect();
         let resend_after = self.windows_open(&with_this).map_or(cool_down_ends, |open| open.max(cool_down_ends));
         Ok(Leave { cool_down_ends, resend_after })
     }
 
     /// The wait after a send that is the next of its verification and of its destination's hour, whichever is more.
-    fn cool_down(&self, now: i64, sends: u16, times: &[i64]) -> Duration {
-        let in_hour = times.iter().filter(|at| after(**at, HOUR) > now).count();
+    fn cool_down(&self, now: At, sends: u16, times: &[At]) -> Duration {
+        let in_hour = times.iter().filter(|at| at.plus(HOUR) > now).count();
         let step = in_hour.max(usize::from(sends)).min(self.cool_downs.len().saturating_sub(1));
         self.cool_downs.get(step).copied().unwrap_or(HOUR)
     }
 
     /// When both windows have room again; `None` if neither was ever full.
-    fn windows_open(&self, newest_first: &[i64]) -> Option<i64> {
+    fn windows_open(&self, newest_first: &[At]) -> Option<At> {
         let hour = window_opens(newest_first, self.sends_per_hour, HOUR);
         hour.max(window_opens(newest_first, self.sends_per_day, DAY))
     }
 
     /// How long a destination must wait for another guess, when `newest_first` are its counted guesses of a day. `None`: it
     /// need not.
-    pub(crate) fn guess_wait(&self, now: i64, newest_first: &[i64]) -> Option<Duration> {
+    pub(crate) fn guess_wait(&self, now: At, newest_first: &[At]) -> Option<Duration> {
         let open = window_opens(newest_first, self.guesses_per_day, DAY)?;
-        (open > now).then(|| until(now, open))
+        (open > now).then(|| open.since(now))
     }
 
     /// The same of another message, when `newest_first` are those of the same notice within a day.
-    pub(crate) fn notice_wait(&self, now: i64, newest_first: &[i64]) -> Option<Duration> {
+    pub(crate) fn notice_wait(&self, now: At, newest_first: &[At]) -> Option<Duration> {
         let open = window_opens(newest_first, self.notices_per_day, DAY)?;
-        (open > now).then(|| until(now, open))
+        (open > now).then(|| open.since(now))
     }
 
     /// Wrong codes that may still be given after `guesses`.
@@ -108,30 +111,18 @@ impl Limits {
 }
 
 /// When a window of `width` that holds `most` has room again: when the `most`-th newest leaves it.
-fn window_opens(newest_first: &[i64], most: u16, width: Duration) -> Option<i64> {
+fn window_opens(newest_first: &[At], most: u16, width: Duration) -> Option<At> {
     let oldest = usize::from(most).checked_sub(1)?;
-    newest_first.get(oldest).map(|at| after(*at, width))
-}
-
-/// `at` plus `duration`, in microseconds.
-pub(crate) fn after(at: i64, duration: Duration) -> i64 {
-    at.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// `at` minus `duration`, in microseconds.
-pub(crate) fn before(at: i64, duration: Duration) -> i64 {
-    at.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn until(now: i64, then: i64) -> Duration {
-    Duration::from_micros(u64::try_from(then.saturating_sub(now)).unwrap_or(0))
+    newest_first.get(oldest).map(|at| at.plus(width))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
+    fn at(seconds: i64) -> At {
+        At(seconds * 1_000_000)
+    }
 
     fn limits() -> Limits {
         Limits {
@@ -151,9 +142,9 @@ mod tests {
         let (mut past, mut leaves) = (Vec::new(), Vec::new());
         for (index, second) in seconds.iter().enumerate() {
             let sends = u16::try_from(index).expect("few") % sends_of_verification;
-            let leave = limits().admit(second * SECOND, sends, &past);
+            let leave = limits().admit(at(*second), sends, &past);
             if let Ok(leave) = leave {
-                past.insert(0, PastSend { at: second * SECOND, cool_down_ends: leave.cool_down_ends });
+                past.insert(0, PastSend { at: at(*second), cool_down_ends: leave.cool_down_ends });
             }
             leaves.push(leave);
         }
@@ -163,15 +154,15 @@ mod tests {
     #[test]
     fn cool_downs_grow_with_the_sends_of_a_verification() {
         let (_, leaves) = play(&[0, 30, 90, 210], 5);
-        let ends: Vec<_> = leaves.into_iter().map(|leave| leave.expect("in time").cool_down_ends / SECOND).collect();
-        assert_eq!(ends, [30, 90, 210, 510]);
+        let ends: Vec<_> = leaves.into_iter().map(|leave| leave.expect("in time").cool_down_ends).collect();
+        assert_eq!(ends, [30, 90, 210, 510].map(at));
     }
 
     #[test]
     fn a_microsecond_before_the_cool_down_is_over_is_too_soon() {
-        let past = [PastSend { at: 0, cool_down_ends: 30 * SECOND }];
-        assert_eq!(limits().admit(30 * SECOND - 1, 1, &past), Err(Refusal::TooSoon(Duration::from_micros(1))));
-        assert!(limits().admit(30 * SECOND, 1, &past).is_ok());
+        let past = [PastSend { at: at(0), cool_down_ends: at(30) }];
+        assert_eq!(limits().admit(At(at(30).0 - 1), 1, &past), Err(Refusal::TooSoon(Duration::from_micros(1))));
+        assert!(limits().admit(at(30), 1, &past).is_ok());
     }
 
     #[test]
@@ -184,23 +175,22 @@ mod tests {
 
     #[test]
     fn cool_downs_do_not_shrink_when_a_verification_outlives_the_hour() {
-        let leave =
-            limits().admit(7200 * SECOND, 2, &[PastSend { at: 0, cool_down_ends: 60 * SECOND }]).expect("in time");
-        assert_eq!(leave.cool_down_ends, (7200 + 120) * SECOND);
+        let leave = limits().admit(at(7200), 2, &[PastSend { at: at(0), cool_down_ends: at(60) }]).expect("in time");
+        assert_eq!(leave.cool_down_ends, at(7200 + 120));
     }
 
     #[test]
     fn the_sixth_send_of_a_verification_is_refused_for_good() {
-        assert_eq!(limits().admit(0, 5, &[]), Err(Refusal::VerificationSpent));
+        assert_eq!(limits().admit(at(0), 5, &[]), Err(Refusal::VerificationSpent));
     }
 
     #[test]
     fn the_sixth_send_of_an_hour_waits_for_the_first_to_be_an_hour_old() {
         let (past, leaves) = play(&[0, 100, 300, 700, 1100], 1);
-        assert_eq!(leaves[4].expect("the fifth").resend_after, 3600 * SECOND, "the answer says so already");
+        assert_eq!(leaves[4].expect("the fifth").resend_after, at(3600), "the answer says so already");
         let wait = Duration::from_secs(3600 - 1500);
-        assert_eq!(limits().admit(1500 * SECOND, 0, &past), Err(Refusal::DestinationSpent(wait)));
-        assert!(limits().admit(3600 * SECOND, 0, &past).is_ok());
+        assert_eq!(limits().admit(at(1500), 0, &past), Err(Refusal::DestinationSpent(wait)));
+        assert!(limits().admit(at(3600), 0, &past).is_ok());
     }
 
     #[test]
@@ -209,16 +199,16 @@ mod tests {
         let (past, leaves) = play(&hours, 1);
         assert!(leaves.iter().all(Result::is_ok));
         let wait = Duration::from_secs(14 * 3600);
-        assert_eq!(limits().admit(10 * 3600 * SECOND, 0, &past), Err(Refusal::DestinationSpent(wait)));
-        assert!(limits().admit(24 * 3600 * SECOND, 0, &past).is_ok());
+        assert_eq!(limits().admit(at(10 * 3600), 0, &past), Err(Refusal::DestinationSpent(wait)));
+        assert!(limits().admit(at(24 * 3600), 0, &past).is_ok());
     }
 
     #[test]
     fn the_sixteenth_guess_of_a_day_waits() {
-        let guesses: Vec<i64> = (0..15).rev().map(|minute| minute * 60 * SECOND).collect();
-        let now = 3600 * SECOND;
+        let guesses: Vec<At> = (0..15).rev().map(|minute| at(minute * 60)).collect();
+        let now = at(3600);
         assert_eq!(limits().guess_wait(now, &guesses[1..]), None);
         assert_eq!(limits().guess_wait(now, &guesses), Some(Duration::from_secs(23 * 3600)));
-        assert_eq!(limits().guess_wait(24 * 3600 * SECOND, &guesses), None);
+        assert_eq!(limits().guess_wait(at(24 * 3600), &guesses), None);
     }
 }

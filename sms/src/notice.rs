@@ -13,7 +13,7 @@ use crate::{
     delivery,
     destination::Destination,
     error::Error,
-    limits::{DAY, Limits, after, before},
+    limits::{DAY, Limits},
     store::{
         self, DELIVERIES, Owed,
         notices::{self, Row},
@@ -79,10 +79,10 @@ pub(crate) async fn take(core: &Arc<Core>, telling: Telling) -> Result<(), Error
             fingerprint: fingerprint.as_bytes().to_vec(),
             notice: number,
             destination: destination.expose().to_owned(),
-            sent_at: At(now),
-            kept_until: At(after(now, KEPT)),
+            sent_at: now,
+            kept_until: now.plus(KEPT),
         };
-        store::lock_destination(c, &row.destination, after(now, LIFE))?;
+        store::lock_destination(c, &row.destination, now.plus(LIFE))?;
         match notices::by_request(c, request_id)? {
             Some(first) if Seal::stored(&first.fingerprint).is_some_and(|seal| seal.matches(&fingerprint)) => Ok(None),
             Some(_) => Err(Error::RequestIdReused),
@@ -96,14 +96,14 @@ pub(crate) async fn take(core: &Arc<Core>, telling: Telling) -> Result<(), Error
 }
 
 /// Writes down the notice, and that its message is owed.
-fn note(c: &mut Conn, limits: &Limits, row: Row, now: i64) -> Result<(Row, Lease), Error> {
-    let past = notices::past(c, &row.destination, row.notice, before(now, DAY), limits.notices_per_day)?;
+fn note(c: &mut Conn, limits: &Limits, row: Row, now: At) -> Result<(Row, Lease), Error> {
+    let past = notices::past(c, &row.destination, row.notice, now.minus(DAY), limits.notices_per_day)?;
     if let Some(wait) = limits.notice_wait(now, &past) {
         return Err(Error::NoticesSpent(wait));
     }
     notices::insert(c, &row)?;
     let lease = Lease::held(row.id.0, delivery::carrier_of(&row.destination), row.id.0);
-    DELIVERIES.owe(c, row.id.0, &lease, At(after(now, delivery::LEASE)), At(now))?;
+    DELIVERIES.owe(c, row.id.0, &lease, now.plus(delivery::LEASE), now)?;
     Ok((row, lease))
 }
 

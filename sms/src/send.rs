@@ -14,7 +14,7 @@ use crate::{
     delivery::{self, Receipt},
     destination::Destination,
     error::Error,
-    limits::{DAY, Leave, Limits, after, before},
+    limits::{DAY, Leave, Limits},
     store::{self, APPROVED, DELIVERIES, Owed, PENDING, Send, Verification},
 };
 
@@ -141,9 +141,9 @@ impl Desk {
         if decoy { slip.nothing } else { seal }
     }
 
-    fn open(&self, c: &mut Conn, opening: &Opening, slip: &Slip, now: i64) -> Result<Decided, Error> {
+    fn open(&self, c: &mut Conn, opening: &Opening, slip: &Slip, now: At) -> Result<Decided, Error> {
         let destination = opening.destination.expose();
-        store::lock_destination(c, destination, after(now, LIFE))?;
+        store::lock_destination(c, destination, now.plus(LIFE))?;
         if let Some(replay) = replay(c, slip, now)? {
             return Ok(replay);
         }
@@ -161,22 +161,22 @@ impl Desk {
             sends: 1,
             guesses: 0,
             code_seal: self.seal(opening.verification_id, slip, opening.decoy).as_bytes().to_vec(),
-            code_expires_at: At(after(now, self.limits.code_lifetime)),
-            created_at: At(now),
-            ends_at: At(after(now, LIFE)),
-            kept_until: At(after(now, LIFE)),
+            code_expires_at: now.plus(self.limits.code_lifetime),
+            created_at: now,
+            ends_at: now.plus(LIFE),
+            kept_until: now.plus(LIFE),
         };
         store::insert_verification(c, &verification)?;
         self.note(c, verification, slip, leave, now)
     }
 
-    fn renew(&self, c: &mut Conn, wish: Another, slip: &Slip, now: i64) -> Result<Decided, Error> {
+    fn renew(&self, c: &mut Conn, wish: Another, slip: &Slip, now: At) -> Result<Decided, Error> {
         let id = wish.verification_id;
         let destination = match store::verification(c, id)? {
-            Some(verification) if verification.ends_at.0 > now => verification.destination,
+            Some(verification) if verification.ends_at > now => verification.destination,
             _ => return Err(Error::NotFound),
         };
-        store::lock_destination(c, &destination, after(now, LIFE))?;
+        store::lock_destination(c, &destination, now.plus(LIFE))?;
         if let Some(replay) = replay(c, slip, now)? {
             return Ok(replay);
         }
@@ -186,12 +186,12 @@ impl Desk {
         let leave = self.leave(c, &destination, count(verification.sends), now)?;
         verification.decoy |= wish.decoy;
         let seal = self.seal(id, slip, verification.decoy);
-        let code_expires_at = after(now, self.limits.code_lifetime);
+        let code_expires_at = now.plus(self.limits.code_lifetime);
         if store::renew_code(c, &verification, &seal, code_expires_at)? == 0 {
             return Err(Error::Over);
         }
         verification.sends += 1;
-        verification.code_expires_at = At(code_expires_at);
+        verification.code_expires_at = code_expires_at;
         self.note(c, verification, slip, leave, now)
     }
 
@@ -204,8 +204,8 @@ impl Desk {
         }
     }
 
-    fn leave(&self, c: &mut Conn, destination: &str, sends: u16, now: i64) -> Result<Leave, Error> {
-        let past = store::past_sends(c, destination, before(now, DAY), self.limits.sends_looked_at())?;
+    fn leave(&self, c: &mut Conn, destination: &str, sends: u16, now: At) -> Result<Leave, Error> {
+        let past = store::past_sends(c, destination, now.minus(DAY), self.limits.sends_looked_at())?;
         Ok(self.limits.admit(now, sends, &past)?)
     }
 
@@ -216,7 +216,7 @@ impl Desk {
         verification: Verification,
         slip: &Slip,
         leave: Leave,
-        now: i64,
+        now: At,
     ) -> Result<Decided, Error> {
         let guesses_left = self.limits.guesses_left(count(verification.guesses));
         let send = Send {
@@ -228,24 +228,24 @@ impl Desk {
             reference: slip.reference.as_str().to_owned(),
             outcome: None,
             guesses_left: i16::try_from(guesses_left).unwrap_or(i16::MAX),
-            sent_at: At(now),
+            sent_at: now,
             code_expires_at: verification.code_expires_at,
-            cool_down_ends: At(leave.cool_down_ends),
-            resend_after: At(leave.resend_after),
-            kept_until: At(after(now, LIFE)),
+            cool_down_ends: leave.cool_down_ends,
+            resend_after: leave.resend_after,
+            kept_until: now.plus(LIFE),
         };
         store::insert_send(c, &send)?;
         let lease = Lease::held(slip.request_id, delivery::carrier_of(&send.destination), slip.hold);
-        DELIVERIES.owe(c, slip.hold, &lease, At(after(now, delivery::LEASE)), At(now))?;
+        DELIVERIES.owe(c, slip.hold, &lease, now.plus(delivery::LEASE), now)?;
         Ok(Decided::Fresh(send, verification, lease))
     }
 }
 
 /// The answer to a request that came before; an error if it was another request.
-fn replay(c: &mut Conn, slip: &Slip, now: i64) -> Result<Option<Decided>, Error> {
+fn replay(c: &mut Conn, slip: &Slip, now: At) -> Result<Option<Decided>, Error> {
     match store::send(c, slip.request_id)? {
         None => Ok(None),
-        Some(send) if send.kept_until.0 <= now => Err(Error::RequestIdReused),
+        Some(send) if send.kept_until <= now => Err(Error::RequestIdReused),
         Some(send) => match Seal::stored(&send.fingerprint) {
             Some(seal) if seal.matches(&slip.fingerprint) => Ok(Some(Decided::Replay(send))),
             _ => Err(Error::RequestIdReused),

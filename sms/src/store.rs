@@ -85,9 +85,9 @@ pub(crate) struct Guess {
 
 /// Makes every other transaction that counts for this destination wait for this one: without it two sends could both find
 /// room for one. On SQLite there is one writer, and nobody to wait.
-pub(crate) fn lock_destination(c: &mut Conn, destination: &str, kept_until: i64) -> QueryResult<usize> {
-    let row = (destinations::destination.eq(destination), destinations::kept_until.eq(At(kept_until)));
-    let touch = destinations::kept_until.eq(At(kept_until));
+pub(crate) fn lock_destination(c: &mut Conn, destination: &str, kept_until: At) -> QueryResult<usize> {
+    let row = (destinations::destination.eq(destination), destinations::kept_until.eq(kept_until));
+    let touch = destinations::kept_until.eq(kept_until);
     on!(c => diesel::insert_into(destinations::table)
         .values(row).on_conflict(destinations::destination).do_update().set(touch).execute(c))
 }
@@ -102,14 +102,14 @@ pub(crate) fn verification(c: &mut Conn, id: Uuid) -> QueryResult<Option<Verific
 }
 
 /// Gives a verification its next code. Zero rows: it is over, or had another send meanwhile.
-pub(crate) fn renew_code(c: &mut Conn, seen: &Verification, seal: &Seal, expires_at: i64) -> QueryResult<usize> {
+pub(crate) fn renew_code(c: &mut Conn, seen: &Verification, seal: &Seal, expires_at: At) -> QueryResult<usize> {
     let target = verifications::table.filter(
         verifications::id.eq(seen.id).and(verifications::state.eq(PENDING)).and(verifications::sends.eq(seen.sends)),
     );
     let change = (
         verifications::sends.eq(seen.sends + 1),
         verifications::code_seal.eq(seal.as_bytes()),
-        verifications::code_expires_at.eq(At(expires_at)),
+        verifications::code_expires_at.eq(expires_at),
         verifications::decoy.eq(seen.decoy),
     );
     on!(c => diesel::update(target).set(change).execute(c))
@@ -117,14 +117,14 @@ pub(crate) fn renew_code(c: &mut Conn, seen: &Verification, seal: &Seal, expires
 
 /// Counts a guess and gives what to compare it with, if the verification may have one: the guard against every race. `None`
 /// if it may not. The guesses returned include this one.
-pub(crate) fn claim_guess(c: &mut Conn, id: Uuid, most: i16, now: i64) -> QueryResult<Option<(i16, Vec<u8>)>> {
+pub(crate) fn claim_guess(c: &mut Conn, id: Uuid, most: i16, now: At) -> QueryResult<Option<(i16, Vec<u8>)>> {
     let target = verifications::table.filter(
         verifications::id
             .eq(Id(id))
             .and(verifications::state.eq(PENDING))
             .and(verifications::guesses.lt(most))
-            .and(verifications::code_expires_at.gt(At(now)))
-            .and(verifications::ends_at.gt(At(now))),
+            .and(verifications::code_expires_at.gt(now))
+            .and(verifications::ends_at.gt(now)),
     );
     let change = verifications::guesses.eq(verifications::guesses + 1);
     let returning = (verifications::guesses, verifications::code_seal);
@@ -132,26 +132,25 @@ pub(crate) fn claim_guess(c: &mut Conn, id: Uuid, most: i16, now: i64) -> QueryR
 }
 
 /// Approves a verification. One row for one guess in its life; zero for every other.
-pub(crate) fn approve(c: &mut Conn, id: Uuid, now: i64, kept_until: i64) -> QueryResult<usize> {
+pub(crate) fn approve(c: &mut Conn, id: Uuid, now: At, kept_until: At) -> QueryResult<usize> {
     let target = verifications::table.filter(verifications::id.eq(Id(id)).and(verifications::state.eq(PENDING)));
     let change = (
         verifications::state.eq(APPROVED),
-        verifications::approved_at.eq(Some(At(now))),
-        verifications::kept_until.eq(At(kept_until)),
+        verifications::approved_at.eq(Some(now)),
+        verifications::kept_until.eq(kept_until),
     );
     on!(c => diesel::update(target).set(change).execute(c))
 }
 
 /// Notes that an approval was acted on: from now on the verification is kept no longer than any other.
-pub(crate) fn acknowledge(c: &mut Conn, id: Uuid, now: i64) -> QueryResult<usize> {
+pub(crate) fn acknowledge(c: &mut Conn, id: Uuid, now: At) -> QueryResult<usize> {
     let target = verifications::table.filter(
         verifications::id
             .eq(Id(id))
             .and(verifications::state.eq(APPROVED))
             .and(verifications::acknowledged_at.is_null()),
     );
-    let change =
-        (verifications::acknowledged_at.eq(Some(At(now))), verifications::kept_until.eq(verifications::ends_at));
+    let change = (verifications::acknowledged_at.eq(Some(now)), verifications::kept_until.eq(verifications::ends_at));
     on!(c => diesel::update(target).set(change).execute(c))
 }
 
@@ -165,14 +164,13 @@ pub(crate) fn send(c: &mut Conn, request_id: Uuid) -> QueryResult<Option<Send>> 
 }
 
 /// The sends to a destination after `since`, newest first.
-pub(crate) fn past_sends(c: &mut Conn, destination: &str, since: i64, most: u16) -> QueryResult<Vec<PastSend>> {
+pub(crate) fn past_sends(c: &mut Conn, destination: &str, since: At, most: u16) -> QueryResult<Vec<PastSend>> {
     let query = sends::table
-        .filter(sends::destination.eq(destination).and(sends::sent_at.gt(At(since))))
+        .filter(sends::destination.eq(destination).and(sends::sent_at.gt(since)))
         .order(sends::sent_at.desc())
         .limit(most.into())
         .select((sends::sent_at, sends::cool_down_ends));
-    let rows: Vec<(At, At)> = on!(c => query.load(c))?;
-    Ok(rows.into_iter().map(|(at, ends)| PastSend { at: at.0, cool_down_ends: ends.0 }).collect())
+    on!(c => query.load(c))
 }
 
 /// Notes what became of a send. Of a notice nobody asks.
@@ -203,15 +201,15 @@ impl Owed {
 }
 
 /// The message of a delivery, if it is still of use at `now`: the code is the last and works, and was not given yet; the notice is not too old.
-pub(crate) fn deliverable(c: &mut Conn, id: Uuid, now: i64) -> QueryResult<Option<Owed>> {
+pub(crate) fn deliverable(c: &mut Conn, id: Uuid, now: At) -> QueryResult<Option<Owed>> {
     let Some(send) = send(c, id)? else {
-        return Ok(notices::find(c, id)?.filter(|row| row.kept_until.0 > now).map(Owed::Notice));
+        return Ok(notices::find(c, id)?.filter(|row| row.kept_until > now).map(Owed::Notice));
     };
     let query = verifications::table.find(send.verification_id).filter(
         verifications::state
             .eq(PENDING)
             .and(verifications::sends.eq(send.number))
-            .and(verifications::code_expires_at.gt(At(now))),
+            .and(verifications::code_expires_at.gt(now)),
     );
     let found: Option<Verification> = on!(c => query.select(Verification::as_select()).first(c).optional())?;
     Ok(found.map(|verification| Owed::Code(send, verification)))
@@ -233,14 +231,11 @@ pub(crate) fn answers(c: &mut Conn, verification_id: Uuid) -> QueryResult<i64> {
 }
 
 /// When the counted guesses for a destination after `since` were, newest first.
-pub(crate) fn past_guesses(c: &mut Conn, destination: &str, since: i64, most: u16) -> QueryResult<Vec<i64>> {
+pub(crate) fn past_guesses(c: &mut Conn, destination: &str, since: At, most: u16) -> QueryResult<Vec<At>> {
     let query = guesses::table
-        .filter(
-            guesses::destination.eq(destination).and(guesses::counted.eq(true)).and(guesses::guessed_at.gt(At(since))),
-        )
+        .filter(guesses::destination.eq(destination).and(guesses::counted.eq(true)).and(guesses::guessed_at.gt(since)))
         .order(guesses::guessed_at.desc())
         .limit(most.into())
         .select(guesses::guessed_at);
-    let rows: Vec<At> = on!(c => query.load(c))?;
-    Ok(rows.into_iter().map(|at| at.0).collect())
+    on!(c => query.load(c))
 }

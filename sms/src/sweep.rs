@@ -28,7 +28,7 @@ async fn keep(core: Arc<Core>, first: Duration, every: Duration, shutdown: Shutd
 }
 
 async fn all(core: &Core, shutdown: &Shutdown) -> Result<usize, db::Error> {
-    let (mut gone, now) = (0, At(core.clock.micros()));
+    let (mut gone, now) = (0, At::from(core.clock.now()));
     for old in store::OLD {
         gone += old.forget_all(&core.db, now, || shutdown.is_begun()).await?;
     }

@@ -11,7 +11,7 @@ use crate::{
     code::{Code, Seal},
     core::{Core, LIFE},
     error::Error,
-    limits::{DAY, Limits, after, before},
+    limits::{DAY, Limits},
     send::{Purpose, count},
     store::{self, APPROVED, Verification},
 };
@@ -88,10 +88,10 @@ struct Judge {
 }
 
 impl Judge {
-    fn answer(&self, c: &mut Conn, now: i64) -> Result<Answer, Error> {
+    fn answer(&self, c: &mut Conn, now: At) -> Result<Answer, Error> {
         let verification = self.verification(c)?;
-        store::lock_destination(c, &verification.destination, after(now, LIFE))?;
-        let lives = now < verification.ends_at.0;
+        store::lock_destination(c, &verification.destination, now.plus(LIFE))?;
+        let lives = now < verification.ends_at;
         if let Some(answer) = self.answered_before(c, lives)? {
             return Ok(answer);
         }
@@ -129,13 +129,13 @@ impl Judge {
     }
 
     /// Judges a guess that is counted. An error takes the count back with everything else.
-    fn compare(&self, c: &mut Conn, of: &Verification, guesses: i16, sealed: &[u8], now: i64) -> Result<Answer, Error> {
-        let past = store::past_guesses(c, &of.destination, before(now, DAY), self.limits.guesses_per_day)?;
+    fn compare(&self, c: &mut Conn, of: &Verification, guesses: i16, sealed: &[u8], now: At) -> Result<Answer, Error> {
+        let past = store::past_guesses(c, &of.destination, now.minus(DAY), self.limits.guesses_per_day)?;
         if let Some(wait) = self.limits.guess_wait(now, &past) {
             return Err(Error::DestinationGuessed(wait));
         }
         let right = Seal::stored(sealed).is_some_and(|seal| seal.matches(&self.code));
-        let kept_until = after(now, APPROVAL_KEPT);
+        let kept_until = now.plus(APPROVAL_KEPT);
         let verdict = match right {
             false => Verdict::WrongCode,
             true if store::approve(c, of.id.0, now, kept_until)? == 1 => Verdict::Approved,
@@ -147,7 +147,7 @@ impl Judge {
     }
 
     /// Says why a guess was not counted.
-    fn refuse(&self, c: &mut Conn, now: i64) -> Result<Answer, Error> {
+    fn refuse(&self, c: &mut Conn, now: At) -> Result<Answer, Error> {
         let found = self.verification(c)?;
         let guesses_left = self.limits.guesses_left(count(found.guesses));
         let verdict = match found.state {
@@ -163,7 +163,7 @@ impl Judge {
         Ok(answer)
     }
 
-    fn keep(&self, c: &mut Conn, destination: &str, answer: Answer, counted: bool, now: i64) -> Result<(), Error> {
+    fn keep(&self, c: &mut Conn, destination: &str, answer: Answer, counted: bool, now: At) -> Result<(), Error> {
         let kept = if answer.verdict == Verdict::Approved { APPROVAL_KEPT } else { LIFE };
         let row = store::Guess {
             verification_id: Id(self.guess.verification_id),
@@ -173,8 +173,8 @@ impl Judge {
             counted,
             verdict: answer.verdict as i16,
             guesses_left: i16::try_from(answer.guesses_left).unwrap_or(i16::MAX),
-            guessed_at: At(now),
-            kept_until: At(after(now, kept)),
+            guessed_at: now,
+            kept_until: now.plus(kept),
         };
         store::insert_guess(c, &row)?;
         Ok(())

@@ -5,7 +5,7 @@ mod sql;
 use std::{error::Error, path::Path, time::Duration};
 
 use ::mesh::{Clock, Random, uuid_v7};
-use db::{Conn, Db, Migrations, Options};
+use db::{At, Conn, Db, Migrations, Options};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ impl Floor {
     pub(super) async fn sign_up(&self) -> Outcome<(Duration, Duration)> {
         let clock = Clock::system();
         let id = || uuid_v7(&clock, &self.random);
-        let person = Person { id: id(), row: id(), at: clock.micros() };
+        let person = Person { id: id(), row: id(), at: At::from(clock.now()).0 };
         let began = Instant::now();
         commit(&self.sso, person, created).await?;
         let then = async |first: (&Db, Rows), second: (&Db, Rows)| {

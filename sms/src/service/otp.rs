@@ -1,12 +1,11 @@
 //! `sms.v1.OtpService` on the wire: parse, call, render.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use mesh::{Failure, Fields};
 use proto::sms::v1::{self as pb, otp_service_server::OtpService, send_otp_request::Destination as PbDestination};
 use tonic::{Request, Response, Status};
 
-use super::timestamp;
 use crate::{
     acknowledge,
     code::Code,
@@ -126,8 +125,8 @@ fn otp(receipt: Receipt) -> pb::Otp {
         masked_destination: receipt.destination.masked(),
         delivery: delivery.into(),
         reference: receipt.reference.as_str().to_owned(),
-        code_expire_time: Some(timestamp(receipt.code_expires_at)),
-        resend_after: Some(timestamp(receipt.resend_after)),
+        code_expire_time: Some(SystemTime::from(receipt.code_expires_at).into()),
+        resend_after: Some(SystemTime::from(receipt.resend_after).into()),
         guesses_left: receipt.guesses_left.into(),
     }
 }

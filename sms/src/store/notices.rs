@@ -34,14 +34,13 @@ pub(crate) fn by_request(c: &mut Conn, request_id: Uuid) -> QueryResult<Option<R
 }
 
 /// When messages of a notice went to a destination after `since`, newest first.
-pub(crate) fn past(c: &mut Conn, destination: &str, notice: i16, since: i64, most: u16) -> QueryResult<Vec<i64>> {
+pub(crate) fn past(c: &mut Conn, destination: &str, notice: i16, since: At, most: u16) -> QueryResult<Vec<At>> {
     let query = notices::table
         .filter(notices::destination.eq(destination))
         .filter(notices::notice.eq(notice))
-        .filter(notices::sent_at.gt(At(since)))
+        .filter(notices::sent_at.gt(since))
         .order(notices::sent_at.desc())
         .limit(most.into())
         .select(notices::sent_at);
-    let rows: Vec<At> = on!(c => query.load(c))?;
-    Ok(rows.into_iter().map(|at| at.0).collect())
+    on!(c => query.load(c))
 }
