@@ -152,7 +152,7 @@ impl Db {
     {
         let (fate, left) = (self.shared.faults.fate(name), self.left());
         match fate {
-            Fate::Run | Fate::Lose => {}
+            Fate::Run | Fate::Lose | Fate::Slow(_) => {}
             Fate::Refuse => return Err(Error::Unavailable.into()),
             Fate::Late(time) => tokio::time::sleep(time).await,
         }
@@ -166,7 +166,12 @@ impl Db {
             Access::Read => tracing::debug!(parent: &span, operation = name, queue_us, engine_us, ok, "db.read"),
             Access::Write => tracing::debug!(parent: &span, operation = name, queue_us, engine_us, ok, "db.write"),
         }
-        if fate == Fate::Lose { Err(Error::OutcomeUnknown.into()) } else { result }
+        match fate {
+            Fate::Lose => return Err(Error::OutcomeUnknown.into()),
+            Fate::Slow(time) => tokio::time::sleep(time).await,
+            Fate::Run | Fate::Refuse | Fate::Late(_) => {}
+        }
+        result
     }
 
     /// What is left for a job handed in now. Asked in tokio's time, which tests may have paused.

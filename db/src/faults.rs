@@ -15,6 +15,8 @@ pub enum Fate {
     Lose,
     /// It is begun so much later, and its deadline does not know: whoever handed it in was frozen after the last look at the clock.
     Late(Duration),
+    /// It is run to its end, and the caller is told so much later: a deadline may pass while the engine works.
+    Slow(Duration),
 }
 
 type Decide = dyn Fn(&'static str) -> Fate + Send + Sync;

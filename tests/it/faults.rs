@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 
 use self::{
     end::{End, Seen},
-    plan::{AT_A_CALL, AT_A_JOB, Plan, Step, Wrong},
+    plan::{AT_A_CALL, AT_A_JOB, LATE, Plan, Step, Wrong},
 };
 use crate::world::{Person, World};
 
@@ -117,6 +117,7 @@ impl Stage {
         }
         let missed = self.plan.state().armed.take();
         assert_eq!(missed, None, "the flow does not come by, {when}");
+        let is_late = matches!(fault, Some((Step::Job(..), _, Wrong::Silent | Wrong::DoneAndSilent)));
         let is_at_sms = fault.is_some_and(|(step, ..)| step.part() == Part::Sms);
         // A message that SMS has committed, and nobody has noted that it was sent, is leased.
         let patience = if is_at_sms { TAKEN_OVER.as_secs() + 1 } else { 3 };
@@ -126,6 +127,9 @@ impl Stage {
         assert_eq!(again, answer, "told otherwise at a repeat {when}");
         if is_at_sms {
             self.world.pass(TAKEN_OVER).await;
+        }
+        if is_late {
+            self.world.pass(LATE).await;
         }
         self.world.settled().await;
         self.world.told().await;

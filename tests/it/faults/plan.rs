@@ -1,6 +1,9 @@
 //! What goes wrong, where and when.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use mesh::channel::{Fate as CallFate, Faults as CallFaults};
 use onebox::{Faults, Part};
@@ -40,7 +43,7 @@ pub(super) enum Wrong {
     Refused(Code),
     /// It is done, and the answer is lost.
     Lost(Code),
-    /// No answer comes before the deadline, and nothing is done.
+    /// No answer comes before the deadline, and nothing is done until then.
     Silent,
     /// No answer comes before the deadline, and it is done.
     DoneAndSilent,
@@ -62,8 +65,17 @@ pub(super) const AT_A_CALL: [Wrong; 9] = [
     Wrong::StoppedAfter,
 ];
 
-pub(super) const AT_A_JOB: [Wrong; 4] =
-    [Wrong::Refused(Code::Unavailable), Wrong::Lost(Code::Unavailable), Wrong::StoppedBefore, Wrong::StoppedAfter];
+pub(super) const AT_A_JOB: [Wrong; 6] = [
+    Wrong::Refused(Code::Unavailable),
+    Wrong::Lost(Code::Unavailable),
+    Wrong::Silent,
+    Wrong::DoneAndSilent,
+    Wrong::StoppedBefore,
+    Wrong::StoppedAfter,
+];
+
+/// By how much a database is late: longer than any call may take, and than a debt of SSO's is leased. Who handed in a job and outlives its caller goes on then.
+pub(super) const LATE: Duration = Duration::from_secs(11);
 
 /// What the faults of a world are decided by.
 #[derive(Clone, Default)]
@@ -133,7 +145,9 @@ impl Plan {
 fn fate(wrong: Option<Wrong>) -> db::Fate {
     match wrong {
         None => db::Fate::Run,
-        Some(Wrong::Lost(_) | Wrong::DoneAndSilent | Wrong::StoppedAfter) => db::Fate::Lose,
-        Some(Wrong::Refused(_) | Wrong::Silent | Wrong::StoppedBefore) => db::Fate::Refuse,
+        Some(Wrong::Lost(_) | Wrong::StoppedAfter) => db::Fate::Lose,
+        Some(Wrong::Refused(_) | Wrong::StoppedBefore) => db::Fate::Refuse,
+        Some(Wrong::Silent) => db::Fate::Late(LATE),
+        Some(Wrong::DoneAndSilent) => db::Fate::Slow(LATE),
     }
 }
