@@ -3,6 +3,7 @@
 //! In memory, one of each per process: it is about what this process sees of the target.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -101,15 +102,10 @@ impl Gate {
         goes_down
     }
 
-    /// Whether there is something to bring forward; it is, until [`Gate::caught_up`].
-    pub(crate) fn is_recovering(&self) -> bool {
-        let state = self.state();
-        state.recovered && state.probe_at.is_none()
-    }
-
-    /// Nothing is put off any more.
-    pub(crate) fn caught_up(&self) {
-        self.state().recovered = false;
+    /// Whether it answers again, and what was put off is to be brought forward: said once.
+    pub(crate) fn has_recovered(&self) -> bool {
+        let mut state = self.state();
+        state.probe_at.is_none() && mem::take(&mut state.recovered)
     }
 
     /// Wakes the worker: something is due.
@@ -143,12 +139,11 @@ mod tests {
         gate.failed();
         tokio::time::advance(PROBE).await;
         assert_eq!(gate.may_claim(16), 1);
-        assert!(!gate.is_recovering());
+        assert!(!gate.has_recovered());
         assert!(gate.answered());
-        assert!(gate.is_recovering() && gate.fast().is_some());
+        assert!(gate.has_recovered() && gate.fast().is_some());
         assert_eq!(gate.may_claim(16), 16);
-        gate.caught_up();
-        assert!(!gate.is_recovering());
+        assert!(!gate.has_recovered(), "it said so");
     }
 
     #[test]
@@ -160,7 +155,7 @@ mod tests {
             }
             assert!(!gate.answered());
         }
-        assert!(gate.is_open() && !gate.is_recovering());
+        assert!(gate.is_open() && !gate.has_recovered());
     }
 
     #[test]

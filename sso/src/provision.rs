@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     audit::Audit,
     error::Error,
-    gate::{Gate, Gates},
+    gate::Gates,
     model::{Target, Truth},
     peers::Peers,
     session::Limits,
@@ -34,8 +34,8 @@ use crate::{
 
 /// How long whoever took a row may keep it: a call of 1 s with its retries, two commits, and room to spare.
 const LEASE: Duration = Duration::from_secs(10);
-/// Rows that are brought forward at once when a target answers again, and nothing else is due.
-const FORWARD: i64 = 64;
+/// Rows that are brought forward at most when a target answers again: more than a process has under way when one goes down.
+const FORWARD: i64 = 500;
 /// The pause of a row that found its target down.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// What a handler keeps of its deadline for its answer.
@@ -147,18 +147,16 @@ impl Provisioner {
         self.db.read("truth", move |c| Ok(store::deletion::truth(c, id)?)).await
     }
 
-    /// The target answers again: what was put off need not wait. A little at a time, and only once nothing else is due. Returns whether there may be more.
-    async fn bring_forward(&self, target: Target, gate: &Gate) -> bool {
+    /// The target answers again: what was put off need not wait. Once, and before anything else is tried: what fails from now on is put off for a reason of its own.
+    async fn bring_forward(&self, target: Target) {
         let now = self.clock.now();
         let moved = self.db.write("bring_provisioning_forward", move |c| {
             Ok::<_, Error>(DEBTS.bring_forward(c, target as i16, FORWARD, now.into())?)
         });
         match moved.await {
-            Ok(0) => gate.caught_up(),
             Ok(rows) => tracing::info!(%target, rows, "brought forward"),
-            Err(error) => tracing::warn!(%target, %error, "nothing can be brought forward"),
+            Err(error) => tracing::warn!(%target, %error, "nothing can be brought forward; it falls due by itself"),
         }
-        gate.is_recovering()
     }
 }
 
@@ -170,9 +168,13 @@ impl Duty for Provisioner {
     const PACE: Duration = Duration::from_millis(2);
 
     async fn claim(&self, target: i16, most: i64) -> Result<Vec<Lease>, db::Error> {
-        let most = self.gates.of(Target::from_stored(target)).may_claim(most);
+        let gate = self.gates.of(Target::from_stored(target));
+        let most = gate.may_claim(most);
         if most == 0 {
             return Ok(Vec::new());
+        }
+        if gate.has_recovered() {
+            self.bring_forward(Target::from_stored(target)).await;
         }
         let (token, now) = (uuid_v7(&self.clock, &self.random), self.clock.now());
         let claim = move |c: &mut Conn| Ok(DEBTS.claim(c, target, most, token, (now + LEASE).into(), now.into())?);
@@ -184,13 +186,9 @@ impl Duty for Provisioner {
     }
 
     async fn rest(&self, target: i16) {
-        let target = Target::from_stored(target);
-        let gate = self.gates.of(target);
-        if !gate.is_recovering() || !self.bring_forward(target, gate).await {
-            let pause = self.random.between(Duration::from_millis(200)..Duration::from_millis(1000));
-            // Stirred or not, it looks again.
-            let _ = time::timeout(pause, gate.stirred()).await;
-        }
+        let pause = self.random.between(Duration::from_millis(200)..Duration::from_millis(1000));
+        // Stirred or not, it looks again.
+        let _ = time::timeout(pause, self.gates.of(Target::from_stored(target)).stirred()).await;
     }
 }
 

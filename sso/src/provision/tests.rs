@@ -29,6 +29,16 @@ async fn claimed(provisioner: &Provisioner, user_id: Uuid) -> Lease {
     provisioner.claim(Target::Blog as i16, 9).await.expect("claimed").pop().expect("it is due")
 }
 
+/// Blog goes down, or answers again.
+fn hear(provisioner: &Provisioner, answers: bool) {
+    let gate = provisioner.gates.of(Target::Blog);
+    if answers {
+        assert!(gate.answered(), "it was down");
+    } else {
+        while !gate.failed() {}
+    }
+}
+
 async fn is_owed(db: &Db, user_id: Uuid) -> bool {
     let left = move |c: &mut Conn| Ok::<_, Error>(store::reconcile::is_owed(c, user_id, Target::Blog)?);
     db.read("left", left).await.expect("a look")
@@ -55,4 +65,23 @@ async fn a_debt_stays_if_there_is_somebody_after_all() {
     db.write("bury", bury).await.expect("deleted meanwhile");
     let end = provisioner.record(lease, &Step::Forget { now: UNIX_EPOCH }).await;
     assert_eq!((end, is_owed(&db, user_id).await), (Some(End::Postponed), true));
+}
+
+/// A target that answers again, and refuses one user, would be asked for that one without a pause.
+#[tokio::test]
+async fn what_fails_after_an_outage_is_not_brought_forward() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = sqlite(&folder).await;
+    let (provisioner, target) = (provisioner(&db), Target::Blog as i16);
+    let put_off = || Step::Postpone { due_at: Some(provisioner.clock.now() + LEASE), error: String::new() };
+    let lease = claimed(&provisioner, Uuid::from_u128(1)).await;
+    hear(&provisioner, false);
+    provisioner.record(lease, &put_off()).await;
+    hear(&provisioner, true);
+    let lease = provisioner.claim(target, 9).await.expect("claimed").pop().expect("the outage put it off");
+    provisioner.record(lease, &put_off()).await;
+    for _ in 0..2 {
+        provisioner.rest(target).await;
+        assert_eq!(provisioner.claim(target, 9).await.expect("a look"), []);
+    }
 }
