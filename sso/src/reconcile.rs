@@ -138,10 +138,18 @@ async fn mend(sso: &Arc<Sso>, ask: Ask, differences: &[(Uuid, Difference)]) -> R
     }
     let audit = sso.audit.clone();
     let event = Event::new(Kind::ProvisioningReconciled).because(ask.target.reason()).by(&ask.operator);
+    let deleted = Event { kind: Kind::UserDeleted, ..event.clone() };
     let mended = sso.db.write("mend_users", move |c| {
-        let mut mended = 0;
+        let mut mended = 0_usize;
         for (id, how, one, all) in &owed {
-            mended += usize::from(store::reconcile::mend(c, *id, *how, one, all, now)?);
+            if !store::reconcile::mend(c, *id, *how, one, all, now)? {
+                continue;
+            }
+            mended += 1;
+            // A target whose backup brings the user back is told again.
+            if matches!(how, Difference::Unknown(_)) {
+                audit.record(c, deleted.clone().of(*id))?;
+            }
         }
         if mended > 0 {
             audit.record(c, event.clone())?;

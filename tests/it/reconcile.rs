@@ -229,6 +229,17 @@ async fn the_slow_job_heals_by_itself_and_deletes_nobody() {
     assert!(world.blog_knows(&stranger).await.is_some());
     let unknown = async |target| world.metric(&format!("plaza_provisioning_unknown{{target=\"{target}\"}}")).await;
     assert_eq!((unknown("blog").await, unknown("social").await), (1.0, 0.0));
+
+    let backup = world.back_up(Part::Blog).await;
+    reconcile(&world, ReconcileProvisioningRequest { delete_unknown: true, ..of(Target::Blog) }).await;
+    world.settled().await;
+    assert_eq!(world.blog_knows(&stranger).await, None, "an operator said so");
+    assert_eq!(audit::trail(&world, &stranger).await, [(Kind::UserDeleted, Reason::Blog)]);
+    world.restore(Part::Blog, Some(&backup)).await;
+    world.leap(Duration::from_secs(6 * 3600)).await;
+    world.pass(Duration::from_secs(60)).await;
+    world.settled().await;
+    assert_eq!(world.blog_knows(&stranger).await, None, "a backup brings nobody back");
 }
 
 #[tokio::test(start_paused = true)]
