@@ -160,6 +160,7 @@ async fn a_revocation_that_could_not_be_told_is_told_later() {
     assert_eq!(honoured(&world, &first).await, (false, false));
 
     world.restart().await;
+    assert_eq!(honoured(&world, &third).await, (true, true), "its key is known by now");
     world.plaza().withdraw(Part::Sso);
     sign_out(&world, &third).await;
     world.pass(15 * MINUTE).await;
