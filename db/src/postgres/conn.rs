@@ -53,12 +53,18 @@ impl Fault {
             Error::DatabaseError(SerializationFailure, _) => Self::Conflict,
             Error::DatabaseError(ReadOnlyTransaction, _) => Self::ReadOnly,
             Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => Self::Connection,
-            // diesel hides the SQLSTATE. A server that speaks another language costs the repetition, nothing else.
-            Error::DatabaseError(Unknown, about) if about.message() == "deadlock detected" => Self::Conflict,
+            Error::DatabaseError(Unknown, about) if about.details().is_some_and(is_of_deadlock) => Self::Conflict,
             Error::DatabaseError(Unknown, _) => Self::Other,
             _ => Self::None,
         }
     }
+}
+
+/// Whether an error with these details is of a deadlock. diesel hides the SQLSTATE, and the message is in the language of the server; but the details have a line for
+/// each who waits, and in every language it names the lock: `ShareLock`, `RowExclusiveLock`.
+fn is_of_deadlock(details: &str) -> bool {
+    let waits = |line: &str| line.contains("ShareLock") || line.contains("ExclusiveLock");
+    details.lines().count() > 1 && details.lines().all(waits)
 }
 
 impl PgConn {
@@ -192,5 +198,26 @@ impl LoadConnection for PgConn {
 impl MigrationConnection for PgConn {
     fn setup(&mut self) -> QueryResult<usize> {
         self.batch_execute(CREATE_MIGRATIONS_TABLE).map(|()| 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadlock_is_known_in_every_language() {
+        for details in [
+            "Process 1 waits for ShareLock on transaction 7; blocked by process 2.\nProcess 2 waits for ExclusiveLock on tuple (0,1) of relation 8 of database 9; blocked by process 1.",
+            "Prozess 1 wartet auf ShareLock-Sperre auf Transaktion 7; blockiert von Prozess 2.\nProzess 2 wartet auf ShareLock-Sperre auf Transaktion 8; blockiert von Prozess 1.",
+            "进程1等待在事务 7上的AccessExclusiveLock; 由进程2阻塞.\n进程2等待在事务 8上的ShareLock; 由进程1阻塞.",
+        ] {
+            assert!(is_of_deadlock(details), "{details}");
+        }
+        for details in
+            ["", "Expected end of input, but found \"ShareLock\".", "JSON data, line 1: \"ShareLock\"\nline 2"]
+        {
+            assert!(!is_of_deadlock(details), "{details}");
+        }
     }
 }
