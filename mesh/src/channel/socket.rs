@@ -18,7 +18,7 @@ use tokio::{
 use tonic::body::Body;
 
 use super::network::{Network, Stream};
-use crate::tls::Tls;
+use crate::{seldom::Seldom, tls::Tls};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -32,6 +32,8 @@ pub(super) struct Proof<'a> {
     pub(super) callee: &'static str,
     /// Its host in the URI, which it is told in case it is several.
     pub(super) host: &'a str,
+    /// The lines about it if it does not prove it.
+    pub(super) refusals: &'a Seldom,
 }
 
 /// Connects, and waits for the callee's first word: HTTP/2 makes it say its SETTINGS at once (RFC 9113, 3.4), and one that
@@ -49,7 +51,7 @@ pub(super) async fn open(
     let stream = network.dial(address).await?;
     let stream = match proof {
         None => stream,
-        Some(Proof { tls, callee, host }) => Box::new(tls.connect(callee, host, stream).await?),
+        Some(Proof { tls, callee, host, refusals }) => Box::new(tls.connect(callee, host, stream, refusals).await?),
     };
     let stream = Spoken { stream, told: Some(told) };
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())

@@ -54,12 +54,13 @@ impl Tls {
     /// A connection to `callee`, which has proved that it is, and to which this service has proved itself.
     ///
     /// # Errors
-    /// If it has not, which the log says too.
+    /// If it has not, which the log says too, as seldom as `refusals` lets it.
     pub(crate) async fn connect<S>(
         &self,
         callee: &'static str,
         host: &str,
         stream: S,
+        refusals: &Seldom,
     ) -> io::Result<client::TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -70,23 +71,32 @@ impl Tls {
         shown(connector.connect(name, stream).into_fallible()).await.map_err(|refused| {
             let presented = refused.presented.as_deref().unwrap_or("no certificate");
             let error = why(&refused.error);
-            tracing::warn!(callee, host, presented, error, "a callee was refused");
+            if !refused.is_of_tls() {
+                tracing::debug!(callee, host, error, "a handshake was cut off");
+            } else if let Some(left_out) = refusals.may() {
+                tracing::warn!(callee, host, presented, error, left_out, "a callee was refused");
+            }
             io::Error::new(refused.error.kind(), error)
         })
     }
 }
 
 impl<S> Refused<S> {
+    /// Whether either side refused the other: a connection that merely ended, as at a restart, says nothing of certificates.
+    fn is_of_tls(&self) -> bool {
+        self.error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    }
+
     fn log_caller(&self, from: &Shown, lines: &Seldom) {
         let error = why(&self.error);
         match &self.presented {
-            Some(presented) => {
+            Some(presented) if self.is_of_tls() => {
                 if let Some(left_out) = lines.may() {
                     tracing::warn!(%from, presented, error, left_out, "a caller was refused");
                 }
             }
             // Whatever knocks on an open port.
-            None => tracing::debug!(%from, error, "a handshake failed"),
+            _ => tracing::debug!(%from, error, "a handshake failed"),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::{
     clock::Draws,
     failure::Failure,
     metrics::{Counts, SeenPool},
+    seldom::Seldom,
     tls::Tls,
 };
 pub(super) use connection::Patience;
@@ -68,6 +69,8 @@ struct Shared {
     /// Ranks addresses, where the name has more than are connected to.
     seed: u64,
     counts: Counts,
+    /// The lines about certificates, on either side, that do not hold.
+    refusals: Seldom,
 }
 
 /// Where the callee is.
@@ -111,6 +114,7 @@ impl Pool {
             seed: draws.next(),
             draws,
             counts: Counts::default(),
+            refusals: Seldom::default(),
             options,
         };
         Self { shared: Arc::new(shared), upkeep: OnceLock::new() }

@@ -161,19 +161,22 @@ async fn keep(shared: Arc<Shared>, address: SocketAddr, tally: Arc<Tally>) {
 }
 
 async fn connect(shared: &Shared, address: SocketAddr, tally: &Arc<Tally>) -> Result<Arc<Connection>, Status> {
-    let (callee, options) = (shared.callee, &shared.options);
+    let Shared { callee, options, refusals, .. } = shared;
+    let callee = *callee;
     let proof = shared
         .target
         .as_ref()
         .ok()
-        .and_then(|target| Some(Proof { tls: target.tls.as_ref()?, callee, host: target.host() }));
+        .and_then(|target| Some(Proof { tls: target.tls.as_ref()?, callee, host: target.host(), refusals }));
     let opening = socket::open(&options.network, address, proof, options.keepalive);
     let opened = timeout(options.connect_timeout, opening).await;
     let (sender, driver) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
-            if tls::is_refusal(error.as_ref()) {
-                tracing::warn!(callee, %address, error = chain(error.as_ref()), "the callee refused this service's certificate");
+            if tls::is_refusal(error.as_ref())
+                && let Some(left_out) = refusals.may()
+            {
+                tracing::warn!(callee, %address, error = chain(error.as_ref()), left_out, "the callee refused this service's certificate");
             }
             return Err(normalise(callee, error.as_ref()));
         }

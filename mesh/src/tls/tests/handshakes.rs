@@ -139,6 +139,42 @@ async fn a_caller_learns_in_its_own_log_that_it_was_refused() {
     running.stop().await;
 }
 
+/// Who tries again and again is told of once; a callee that merely restarts is refused by nobody, and refuses nobody.
+#[tokio::test]
+async fn a_callee_that_is_tried_again_and_again_does_not_fill_the_log() {
+    let (keys, root, foreign) = (Keys::new(), Authority::new("root"), Authority::new("foreign"));
+    let good = |name| Some(Folder::new(&root.service(name), &[&root]).load(name, &keys));
+    let bad = || unchecked(&foreign.service("echo"), &[&root], &keys);
+    let refused = "a callee was refused";
+    let told = "the callee refused this service's certificate";
+    for (callee, caller, line) in
+        [(Some(bad()), good("sso"), refused), (good("echo"), Some(bad()), told), (None, good("sso"), "")]
+    {
+        let (log, _guard) = Log::begin();
+        let listener = bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let channel = connect(address, "echo", &keys, caller.as_ref().expect("a caller"));
+        let calling = channel.clone();
+        let called = tokio::spawn(async move { say(&calling, "Once", "hello").await });
+        for _ in 0..5 {
+            let accepted = timeout(Duration::from_secs(10), listener.accept()).await;
+            let (mut stream, _) = accepted.expect("tried again").expect("accepted");
+            match &callee {
+                Some(callee) => drop(callee.accept(stream).await),
+                // Cut off in the middle of the handshake.
+                None => drop(stream.read(&mut [0]).await),
+            }
+        }
+        called.abort();
+        let lines: Vec<_> = log.refusals().into_iter().filter(|line| !line.contains("a caller was refused")).collect();
+        match (lines.as_slice(), line) {
+            ([], "") => {}
+            ([one], line) if !line.is_empty() && one.contains(line) => {}
+            _ => panic!("{line}: {lines:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn whoever_does_not_shake_hands_is_let_go() {
     let (keys, root) = (Keys::new(), Authority::new("root"));

@@ -62,10 +62,14 @@ impl Running {
     }
 
     fn connect_to(&self, callee: &'static str, keys: &Keys, tls: &Tls) -> Channel {
-        let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
-        let options = ChannelOptions { tls: Some(tls.clone()), contracts: contracts(), ..ChannelOptions::default() };
-        Channel::connect(callee, &format!("https://{}", self.address), identity, options)
+        connect(self.address, callee, keys, tls)
     }
+}
+
+fn connect(address: SocketAddr, callee: &'static str, keys: &Keys, tls: &Tls) -> Channel {
+    let identity = PeerIdentity::new("sso", keys.mesh.signer(Kind::Peer), keys.clock.clone(), Random::seeded(1));
+    let options = ChannelOptions { tls: Some(tls.clone()), contracts: contracts(), ..ChannelOptions::default() };
+    Channel::connect(callee, &format!("https://{address}"), identity, options)
 }
 
 /// A service whose certificate is as bad as a test wants it: [`Tls::load`] would refuse to use it.
