@@ -127,7 +127,7 @@ impl Process {
             None => settings.tls.allows_plain_listener(listener.local_addr()?)?,
         }
         let port = Port { listener, tls, threads: settings.threads.clone() };
-        let web = Web::take(settings.web, settings.tls).await?;
+        let web = Web::take(settings.web, settings.tls, settings.threads.clone()).await?;
         let (admin, metrics) = (Admin::new(shutdown.clone()), ClientMetrics::new());
         admin.add_client(name, metrics.clone());
         spans.describe(&admin);

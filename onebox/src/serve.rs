@@ -66,7 +66,7 @@ impl Ports {
             }
             ports.insert(part, (address, Port { listener, tls, threads: threads.clone() }));
         }
-        let web = Web::take(&config.web, config.tls(Part::Sso)).await?;
+        let web = Web::take(&config.web, config.tls(Part::Sso), threads.clone()).await?;
         Ok(Self { parts: ports, web })
     }
 

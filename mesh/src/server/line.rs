@@ -15,7 +15,7 @@ use tokio::{
 const PREFACE: usize = 24;
 
 /// A stream that tells when its peer has sent the preface, and comes back when it is dropped.
-pub(super) struct Line<S> {
+pub(crate) struct Line<S> {
     stream: Option<S>,
     read: usize,
     greeted: Option<oneshot::Sender<()>>,
@@ -24,7 +24,7 @@ pub(super) struct Line<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// The stream, what tells of the preface, and where the stream comes back.
-    pub(super) fn new(stream: S) -> (Self, oneshot::Receiver<()>, oneshot::Receiver<S>) {
+    pub(crate) fn new(stream: S) -> (Self, oneshot::Receiver<()>, oneshot::Receiver<S>) {
         let ((greeted, greeting), (back, returned)) = (oneshot::channel(), oneshot::channel());
         (Self { stream: Some(stream), read: 0, greeted: Some(greeted), back: Some(back) }, greeting, returned)
     }

@@ -33,6 +33,7 @@ pub(crate) use activity::Activity;
 pub use bind::{BindError, bind};
 pub(crate) use check::Check;
 pub use config::Limits;
+pub(crate) use line::Line;
 pub use router::Router;
 pub use serve::Port;
 

@@ -27,8 +27,10 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use crate::{
     access::{ClientAddress, Known},
     door::Door,
-    server::{self, Activity, BindError, Router},
+    farewell::hear_out,
+    server::{self, Activity, BindError, Line, Router},
     shutdown::Shutdown,
+    threads::Threads,
     tls::{TlsConfig, TlsError},
 };
 use origins::Origins;
@@ -72,14 +74,15 @@ pub enum WebError {
 pub struct Web {
     listener: TcpListener,
     origins: Origins,
+    threads: Threads,
 }
 
 impl Web {
-    /// Takes the port, if there is to be one. It is plain text, and so on loopback alone unless `tls` allows that.
+    /// Takes the port, if there is to be one, to be served by `threads`. It is plain text, and so on loopback alone unless `tls` allows that.
     ///
     /// # Errors
     /// A port that is taken, an origin that is none, plain text where other machines can reach it; the text names it.
-    pub async fn take(config: &WebConfig, tls: &TlsConfig) -> Result<Option<Self>, WebError> {
+    pub async fn take(config: &WebConfig, tls: &TlsConfig, threads: Threads) -> Result<Option<Self>, WebError> {
         let origins = Origins::parse(&config.origins)?;
         if config.listen.is_empty() {
             return Ok(None);
@@ -89,7 +92,7 @@ impl Web {
             tls.allows_plain_listener(address)?;
             tracing::info!(%address, "gRPC-Web");
         }
-        Ok(Some(Self { listener, origins }))
+        Ok(Some(Self { listener, origins, threads }))
     }
 
     /// Where it is.
@@ -108,7 +111,7 @@ impl Web {
         let mut connections = JoinSet::new();
         tokio::select! {
             () = edge.shutdown.begun() => {}
-            () = edge.accept(self.listener, &mut connections) => {}
+            () = edge.accept(self.listener, &self.threads, &mut connections) => {}
         }
         edge.first.finish(connections).await;
     }
@@ -124,13 +127,13 @@ struct Edge {
 }
 
 impl Edge {
-    async fn accept(&self, listener: TcpListener, connections: &mut JoinSet<()>) {
+    async fn accept(&self, listener: TcpListener, threads: &Threads, connections: &mut JoinSet<()>) {
         let door = Door::new(listener, self.first.limits().connections as usize);
         loop {
             let (stream, place) = door.next().await;
             while connections.try_join_next().is_some() {}
             let edge = self.clone();
-            connections.spawn(async move {
+            threads.serve(stream, connections, async move |stream| {
                 edge.connection(stream).await;
                 drop(place);
             });
@@ -163,13 +166,22 @@ impl Edge {
         let mut builder = http1::Builder::new();
         let buffer = (limits.header_bytes as usize).max(LEAST_BUFFER);
         builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(buffer);
-        let mut served = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
+        let (line, _, returned) = Line::new(stream);
+        let mut served = Box::pin(builder.serve_connection(TokioIo::new(line), service));
         // How a browser's connection ended says nothing.
-        tokio::select! {
-            _ = served.as_mut() => return,
-            () = self.over() => served.as_mut().graceful_shutdown(),
+        let over = tokio::select! {
+            _ = served.as_mut() => false,
+            () = self.over() => true,
+        };
+        if over {
+            served.as_mut().graceful_shutdown();
+            let _ = activity.finish(served.as_mut(), limits, &self.shutdown).await;
         }
-        let _ = activity.finish(served, limits, &self.shutdown).await;
+        drop(served);
+        // What was answered early has not been read to its end.
+        if let Ok(stream) = returned.await {
+            hear_out(stream).await;
+        }
     }
 
     /// Waits until a connection is to end from this side.

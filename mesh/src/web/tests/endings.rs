@@ -47,6 +47,27 @@ async fn a_call_that_does_not_end_is_unavailable_when_the_service_has_to() {
     assert_eq!(header(called.await.expect("no panic").headers(), "grpc-status"), Some("14"));
 }
 
+#[tokio::test]
+async fn an_early_answer_reaches_a_page_that_is_still_sending() {
+    let running = echoing().await;
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    let body = vec![0; 900_000];
+    let head = format!(
+        "POST /test.v1.EchoService/Bearer HTTP/1.1\r\nhost: x\r\ncontent-type: {BINARY}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.expect("the head is taken");
+    // A page looks for its answer when all is sent.
+    for part in body.chunks(100_000) {
+        stream.write_all(part).await.expect("nobody hangs up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it is not reset");
+    assert!(answer.contains("grpc-status: 16"), "{answer}");
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_read_is_not_kept() {
     let long = Echo::unary(|_| async { Ok("x".repeat(1024 * 1024)) });

@@ -2,7 +2,7 @@
 
 mod endings;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::{
     failure::Failure,
     server::{Limits, Stack},
     testing::{Echo, Keys},
+    threads,
     token::Kind,
 };
 
@@ -37,8 +38,12 @@ async fn serve(echo: Echo) -> Running {
 }
 
 async fn serve_within(echo: Echo, limits: Limits) -> Running {
+    serve_on(Threads::default(), echo, limits).await
+}
+
+async fn serve_on(threads: Threads, echo: Echo, limits: Limits) -> Running {
     let config = WebConfig { listen: "127.0.0.1:0".to_owned(), origins: vec![PAGE.to_owned()] };
-    let web = Web::take(&config, &TlsConfig::none()).await.expect("a port").expect("there is to be one");
+    let web = Web::take(&config, &TlsConfig::none(), threads).await.expect("a port").expect("there is to be one");
     let (address, shutdown) = (web.address().expect("bound"), Shutdown::manual());
     let served = tokio::spawn(web.serve(vec![echo.router(Stack { limits, ..Keys::new().stack() })], shutdown.clone()));
     Running { address, shutdown, served }
@@ -48,10 +53,18 @@ async fn echoing() -> Running {
     serve(Echo::unary(|request| async move { Ok(request.into_inner()) })).await
 }
 
-async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Bytes> {
+async fn connect(address: SocketAddr) -> http1::SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(address).await.expect("connected");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
     tokio::spawn(connection);
+    sender
+}
+
+async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Response<Bytes> {
+    on(&mut connect(address).await, request).await
+}
+
+async fn on(sender: &mut http1::SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Response<Bytes> {
     let (head, body) = sender.send_request(request).await.expect("answered").into_parts();
     Response::from_parts(head, body.collect().await.expect("whole").to_bytes())
 }
@@ -269,11 +282,30 @@ async fn what_is_no_call_of_grpc_web_is_refused() {
     running.stop().await;
 }
 
+#[test]
+fn connections_are_spread_over_the_cores() {
+    let cores = std::thread::available_parallelism().expect("some").get();
+    let where_it_is = |_| async { Ok(format!("{:?}", std::thread::current().id())) };
+    let served = threads::run(async |threads| {
+        let running = serve_on(threads, Echo::unary(where_it_is), Limits::default()).await;
+        let (mut open, mut served) = (Vec::new(), BTreeSet::new());
+        for _ in 0..2 * cores {
+            let mut sender = connect(running.address).await;
+            served.extend(answer(on(&mut sender, binary("Public", "")).await.body()).0);
+            open.push(sender);
+        }
+        served
+    });
+    assert_eq!(served.expect("threads").len(), cores);
+}
+
 #[tokio::test]
 async fn it_is_off_by_default_and_plain_text_stays_at_home() {
-    let none = Web::take(&WebConfig::default(), &TlsConfig::none()).await.expect("nothing to go wrong");
+    let none =
+        Web::take(&WebConfig::default(), &TlsConfig::none(), Threads::default()).await.expect("nothing to go wrong");
     assert!(none.is_none());
     let open = WebConfig { listen: "0.0.0.0:0".to_owned(), origins: Vec::new() };
-    let refused = Web::take(&open, &TlsConfig::none()).await.expect_err("others could read it").to_string();
+    let refused =
+        Web::take(&open, &TlsConfig::none(), Threads::default()).await.expect_err("others could read it").to_string();
     assert!(refused.contains("web.listen"), "{refused}");
 }
