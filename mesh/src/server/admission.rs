@@ -8,7 +8,8 @@
 //! a caller takes to send the one or to read the other says nothing of this side.
 //!
 //! Probes are always answered. The streams of health and reflection, which anybody may open and keep for minutes, take no call's place, but
-//! are counted by themselves.
+//! are counted by themselves. Nor does a flood of anybody's calls keep out those of the mesh, such as the streams of revocations: where there is no place, a
+//! service that has proved itself has one of a few that are kept for its methods.
 
 use std::{
     cell::Cell,
@@ -24,12 +25,13 @@ use proto::MethodPolicy;
 use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataValue};
 
-use crate::{failure::Failure, wire};
+use crate::{failure::Failure, policy::Access, wire};
 
 /// When those who are refused are to come back, spread so that they do not come all at once.
 const SOONEST: u32 = 100;
 const SPREAD: u32 = 200;
-/// However late calls are, so many are taken on: callees that are slow, rather than a queue, are no reason to turn everybody away.
+/// However late calls are, so many are taken on: callees that are slow, rather than a queue, are no reason to turn everybody away. As many are kept for
+/// services of the mesh.
 const LEAST: u32 = 64;
 /// How often the number grows, by a sixteenth: from the least to a thousand in 5 s.
 const GROWTH: Duration = Duration::from_millis(100);
@@ -44,11 +46,21 @@ pub(super) struct Admission {
     most: u32,
     share: u32,
     limit: AtomicU32,
-    calls: AtomicU32,
-    /// Those of health and reflection, apart from the calls: `most` of them, however few calls there may be.
-    streams: AtomicU32,
+    /// How many of each kind are taken.
+    taken: [AtomicU32; 3],
     refused: AtomicU32,
     pace: Mutex<Pace>,
+}
+
+/// Which places a call takes.
+#[derive(Clone, Copy)]
+enum Places {
+    /// Everybody's, up to the limit.
+    Calls,
+    /// Those that are kept for services of the mesh.
+    Peers,
+    /// Those of health and reflection: `most` of them, however few calls there may be.
+    Streams,
 }
 
 /// When the limit last changed.
@@ -62,7 +74,7 @@ pub(super) struct Admitted(Option<Taken>);
 
 struct Taken {
     admission: Arc<Admission>,
-    built_in: bool,
+    places: Places,
     /// How long it may take without being a sign of overload; a stream may take any time.
     patience: Option<Duration>,
     /// Since when it could be answered.
@@ -73,23 +85,26 @@ impl Admission {
     /// Takes on `most` calls at a time, or fewer, and no more than `share` on one connection.
     pub(super) fn new(most: u32, share: u32) -> Self {
         let now = Instant::now();
-        let count = || AtomicU32::new(0);
         Self {
             most,
             share,
             limit: AtomicU32::new(most),
-            calls: count(),
-            streams: count(),
-            refused: count(),
+            taken: [const { AtomicU32::new(0) }; 3],
+            refused: AtomicU32::new(0),
             pace: Mutex::new(Pace { cut: now, grown: now }),
         }
     }
 
-    /// Takes on a call beside `others` on its connection.
+    /// Takes on a call beside `others` on its connection. Whether a service of the mesh calls is asked only if that matters.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED `OVERLOADED`, with RetryInfo and the same as `grpc-retry-pushback-ms`.
-    pub(super) fn admit(self: &Arc<Self>, policy: &MethodPolicy, others: u32) -> Result<Admitted, Status> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        policy: &MethodPolicy,
+        others: u32,
+        is_peer: impl FnOnce() -> bool,
+    ) -> Result<Admitted, Status> {
         let built_in = policy.path.starts_with("/grpc.");
         let streams = policy.client_streaming || policy.server_streaming;
         // Who is overloaded is alive, and says so.
@@ -99,18 +114,27 @@ impl Admission {
         if others >= self.share {
             return Err(self.refuse());
         }
-        let limit = if built_in { self.most } else { self.limit.load(Relaxed) };
-        if self.taken(built_in).fetch_add(1, Relaxed) >= limit {
-            self.taken(built_in).fetch_sub(1, Relaxed);
-            return Err(self.refuse());
-        }
+        let places = if built_in {
+            self.take(Places::Streams, self.most)
+        } else {
+            self.take(Places::Calls, self.limit.load(Relaxed)).or_else(|| {
+                let kept = policy.access == Access::Peer && is_peer();
+                kept.then(|| self.take(Places::Peers, LEAST.min(self.most))).flatten()
+            })
+        };
+        let Some(places) = places else { return Err(self.refuse()) };
         let patience = (!streams).then_some(policy.deadline / 3);
-        Ok(Admitted(Some(Taken { admission: Arc::clone(self), built_in, patience, read: Cell::new(None) })))
+        Ok(Admitted(Some(Taken { admission: Arc::clone(self), places, patience, read: Cell::new(None) })))
     }
 
-    /// How many there are: streams of health and reflection have a count of their own.
-    fn taken(&self, built_in: bool) -> &AtomicU32 {
-        if built_in { &self.streams } else { &self.calls }
+    /// Takes one of so many places, if there is one.
+    fn take(&self, places: Places, most: u32) -> Option<Places> {
+        let taken = &self.taken[places as usize];
+        if taken.fetch_add(1, Relaxed) < most {
+            return Some(places);
+        }
+        taken.fetch_sub(1, Relaxed);
+        None
     }
 
     fn refuse(&self) -> Status {
@@ -172,7 +196,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.admission.taken(self.built_in).fetch_sub(1, Relaxed);
+        self.admission.taken[self.places as usize].fetch_sub(1, Relaxed);
         self.over(false);
     }
 }

@@ -158,7 +158,9 @@ impl Router {
         };
         let mut record = Record::begin(policy.path, &self.0.observed.calls);
         let connection = request.extensions_mut().remove::<Activity>();
-        let admitted = match self.0.admission.admit(policy, connection.as_ref().map_or(0, Activity::calls)) {
+        let others = connection.as_ref().map_or(0, Activity::calls);
+        let is_peer = || self.0.gate.is_peer(request.headers(), request.extensions().get());
+        let admitted = match self.0.admission.admit(policy, others, is_peer) {
             Ok(admitted) => admitted,
             Err(status) => {
                 record.end(status.code());

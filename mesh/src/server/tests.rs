@@ -264,6 +264,34 @@ async fn only_so_many_calls_are_taken_on_and_probes_always() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_anybody_s_calls_keeps_no_service_out() {
+    let limits = Limits { calls: 10, ..Limits::default() };
+    let echo = Echo::unary(|request| async move {
+        match request.get_ref().as_str() {
+            "stay" => std::future::pending().await,
+            _ => Ok(request.into_inner()),
+        }
+    });
+    let router = echo.router(Stack { limits, ..Keys::new().stack() });
+    let (anyone, sso) = (Channel::anonymous(router.clone()), Channel::memory(router, "sso"));
+    let fill = async |channel: &Channel, method: &'static str| {
+        for _ in 0..10 {
+            let channel = channel.clone();
+            tokio::spawn(async move { say(&channel, method, "stay").await });
+        }
+        sleep(Duration::from_millis(1)).await;
+    };
+    fill(&anyone, "Once").await;
+    assert_eq!(say(&sso, "Peer", "hello").await.expect("one of those that are kept"), "hello");
+    for (channel, method) in [(&sso, "Once"), (&anyone, "Peer")] {
+        let status = say(channel, method, "hello").await.expect_err("nobody else's");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{method}");
+    }
+    fill(&sso, "Peer").await;
+    assert_eq!(say(&sso, "Peer", "hello").await.expect_err("there are so many").code(), Code::ResourceExhausted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repeatable_call_comes_back_when_it_is_told_to() {
     let limits = Limits { calls: 10, ..Limits::default() };
     // Over before the first of those that were refused may come again.
